@@ -12,8 +12,9 @@ from hide_utils import lpd, tad
 from hide_utils.entities import given_entities
 from hide_utils.images import composite_on_white
 from hide_utils.models import VLM, Settings
-from hide_utils.pipeline import Found, HiDe, read_letter
+from hide_utils.pipeline import HiDe, read_letter
 from hide_utils.samples import Sample
+from hide_utils.session import Found
 
 SIGMAS = (0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

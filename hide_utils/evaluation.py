@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from tqdm.auto import tqdm
 from hide_utils import paths, tad
 from hide_utils.config import RunConfig
 from hide_utils.images import ImageError
-from hide_utils.methods import METHODS, Outcome
+from hide_utils.methods import Method, Outcome, named
 from hide_utils.models import VLM
-from hide_utils.pipeline import HiDe, Session, read_letter
+from hide_utils.pipeline import HiDe, read_letter
 from hide_utils.provenance import hash_folder
 from hide_utils.results import ResultStore, results_path
 from hide_utils.samples import Sample
+from hide_utils.session import Session
 
 # What a single picture may do without ending a run of thousands: the sample counts as wrong and its row says why.
 SAMPLE_ERRORS = (ImageError, FileNotFoundError, OutOfMemoryError)
@@ -29,7 +29,7 @@ SAMPLE_ERRORS = (ImageError, FileNotFoundError, OutOfMemoryError)
 def evaluate(
     model: VLM,
     samples: Sequence[Sample],
-    methods: Sequence[str] = ("direct", "hide"),
+    methods: Sequence[str] | Mapping[str, Method] = ("direct", "hide"),
     out: str | Path | None = None,
     *,
     hide: HiDe | None = None,
@@ -41,7 +41,7 @@ def evaluate(
     Args:
         model: from `load_model`.
         samples: with unique ids.
-        methods: names from `hide_utils.methods.METHODS`.
+        methods: names from `hide_utils.methods.METHODS`, or a mapping of own names to methods.
         out: Parquet file to keep rows in; what it holds already is not run again. None keeps nothing.
         hide: the method's settings; None: the model's defaults.
         protocol: how letters are read, the same for every method.
@@ -56,11 +56,7 @@ def evaluate(
     Raises:
         ValueError: unknown method, repeated sample ids, or (`SettingsError`) rows in ``out`` made with other settings.
     """
-    for method in methods:
-        if method not in METHODS:
-            close = difflib.get_close_matches(method, METHODS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(METHODS)}"
-            raise ValueError(f"unknown method {method!r}; {hint}")
+    methods = named(methods)
     ids = [sample.id for sample in samples]
     if len(set(ids)) < len(ids):
         raise ValueError("sample ids repeat: results are keyed by them, so make them unique")
@@ -72,7 +68,7 @@ def evaluate(
         todo = [(s, [m for m in methods if (s.id, m) not in done]) for s in samples]
         todo = [(sample, missing) for sample, missing in todo if missing]
         for sample, missing in tqdm(todo, desc="samples", disable=not progress):
-            rows = answer_sample(hide, sample, missing, protocol)
+            rows = answer_sample(hide, sample, {m: methods[m] for m in missing}, protocol)
             if store is not None:
                 store.append(rows)
             kept += rows
@@ -82,15 +78,24 @@ def evaluate(
 
 
 def stored_answers(
-    hide: HiDe, samples: Sequence[Sample], methods: Sequence[str], config: RunConfig, **draw: Any
+    hide: HiDe,
+    samples: Sequence[Sample],
+    methods: Sequence[str] | Mapping[str, Method],
+    config: RunConfig,
+    name: str = "answers",
+    **draw: Any,
 ) -> pd.DataFrame:
     """`evaluate` for a notebook: rows are kept under ``data/results`` by a hash of all they depend on.
 
-    draw: what else distinguishes these samples from others of the same benchmark, split and seed (a resolution, say).
+    Methods of a mapping are known by their names alone, so a name has to say all that the answer depends on; a change
+    of what one does calls for another name, or another value in ``draw``.
+
+    name: of the file, where a notebook keeps several tables. draw: what else distinguishes these samples from others of
+    the same benchmark, split and seed (a resolution, say).
     """
     settings = run_settings(hide, config.protocol) | draw
     settings |= {"benchmark": paths.portable(config.benchmark), "split": config.split, "seed": config.seed}
-    out = results_path(config.notebook, "answers", settings)
+    out = results_path(config.notebook, name, settings)
     return evaluate(hide.model, samples, methods, out, hide=hide, protocol=config.protocol)
 
 
@@ -111,11 +116,11 @@ def run_settings(hide: HiDe, protocol: str) -> dict[str, Any]:
     }
 
 
-def answer_sample(hide: HiDe, sample: Sample, methods: Sequence[str], protocol: str) -> list[dict[str, Any]]:
+def answer_sample(hide: HiDe, sample: Sample, methods: Mapping[str, Method], protocol: str) -> list[dict[str, Any]]:
     """Rows of one sample; an unusable picture gives rows that say so instead of ending the run."""
     try:
         session = hide.open(sample.image)
-        return [_row(hide, session, sample, method, protocol) for method in methods]
+        return [_row(hide, session, sample, *method, protocol) for method in methods.items()]
     except SAMPLE_ERRORS as error:
         return [_empty(sample, method) | {"error": f"{type(error).__name__}: {error}"} for method in methods]
 
@@ -145,13 +150,13 @@ def _empty(sample: Sample, method: str) -> dict[str, Any]:
     }
 
 
-def _row(hide: HiDe, session: Session, sample: Sample, method: str, protocol: str) -> dict[str, Any]:
-    outcome = METHODS[method](hide, session, sample)
+def _row(hide: HiDe, session: Session, sample: Sample, name: str, method: Method, protocol: str) -> dict[str, Any]:
+    outcome = method(hide, session, sample)
     letter = read_letter(hide.model, outcome.reply, sample.options, protocol)
     seconds, counts = session.cost(outcome.steps)
     located = [found.entities.text for found in session.located.values()] if "search" in outcome.steps else []
     return (
-        _empty(sample, method)
+        _empty(sample, name)
         | _box_quality(session, sample, outcome)
         | {
             "reply": outcome.reply.text,

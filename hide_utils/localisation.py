@@ -7,23 +7,20 @@ paper's semantic tokens), and `instruction`, the words around them (its non-sema
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from scipy.stats import wilcoxon
-from tqdm.auto import tqdm
 
 from hide_utils import paths, tad
 from hide_utils.calibration import ALPHAS
-from hide_utils.evaluation import SAMPLE_ERRORS, run_settings
-from hide_utils.methods import METHODS
-from hide_utils.pipeline import Found, HiDe, read_letter
-from hide_utils.results import ResultStore
+from hide_utils.methods import METHODS, Method, Outcome
+from hide_utils.pipeline import HiDe
 from hide_utils.samples import Sample
+from hide_utils.session import Found, Session
 from hide_utils.stats import cluster_bootstrap, holm, wilson
 
 TOKENS = ("entity", "instruction")
@@ -210,72 +207,11 @@ def layer_method(layer: int) -> str:
     return f"layer {layer}"
 
 
-def answers_by_layer(
-    hide: HiDe,
-    samples: Sequence[Sample],
-    layers: Sequence[int],
-    out: Path,
-    settings: dict[str, Any],
-    *,
-    progress: bool = True,
-) -> pd.DataFrame:
-    """HiDe's answers at every layer, direct answers and those from the true boxes, over one prefill a picture.
-
-    The entities are the model's own, listed once a question; sigma and alpha are those of `hide` at every layer.
-
-    out: Parquet file to keep rows in; what it holds already is not run again. settings: what they depend on besides
-    sample and method (see `answer_settings`).
-
-    Returns one row a sample and method ("direct", "oracle", `layer_method` of each layer): sample_id, image_id, method,
-    kind, n_options, letter, correct, fallback, error, n_regions, recall50, iou, area; in the order of samples and
-    methods.
-    """
-    methods = ["direct", "oracle", *map(layer_method, layers)]
-    with ResultStore(out, settings) as store:
-        todo = [(s, [m for m in methods if (s.id, m) not in store.done]) for s in samples]
-        for sample, missing in tqdm([t for t in todo if t[1]], desc="answers", disable=not progress):
-            try:
-                rows = _answer(hide, sample, missing)
-            except SAMPLE_ERRORS as error:  # the picture cannot be used: wrong, and the row says why
-                rows = [_row(sample, method, error=f"{type(error).__name__}: {error}") for method in missing]
-            store.append(rows)
-        table = store.load()
-    order = pd.MultiIndex.from_product([[s.id for s in samples], methods], names=["sample_id", "method"])
-    return table.set_index(["sample_id", "method"]).reindex(order).reset_index()
+def layer_methods(hide: HiDe, layers: Sequence[int]) -> dict[str, Method]:
+    """HiDe at each layer (counted from 0) as methods for `evaluate`; sigma, alpha and protocol are those of `hide`."""
+    return {layer_method(layer): partial(_at_layer, layer) for layer in layers}
 
 
-def answer_settings(hide: HiDe, **benchmark: Any) -> dict[str, Any]:
-    """What the rows of `answers_by_layer` depend on: the model, sigma, alpha, the protocol and the benchmark's own."""
-    return {name: value for name, value in run_settings(hide, hide.protocol).items() if name != "layer"} | benchmark
-
-
-def _answer(hide: HiDe, sample: Sample, methods: Sequence[str]) -> list[dict[str, Any]]:
-    session, rows = hide.open(sample.image), []
-    entities = lru_cache(maxsize=1)(hide.extractor)
-    for method in methods:
-        if method in METHODS:
-            outcome = METHODS[method](hide, session, sample)
-            letter = read_letter(hide.model, outcome.reply, sample.options, hide.protocol)
-            regions, fallback = outcome.regions, outcome.fallback
-        else:
-            layer = int(method.removeprefix("layer "))
-            at_layer = HiDe(hide.model, layer, hide.settings.sigma, hide.settings.alpha, protocol=hide.protocol)
-            result = at_layer.run(session, sample.question, sample.options, entities(sample.question))
-            letter, regions, fallback = result.letter, result.boxes, result.fallback
-        quality = tad.box_quality(regions, sample.boxes_xyxy, session.image.size)
-        rows.append(_row(sample, method, letter, fallback) | {"n_regions": len(regions)} | quality)
-    return rows
-
-
-def _row(sample: Sample, method: str, letter: str | None = None, fallback: str | None = None, error: str | None = None):
-    return {
-        "sample_id": sample.id,
-        "image_id": sample.image_id,
-        "method": method,
-        "kind": sample.kind,
-        "n_options": len(sample.options),
-        "letter": letter,
-        "correct": letter == sample.label,
-        "fallback": fallback,
-        "error": error,
-    }
+def _at_layer(layer: int, hide: HiDe, session: Session, sample: Sample) -> Outcome:
+    at_layer = HiDe(hide.model, layer, hide.settings.sigma, hide.settings.alpha, protocol=hide.protocol)
+    return METHODS["hide"](at_layer, session, sample)

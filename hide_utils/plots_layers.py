@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hide_utils.pipeline import Found
 from hide_utils.plots import (
     MAP_COLOURS,
     METHOD_COLOURS,
@@ -23,6 +22,7 @@ from hide_utils.plots import (
     overlay,
 )
 from hide_utils.samples import Sample
+from hide_utils.session import Found
 
 TOKEN_COLOURS = {"entity": PALETTE[0], "instruction": PALETTE[1]}
 TOKEN_LABELS = {"entity": "entity tokens", "instruction": "instruction tokens"}

@@ -25,9 +25,9 @@ from hide_utils.entities import SEARCH_INSTRUCTION
 from hide_utils.files import replace_file
 from hide_utils.images import pad_to_aspect, read_image
 from hide_utils.models import VLM
-from hide_utils.pipeline import Found
 from hide_utils.provenance import hash_folder, hash_json
 from hide_utils.samples import Sample
+from hide_utils.session import Found
 
 FORMAT = 1  # counts up when the same model, picture and text would give other rows
 MEGABYTE = 1_000_000

@@ -6,8 +6,11 @@ from model_helpers import picture
 
 from hide_utils import localisation as loc
 from hide_utils import tad
-from hide_utils.pipeline import Found, HiDe
+from hide_utils.evaluation import evaluate
+from hide_utils.methods import named, of_pictures, of_regions
+from hide_utils.pipeline import HiDe
 from hide_utils.samples import Sample
+from hide_utils.session import Found
 
 SIDE = 160
 BOX = (16.0, 16.0, 48.0, 48.0)  # of 160 pixels: cells 2 to 5 of 20, 4 % of the area
@@ -151,19 +154,32 @@ def test_published_peaks_are_read_with_their_depths():
 def test_answers_share_a_prefill_and_equal_those_of_separate_runs(tmp_path):
     model = tiny_model("qwen3_vl")
     hide, samples, layers = HiDe(model, None, 1.0, 0.6), [sample("a"), sample("b")], [0, LAYERS - 1]
-    settings = loc.answer_settings(hide, benchmark="drawn")
-    assert "layer" not in settings and settings["benchmark"] == "drawn"
+    methods = named(["direct", "oracle"]) | loc.layer_methods(hide, layers)
     before = model.counts["images"]
-    table = loc.answers_by_layer(hide, samples, layers, tmp_path / "a.parquet", settings, progress=False)
+    table = evaluate(model, samples, methods, tmp_path / "a.parquet", hide=hide, progress=False)
     assert table["method"].tolist() == ["direct", "oracle", "layer 0", f"layer {LAYERS - 1}"] * 2
     # one prefill a sample, and a compact picture for every answer that found regions, the oracle's among them
-    pictures = 2 + int((table["n_regions"] > 0).sum())
-    assert model.counts["images"] - before == pictures
+    assert model.counts["images"] - before == 2 + int(table["regions"].notna().sum())
     for layer in layers:
         alone = HiDe(model, layer, 1.0, 0.6)(samples[0].image, samples[0].question, samples[0].options, compare=False)
         stored = table[(table["sample_id"] == "a") & (table["method"] == f"layer {layer}")].iloc[0]
-        assert (stored["letter"], stored["n_regions"]) == (alone.letter, len(alone.boxes))
+        regions = [] if stored["regions"] is None else np.reshape(stored["regions"], (-1, 4)).tolist()
+        assert (stored["letter"], regions) == (alone.letter, [list(box) for box in alone.boxes])
     before = sum(model.counts.values())
-    again = loc.answers_by_layer(hide, samples, layers, tmp_path / "a.parquet", settings, progress=False)
+    evaluate(model, samples, methods, tmp_path / "a.parquet", hide=hide, progress=False)
     assert sum(model.counts.values()) == before, "nothing is run twice"
-    pd.testing.assert_frame_equal(again, table)
+
+
+def test_edited_pictures_use_the_shared_prefill_only_behind_the_original():
+    model = tiny_model("qwen3_vl")
+    hide, one = HiDe(model, None, 1.0, 0.6), sample("a")
+    session = hide.open(one.image)
+    before = model.counts["prefills"]
+    grey = of_pictures(lambda session, sample: [session.image.convert("L").convert("RGB")])(hide, session, one)
+    assert (grey.steps, model.counts["prefills"] - before) == (("pictures",), 1)
+    both = of_pictures(lambda session, sample: [session.image, session.image.rotate(90)])(hide, session, one)
+    alone = HiDe(model, reuse_prefix=False).open(one.image)
+    again = alone.answer_from([alone.image, alone.image.rotate(90)], one.question, one.options)
+    assert both.steps == ("prefill", "pictures") and both.reply.ids == again.ids
+    layout = of_regions(lambda *_: [(0, 0, 28, 28)], lambda image, regions: image.crop(regions[0]), ("prefill",))
+    assert layout(hide, session, one).regions == ((0, 0, 28, 28),)

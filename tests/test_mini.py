@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from hide_utils import HiDe, load_model, paths
 from hide_utils.calibration import first_within_one_error
 from hide_utils.entities import SEARCH_INSTRUCTION
-from hide_utils.mini import lessons, train
+from hide_utils.mini import crops, lessons, train
 from hide_utils.mini.batches import Lessons, Stage, conversation, dense_targets
 from hide_utils.scenes import COLOURS, SHAPES, SceneConfig, Thing, draw_scene, scene_samples
 
@@ -78,7 +78,7 @@ def test_second_pictures_are_crops_of_the_first():
     image, things = scene()
     whole = np.asarray(image)
     for seed in range(20):
-        part, inside = lessons.crop_of(np.random.default_rng(seed), image, things, 80)
+        part, inside = crops.crop_of(np.random.default_rng(seed), image, things, 80)
         rng = np.random.default_rng(seed)
         x, y = rng.integers(0, image.width - 80 + 1, 2)
         crop = whole[y : y + 80, x : x + 80]

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from hide_utils import plots, plots_layers
-from hide_utils.pipeline import Found
 from hide_utils.samples import Sample
+from hide_utils.session import Found
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
 
-from hide_utils.mini import lessons
+from hide_utils.mini import crops, lessons
 from hide_utils.mini.checkpoint import MAX_PIXELS, MERGE, MIN_PIXELS, PATCH
 from hide_utils.scenes import COLOURS, SHAPES, Thing
 
@@ -42,6 +42,10 @@ class Stage:
         extraction: share of steps that are text-only extraction lessons.
         natural: share of left/right and above/below choices that keep this order. With shuffled options alone neither
             the side nor the order says anything about the letter by itself, and the pair is never learned.
+        pair_sizes: as ``sizes``, for first pictures that a second one follows; empty: as ``sizes``.
+        zoomed: second pictures are close-ups, cut-outs and windows, and half of the first ones lack detail, so that the
+            second is needed; a fifth of the single pictures are such parts alone. Otherwise plain random crops.
+        accumulate: draws whose gradients make one step.
         stop: end the stage at this step of its schedule; 0 runs it through.
     """
 
@@ -60,6 +64,9 @@ class Stage:
     extraction: float = 0.0
     stop: int = 0
     natural: float = 0.0
+    pair_sizes: tuple[tuple[int, float, int], ...] = ()
+    zoomed: bool = False
+    accumulate: int = 1
 
 
 @lru_cache(maxsize=200_000)
@@ -122,28 +129,46 @@ def _turns(rng, stage: Stage, things, side: int, inside) -> list[lessons.Turn]:
     weights = np.array([stage.turns[k] for k in kinds])
     turns = []
     for _ in range(4 * stage.n_turns):
-        asked = inside if inside is not None and rng.random() < 0.85 else None
+        asked = inside if inside is not None and (stage.zoomed or rng.random() < 0.85) else None
         turn = _turn(rng, stage, str(rng.choice(kinds, p=weights / weights.sum())), things, side, asked)
         if turn is not None:
             turns.append(turn)
         if len(turns) == stage.n_turns:
             break
-    return turns or [lessons.caption(rng, things, side)]
+    return turns
 
 
-def _item(rng, stage: Stage, tokenizer, side: int, two: bool, overview: bool):
-    n_things = int(rng.integers(2, max(3, round(stage.density * (side / 128) ** 2)) + 1))
+def _pictures(rng, stage: Stage, side: int, two: bool, overview: bool):
+    """The pictures of one sample, the things asked about freely, those that a second picture shows (or None), and the
+    side that relations' distances are a share of."""
+    most = max(3, round(stage.density * (side / 128) ** 2))
+    n_things = int(rng.integers(2, (min(most, 24) if stage.zoomed else most) + 1))
+    if stage.zoomed and two:  # more to choose from, so that the second picture shows several things
+        n_things = max(n_things, most // 2)
     if stage.turns.get("relation", 0) >= 0.5:  # the relation lesson of its own: few, unmistakable objects
         n_things = int(rng.integers(2, 4))
     image, things = lessons.random_scene(rng, side, min(n_things, 24), stage.object_size)
-    pictures, inside = [image], None
-    if two:
-        part, inside = lessons.crop_of(rng, image, things, int(rng.integers(48, side // 2 + CELL + 1)))
-        if overview:  # a small overview and a crop at full detail, as in multi-resolution training
-            pictures = [image.resize((side // 2, side // 2), Image.Resampling.BOX)]
-        pictures.append(part)
+    if stage.zoomed and (two or rng.random() < 0.2):
+        part, inside = crops.second_picture(rng, image, things)
+        first = crops.degraded(rng, image) if rng.random() < 0.5 else image
+        return [first, part] if two else [part], things if two else inside, inside, max(part.size)
+    if not two:
+        return [image], things, None, side
+    part, inside = crops.crop_of(rng, image, things, int(rng.integers(48, side // 2 + CELL + 1)))
+    if overview:  # a small overview and a crop at full detail, as in multi-resolution training
+        image = image.resize((side // 2, side // 2), Image.Resampling.BOX)
+    return [image, part], things, inside, side
+
+
+def _item(rng, stage: Stage, tokenizer, side: int, two: bool, overview: bool):
+    for _ in range(20):
+        pictures, things, inside, scale = _pictures(rng, stage, side, two, overview)
+        turns = _turns(rng, stage, things, scale, inside)
+        if turns or not stage.zoomed:
+            break
+    turns = turns or [lessons.caption(rng, things, side)]
     processed = PROCESSOR(images=pictures, return_tensors="np")
-    ids, weights = conversation(tokenizer, list(processed["image_grid_thw"]), _turns(rng, stage, things, side, inside))
+    ids, weights = conversation(tokenizer, list(processed["image_grid_thw"]), turns)
     return ids, weights, processed["pixel_values"], processed["image_grid_thw"], things
 
 
@@ -201,10 +226,10 @@ class Lessons:
         if common.random() < stage.extraction:
             pairs = [conversation(self.tokenizer, [], [lessons.extraction(rng)]) for _ in range(24 // self.ranks)]
             return self._text([p[0] for p in pairs], [p[1] for p in pairs])
-        sides, shares, divisors = zip(*stage.sizes, strict=True)
-        chosen = int(common.choice(len(sides), p=np.array(shares) / sum(shares)))
+        pick, two = common.random(), bool(common.random() < stage.two_pictures)
+        sides, shares, divisors = zip(*((two and stage.pair_sizes) or stage.sizes), strict=True)
+        chosen = int(np.searchsorted(np.cumsum(shares) / sum(shares), pick, side="right"))
         side, n = sides[chosen], max(1, stage.batch // divisors[chosen] // self.ranks)
-        two = bool(common.random() < stage.two_pictures)
         overview = bool(common.random() < 0.4) and side >= 256
         items = [_item(rng, stage, self.tokenizer, side, two, overview) for _ in range(n)]
         batch = self._text([i[0] for i in items], [i[1] for i in items])

@@ -183,22 +183,3 @@ def random_scene(
     (shape, colour), rest = pairs[0], pairs[1:]
     kept = [(s, c) for s, c in rest if s != shape and c != colour] if rng.random() < 0.5 else rest
     return draw_scene(rng, "train", config, [(shape, colour), *kept])
-
-
-def crop_of(
-    rng: np.random.Generator, image: Image.Image, things: list[Thing], side: int
-) -> tuple[Image.Image, list[Thing]]:
-    """A random crop of ``side`` pixels, padded with white at random, and the things that lie wholly in it."""
-    x, y = (int(v) for v in rng.integers(0, image.width - side + 1, 2))
-    inside = [
-        t
-        for t in things
-        if x <= t.box_xyxy[0] and y <= t.box_xyxy[1] and t.box_xyxy[2] <= x + side and t.box_xyxy[3] <= y + side
-    ]
-    part = image.crop((x, y, x + side, y + side))
-    if rng.random() < 0.5:
-        left, top, right, bottom = (int(v) for v in rng.integers(0, side // 3, 4))
-        padded = Image.new("RGB", (side + left + right, side + top + bottom), (255, 255, 255))
-        padded.paste(part, (left, top))
-        part = padded
-    return part, inside

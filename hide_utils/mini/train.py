@@ -3,7 +3,8 @@
 Stages, in the order that learning needed, one skill at a time: see what each visual token covers (dense), name it
 (captions), look up what is named (look_up), compare places (relations), everything together with second and larger
 pictures (mixture), answer in letters (letters), with shuffled options for relations too (order), everything again
-(finish). Each stage leaves a checkpoint, so that an interrupted run goes on with ``--stages`` naming those left.
+(finish), and with close-ups and cut-outs behind large or blurred pictures (zoom). Each stage leaves a checkpoint, so
+that an interrupted run goes on with ``--stages`` naming those left.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ MIXTURE = {
 LETTERS = {"attribute_choice": 0.5, "relation_choice": 0.4, "search": 0.1}
 ORDER = {"relation_choice": 0.6, "attribute_choice": 0.25, "relation": 0.1, "search": 0.05}
 LARGE = ((192, 0.3, 1), (256, 0.42, 1), (448, 0.2, 3), (640, 0.06, 6), (896, 0.02, 12))
+ZOOM = {
+    "caption": 0.06, "locate": 0.08, "search": 0.26,
+    "attribute": 0.06, "attribute_choice": 0.26, "relation": 0.06, "relation_choice": 0.22,
+}  # fmt: skip
+FIRST = ((192, 0.2, 1), (320, 0.35, 2), (448, 0.25, 3), (640, 0.12, 5), (896, 0.08, 8))
 SMALL = ((192, 0.75, 1), (256, 0.25, 1))
 STAGES = (
     Stage("dense", 2400, 2.5e-3, batch=24, vision_lr=1.0, density=2.0, object_size=(28, 64)),
@@ -52,6 +58,10 @@ STAGES = (
     Stage(
         "finish", 450, 1.0e-3, MIXTURE, apart=0.2, two_pictures=0.35, extraction=0.08, natural=0.2,
         sizes=LARGE,
+    ),
+    Stage(
+        "zoom", 1000, 1.0e-3, ZOOM, apart=0.1, two_pictures=0.55, extraction=0.04, natural=0.3, zoomed=True,
+        sizes=((192, 0.35, 1), (256, 0.4, 1), (448, 0.25, 3)), pair_sizes=FIRST, object_size=(24, 56), accumulate=2,
     ),
 )  # fmt: skip
 
@@ -207,14 +217,15 @@ def train_stage(
     words = word_ids(tokenizer, args.device)
     started, sums, count, steps = time.perf_counter(), {}, 0, stage.stop or stage.steps
     for step in tqdm(range(steps), desc=stage.name, disable=args.quiet or rank > 0):
-        batch = {k: v.to(args.device) for k, v in lessons_of.draw(step).items()}
-        with torch.autocast(args.device, torch.bfloat16):
-            loss, extra = text_loss(model, batch) if stage.turns else dense_loss(model, batch, words, nothing)
-        loss.backward()
+        for draw in range(step * stage.accumulate, (step + 1) * stage.accumulate):
+            batch = {k: v.to(args.device) for k, v in lessons_of.draw(draw).items()}
+            with torch.autocast(args.device, torch.bfloat16):
+                loss, extra = text_loss(model, batch) if stage.turns else dense_loss(model, batch, words, nothing)
+            (loss / stage.accumulate).backward()
+            for k, v in {"loss": loss.item(), **extra}.items():
+                sums[k] = sums.get(k, 0.0) + v
+            count += 1
         update(model, nothing, optimisers, schedule(step, stage.steps))
-        for k, v in {"loss": loss.item(), **extra}.items():
-            sums[k] = sums.get(k, 0.0) + v
-        count += 1
         if log and ((step + 1) % 50 == 0 or step + 1 == steps):
             row = {"stage": stage.name, "step": step + 1, "seconds": round(time.perf_counter() - started, 1)}
             log.write(json.dumps(row | {k: round(v / count, 4) for k, v in sums.items()}) + "\n")
