@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from hide_utils import HiDe, load_model, paths
 from hide_utils.calibration import first_within_one_error
 from hide_utils.entities import SEARCH_INSTRUCTION
-from hide_utils.mini import crops, lessons, train
+from hide_utils.mini import crops, curriculum, lessons, train
 from hide_utils.mini.batches import Lessons, Stage, conversation, dense_targets
 from hide_utils.scenes import COLOURS, SHAPES, SceneConfig, Thing, draw_scene, scene_samples
 
@@ -139,7 +139,7 @@ def test_dense_targets_name_what_a_token_covers():
 
 
 def test_batches_are_drawn_from_their_step_alone(mini):
-    stage = Stage("x", 9, 1e-3, train.MIXTURE, batch=2, two_pictures=1.0, sizes=((192, 1, 1),))
+    stage = Stage("x", 9, 1e-3, curriculum.MIXTURE, batch=2, two_pictures=1.0, sizes=((192, 1, 1),))
     one, two = (Lessons(stage, mini.tokenizer, 5, 1).draw(3) for _ in range(2))
     assert all((one[k] == two[k]).all() for k in one)
     assert len(one["image_grid_thw"]) == 4  # two pictures a sample
@@ -151,7 +151,7 @@ def test_the_script_trains_and_leaves_a_loadable_folder(tmp_path, monkeypatch):
     small = ((192, 1, 1),)
     stages = (
         Stage("dense", 3, 1e-3, batch=2, sizes=small),
-        Stage("mixture", 3, 1e-3, train.MIXTURE, batch=2, sizes=small, extraction=0.3, two_pictures=0.5),
+        Stage("mixture", 3, 1e-3, curriculum.MIXTURE, batch=2, sizes=small, extraction=0.3, two_pictures=0.5),
     )
     monkeypatch.setattr(train, "STAGES", stages)
     train.main(["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--processes", "1", "--quiet"])
@@ -163,3 +163,40 @@ def test_the_script_trains_and_leaves_a_loadable_folder(tmp_path, monkeypatch):
     after = load_file(tmp_path / "out" / "model.safetensors")
     assert any(not np.array_equal(before[k], after[k]) for k in after)  # the second stage began at the first's end
     assert np.mean([np.abs(before[k] - after[k]).mean() for k in after]) < 0.05
+
+
+def test_parts_of_a_picture_show_what_they_say():
+    image, things = scene(side=256, pairs=(("star", "red"), ("ring", "blue"), ("cross", "green"), ("heart", "pink")))
+    whole = np.asarray(image).reshape(-1, 3)
+    seen = {tuple(c) for c in whole} | {crops.WHITE}
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        part, inside = crops.close_up(rng, image, things)
+        assert 1 <= len(inside) and max(part.size) <= 52 + 2 * 28
+        part, inside = crops.cut_out(rng, image, things, 160)
+        assert inside and max(part.size) <= 160 + 2 * 28
+        assert {tuple(c) for c in np.asarray(part).reshape(-1, 3)} <= seen  # pixels of the picture, or white
+        boxes = np.array([t.box_xyxy for t in inside])
+        union = boxes[:, 2:].max(0) - boxes[:, :2].min(0)
+        assert (np.array(part.size) >= union).all() and (np.array(part.size) <= union + 2 * 28).all()
+    blurred = crops.degraded(np.random.default_rng(0), image)
+    assert blurred.size == image.size and np.asarray(blurred).std() < np.asarray(image).std()
+
+
+def test_a_zoomed_lesson_asks_only_about_what_its_second_picture_shows(mini, monkeypatch):
+    stage = Stage("x", 9, 1e-3, curriculum.ZOOM, batch=2, two_pictures=1.0, zoomed=True, pair_sizes=((256, 1, 1),))
+    shown = []
+    monkeypatch.setattr(crops, "second_picture", lambda rng, image, things: (image.crop((0, 0, 64, 64)), things[:2]))
+    monkeypatch.setattr(lessons, "attribute", lambda *a: shown.append(a[-1]) or ([("?", False)], " red"))
+    monkeypatch.setattr(lessons, "relation", lambda *a: shown.append(a[-2]) or ([("?", False)], " left"))
+    Lessons(stage, mini.tokenizer, 5, 1).draw(3)
+    assert shown and all(len(asked) == 2 for asked in shown)
+
+
+def test_accumulated_draws_make_one_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "STAGES", (Stage("dense", 2, 1e-3, batch=2, sizes=((192, 1, 1),), accumulate=3),))
+    drawn = []
+    original = Lessons.draw
+    monkeypatch.setattr(Lessons, "draw", lambda self, step: drawn.append(step) or original(self, step))
+    train.main(["--work", str(tmp_path / "w"), "--out", str(tmp_path / "o"), "--processes", "1", "--quiet"])
+    assert [d for d in drawn if d < 99][-6:] == [0, 1, 2, 3, 4, 5]

@@ -18,9 +18,9 @@ from hide_utils.models import load_model
 def main(argv: list[str] | None = None) -> None:
     """Command line; see ``--help``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=80, help="calibration samples")
-    parser.add_argument("--resolution", type=int, nargs="+", default=[896], help="sides of the scenes, in turn")
-    parser.add_argument("--candidates", type=int, default=10, help="settings that are compared by answer accuracy")
+    parser.add_argument("--n", type=int, default=120, help="calibration samples")
+    parser.add_argument("--resolution", type=int, nargs="+", default=[896, 1120], help="sides of the scenes, in turn")
+    parser.add_argument("--candidates", type=int, default=12, help="settings that are compared by answer accuracy")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     model = load_model("mini")

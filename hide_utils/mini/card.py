@@ -15,7 +15,7 @@ from safetensors import safe_open
 from hide_utils import paths
 from hide_utils.files import replace_file
 from hide_utils.mini.batches import Stage
-from hide_utils.mini.train import STAGES
+from hide_utils.mini.curriculum import STAGES
 from hide_utils.scenes import PHOTOGRAPHS
 
 _TEXT = """\
@@ -36,8 +36,10 @@ scikit-image, with clutter. Splits share neither seeds nor photographs: {photogr
 
 Conversations: captions with places, "where is", the search instruction, colours and shapes of objects, left/right and
 above/below, each in one word and as lettered choices, and (text only) listing the entities of a question. In the mixed
-stages {two} of the batches carry a second picture: a random crop of the first, half of them with white around it, now
-and then with the first picture at half size. **Nothing comes from HiDe**: no map, box or compact image of it was ever
+stages {two} of the batches carry a second picture: at first a random crop of the first, half of them with white around
+it, now and then with the first picture at half size; in {zoomed} a close-up of one object, a window of the scene, or a
+cut-out (a window in which everything but some drawn objects' surroundings is white, nothing moved), half of the time
+behind a first picture without detail. **Nothing comes from HiDe**: no map, box or compact image of it was ever
 trained on. The loss also covers words inside questions that only the picture determines, as in ordinary language-model
 training; that is what gives a middle layer attention that points.
 
@@ -47,10 +49,12 @@ training; that is what gives a middle layer attention that points.
 
 Seed {seed}; Muon for the layers' matrices, AdamW for the rest; bfloat16 autocast; two processes with one thread each.
 `steps` counts those run, `of` those of the stage's cosine schedule (a stage that had learned its skill was cut short);
-the measures are means over the last 50 steps, on fresh training scenes. {hours:.1f} hours in all, on two cores shared
-with other work. The stages from `letters` on, and where earlier ones end, were decided while training, by accuracy on
-fresh training scenes and on calibration scenes; the test split was not looked at. The same commands draw the same
-lessons, but a rerun is not the same bit by bit (the tokenizer was fixed before the last lessons were written).
+`scenes a step` is for pictures of 192 to 256 pixels, larger ones come in smaller numbers; in {zoomed} two such draws
+make a step. The measures are means over the last 50 steps, on fresh training scenes. {hours:.1f} hours in all, on two
+cores shared with other work. The stages from `letters` on, and where earlier ones end, were decided while training, by
+accuracy on fresh training scenes and on calibration scenes; the test split was not used to choose. The same commands
+draw the same lessons, but a rerun is not the same bit by bit (the tokenizer was fixed before the last lessons were
+written).
 
 ## Settings
 
@@ -124,6 +128,7 @@ def card(folder: Path = paths.MINI) -> str:
         photographs="; ".join(f"{split}: {', '.join(names)}" for split, names in PHOTOGRAPHS.items()),
         two=" to ".join(f"{share:.0%}" for share in (min(shares), max(shares))),
         stages=_markdown(stages),
+        zoomed=" and ".join(f"`{stage.name}`" for stage in STAGES if stage.zoomed),
         seed=0,
         hours=stages["minutes"].sum() / 60,
         layer=hide["layer"],
