@@ -11,9 +11,9 @@ READY := $(VENV)/.ready
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport HIDE_PRESET
 
-.PHONY: help env run test lint bench lab
+.PHONY: help env run report test test-browser lint bench lab
 help:
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 env: $(READY)  ## make or update the environment in .venv
 
@@ -26,6 +26,9 @@ $(READY): constraints.txt pyproject.toml
 run: $(READY)  ## run every notebook on the embedded model and rewrite figures/
 	$(PY) -m hide_utils.run all --preset mini --inplace
 
+report: $(READY)  ## write HTML, PDF and figures/tables from the results that are there
+	$(PY) -m hide_utils.report
+
 # Two workers with one thread each: the tests are many small forward passes, which more threads only slow down.
 test: export OMP_NUM_THREADS := 1
 test: export HF_HUB_OFFLINE := 1
@@ -34,6 +37,14 @@ test: $(READY)  ## ruff, pytest, then every notebook under the small preset
 	$(PY) -m pytest --numprocesses 2
 	HIDE_PRESET=smoke $(PY) -m pytest --numprocesses 2 --dist loadfile \
 		--nbval-lax --nbval-current-env -p no:python notebooks/
+
+# Selenium goes into a folder of its own, so that the environment stays as constraints.txt has it.
+test-browser: $(READY)  ## the explorer in JupyterLab in headless Chromium (installs Debian's where there is none)
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
+	$(PY) -m pip install -qq --constraint constraints.txt --target $(VENV)/browser --upgrade \
+		--requirement tests/browser/requirements.txt
+	PYTHONPATH=$(VENV)/browser $(PY) -m pytest tests/browser/explorer_in_jupyterlab.py
 
 bench: export OMP_NUM_THREADS := 1
 bench: $(READY)  ## time the benchmarks under tests/benchmarks

@@ -7,12 +7,17 @@ sides of a relation; lower case; no articles or question words.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hide_utils.models import VLM, Prefix
+from hide_utils.costs import reply_flops
+from hide_utils.models import VLM, Prefix, Reply
+from hide_utils.models.prompt import Prompt
 
 SEARCH_INSTRUCTION = "Search the following entities in the images:"
 MAX_ENTITIES = 16  # a longer reply is a model that lost the thread, and every further token costs a map
+MAX_CHARACTERS = 1000  # of a question that is searched for itself, for the same reason
 
 EXTRACTION_PROMPT = """\
 List the entities of the last question, so that each can be found in an image. \
@@ -78,10 +83,16 @@ def parse_entities(reply: str) -> tuple[tuple[str, ...], str]:
 
 
 def entities_from_reply(question: str, reply: str) -> Entities:
-    """Entities of a model's reply, falling back to the question itself (section 3.1) with a note that says why."""
+    """Entities of a model's reply, falling back to the question itself (section 3.1) with a note that says why.
+
+    Of a question longer than `MAX_CHARACTERS` that many are searched for: each of its tokens costs a map.
+    """
     names, note = parse_entities(reply)
     if not names:
-        return Entities((question.strip(),), "question", reply, note + "; the question itself is searched for")
+        question = question.strip()
+        cut = f", its first {MAX_CHARACTERS} of {len(question)} characters" if len(question) > MAX_CHARACTERS else ""
+        note += f"; the question itself is searched for{cut}"
+        return Entities((question[:MAX_CHARACTERS].strip(),), "question", reply, note)
     return Entities(names, "model", reply, note)
 
 
@@ -101,24 +112,69 @@ def given_entities(entities: list[str] | tuple[str, ...] | str) -> Entities:
     return Entities(names, "given")
 
 
+@dataclass(frozen=True)
+class Extraction:
+    """Entities of a question, and what listing them cost: seconds (a batch's equal share) and token counts."""
+
+    entities: Entities
+    seconds: float
+    counts: Counter
+
+
 class Extractor:
     """Entities of a question by the model's own reply to `EXTRACTION_PROMPT` (text only).
 
     The prompt's unchanging part is run once and kept. Its end is where the question's first token begins, so it holds
-    for every question; should a tokenizer ever join the two, the question is run without it.
+    for every question; should a tokenizer ever join the two, the question is run without it. Questions announced by
+    `expect` are decoded together when the first of them is asked: a batch of short replies costs little more than one.
     """
 
-    def __init__(self, model: VLM, reuse_prefix: bool = True, max_new_tokens: int = 96) -> None:
-        self.model, self.reuse_prefix, self.max_new_tokens = model, reuse_prefix, max_new_tokens
+    def __init__(self, model: VLM, reuse_prefix: bool = True, max_new_tokens: int = 96, batch: int = 32) -> None:
+        self.model, self.reuse_prefix, self.max_new_tokens, self.batch = model, reuse_prefix, max_new_tokens, batch
         self._prefix: Prefix | None = None
+        self._expected: list[str] = []
+        self._known: dict[str, Extraction] = {}
 
     def __call__(self, question: str) -> Entities:
         """Entities of one question; never raises for what the model replies (see `entities_from_reply`)."""
-        prompt = self.model.prompt(f"{EXTRACTION_PROMPT} {question}")
-        if self.reuse_prefix and self._prefix is None:
-            (span,) = prompt.texts
+        return self.extract(question).entities
+
+    def expect(self, questions: Iterable[str]) -> None:
+        """Announce the questions that will be asked, in order; what was known of earlier ones is forgotten."""
+        self._expected, self._known = list(dict.fromkeys(questions)), {}
+
+    def extract(self, question: str) -> Extraction:
+        """Entities of a question with their cost: its own batch's share where it was expected."""
+        if question in self._known:
+            return self._known[question]
+        if question not in self._expected:
+            return self.many([question])[0]
+        first = self._expected.index(question)
+        batch, self._expected = self._expected[first : first + self.batch], self._expected[first + self.batch :]
+        self._known |= dict(zip(batch, self.many(batch), strict=True))
+        return self._known[question]
+
+    def many(self, questions: Sequence[str]) -> list[Extraction]:
+        """Entities of several questions, decoded together."""
+        prompts = [self.model.prompt(f"{EXTRACTION_PROMPT} {question}") for question in questions]
+        if self.reuse_prefix and self._prefix is None and prompts:
+            (span,) = prompts[0].texts
             static = sum(stop <= len(EXTRACTION_PROMPT) for _, stop in span.offsets)
-            self._prefix = self.model.prefill(prompt, cut=span.start + static)
-        prefix = self._prefix if self._prefix is not None and self._prefix.fits(prompt) else None
-        reply = self.model.generate(prompt, self.max_new_tokens, prefix, stop="</FINAL_OUTPUT>")
-        return entities_from_reply(question, reply.text)
+            self._prefix = self.model.prefill(prompts[0], cut=span.start + static)
+        fits = [self._prefix is not None and self._prefix.fits(prompt) for prompt in prompts]
+        found: dict[int, Extraction] = {}
+        for prefix in (self._prefix, None):
+            chosen = [i for i, fit in enumerate(fits) if fit == (prefix is not None)]
+            replies = self._replies([prompts[i] for i in chosen], prefix)
+            for i, reply in zip(chosen, replies, strict=True):
+                past, steps = len(prefix) if prefix else 0, len(reply.ids)
+                ran = len(prompts[i]) - past
+                flops = reply_flops(self.model.model.config, ran, past, steps)  # as if alone, without padding
+                counts = Counter(suffixes=1, passes=1 + steps, text_tokens=ran, decoded=steps, flops=flops)
+                found[i] = Extraction(entities_from_reply(questions[i], reply.text), reply.seconds, counts)
+        return [found[i] for i in range(len(prompts))]
+
+    def _replies(self, prompts: list[Prompt], prefix: Prefix | None) -> list[Reply]:
+        if len(prompts) == 1:  # without a mask, which fast kernels prefer
+            return [self.model.generate(prompts[0], self.max_new_tokens, prefix, stop="</FINAL_OUTPUT>")]
+        return self.model.generate_batch(prompts, self.max_new_tokens, "</FINAL_OUTPUT>", prefix)

@@ -10,42 +10,30 @@ from __future__ import annotations
 import difflib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from hide_utils import lpd
-from hide_utils.images import composite_on_white
-from hide_utils.models import Reply
+from hide_utils.baselines import BASELINES
+from hide_utils.outcome import Method, Outcome, answered, with_regions
 from hide_utils.pipeline import HiDe
 from hide_utils.samples import Sample
 from hide_utils.session import HIDE_STEPS, Session
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """A method's reply to a sample, the regions (pixels) it looked at more closely, and the steps it is charged for."""
-
-    reply: Reply
-    regions: Sequence[lpd.Region]
-    steps: tuple[str, ...]
-    fallback: str | None = None
-
-
-Method = Callable[[HiDe, Session, Sample], Outcome]
+__all__ = ["METHODS", "Method", "Outcome", "named", "of_pictures", "of_regions", "true_regions"]
 
 
 def direct(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     """The model's own answer to the original picture."""
-    return Outcome(session.answer(sample.question, sample.options, step="direct"), (), ("prefill", "direct"))
+    return Outcome(answered(session, sample, step="direct"), (), ("prefill", "direct"))
 
 
 def with_hide(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     """HiDe with its own entities, maps and regions."""
     located = hide.locate(session, sample.question)
     fallback = located.entities.note if located.entities.source == "question" else None
-    return _with_regions(session, sample, located.regions, "answer", HIDE_STEPS, fallback)
+    return with_regions(session, sample, located.regions, "answer", HIDE_STEPS, fallback, maps=located.maps)
 
 
 def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -58,7 +46,7 @@ def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:
             f"sample {sample.id} has no ground-truth boxes: leave out the method 'oracle' for this benchmark"
         )
     regions = true_regions(session, sample)
-    return _with_regions(session, sample, regions, "oracle", ("prefill", "oracle"))
+    return with_regions(session, sample, regions, "oracle", ("prefill", "oracle"))
 
 
 def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -66,7 +54,7 @@ def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     located = hide.locate(session, sample.question)
     seed = zlib.crc32(sample.id.encode())  # the same places at every run
     regions = lpd.random_boxes(located.regions, session.image.size, seed)
-    return _with_regions(session, sample, regions, "random", (*HIDE_STEPS[:-2], "random"))
+    return with_regions(session, sample, regions, "random", (*HIDE_STEPS[:-2], "random"))
 
 
 def true_regions(session: Session, sample: Sample) -> list[lpd.Region]:
@@ -84,7 +72,8 @@ def of_pictures(change: Callable[[Session, Sample], Sequence[Image.Image]]) -> M
     def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         pictures = change(session, sample)
         steps = ("prefill", "pictures") if pictures[0] is session.image else ("pictures",)
-        return Outcome(session.answer_from(pictures, sample.question, sample.options, "pictures"), (), steps)
+        reply = session.answer_from(pictures, sample.question, sample.options, "pictures", sample.style)
+        return Outcome(reply, (), steps)
 
     return method
 
@@ -100,29 +89,9 @@ def of_regions(
     """
 
     def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-        return _with_regions(
-            session, sample, find(hide, session, sample), "regions", (*steps, "regions"), layout=layout
-        )
+        return with_regions(session, sample, find(hide, session, sample), "regions", (*steps, "regions"), layout=layout)
 
     return method
-
-
-def _with_regions(
-    session: Session,
-    sample: Sample,
-    regions: Sequence[lpd.Region],
-    step: str,
-    steps: tuple[str, ...],
-    fallback: str | None = None,
-    layout: Callable[[Image.Image, Sequence[lpd.Region]], Image.Image] = lpd.compact_image,
-) -> Outcome:
-    """The answer to original and compact picture; without regions the direct answer, and the outcome says so."""
-    if not regions:
-        reply = session.answer(sample.question, sample.options, step=step)
-        return Outcome(reply, (), steps, "; ".join(filter(None, [fallback, "no box survived"])))
-    with session.measured("compact"):
-        compact = composite_on_white(layout(session.image, regions))
-    return Outcome(session.answer(sample.question, sample.options, compact, step), tuple(regions), steps, fallback)
 
 
 METHODS: dict[str, Method] = {
@@ -130,6 +99,7 @@ METHODS: dict[str, Method] = {
     "hide": with_hide,
     "oracle": oracle,
     "random": random_regions,
+    **BASELINES,
 }
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from hide_utils import lpd, scoring
 from hide_utils.entities import Entities, Extractor, given_entities
 from hide_utils.images import composite_on_white, read_image
-from hide_utils.models import VLM, Reply, Settings
+from hide_utils.models import VLM, Reply, Settings, load_model
 from hide_utils.prompts import multiple_choice
 from hide_utils.result import Result
 from hide_utils.session import HIDE_STEPS, Located, Session
@@ -36,7 +36,7 @@ class HiDe:
     """The method with its settings fixed: call it with a picture and a question.
 
     Args:
-        model: from `load_model`.
+        model: from `load_model`, or what that takes: "mini", a folder, a hub id.
         layer: decoder layer whose attention is read, counted from 0. None: the model's calibrated or published one.
         sigma: standard deviation of the Gaussian in grid cells, >= 0. None: as above.
         alpha: threshold on purified maps, in (0, 1]. None: as above.
@@ -50,7 +50,7 @@ class HiDe:
 
     def __init__(
         self,
-        model: VLM,
+        model: VLM | str | PathLike,
         layer: int | None = None,
         sigma: float | None = None,
         alpha: float | None = None,
@@ -59,6 +59,7 @@ class HiDe:
         protocol: str = "strict",
         max_megapixels: float = 100,
     ) -> None:
+        model = model if isinstance(model, VLM) else load_model(model)
         default = model.defaults
         self.model, self.reuse_prefix = model, reuse_prefix
         self.protocol, self.max_megapixels = protocol, max_megapixels
@@ -176,6 +177,7 @@ class HiDe:
         if entities is not None:
             return given_entities(entities)
         if question not in session.entities:
-            with session.measured("extract"):
-                session.entities[question] = self.extractor(question)
+            listed = self.extractor.extract(question)
+            session.entities[question] = listed.entities
+            session.seconds["extract"], session.counts["extract"] = listed.seconds, listed.counts
         return session.entities[question]

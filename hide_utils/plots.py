@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -29,12 +29,24 @@ METHOD_COLOURS = {
     "hide": PALETTE[3],
     "oracle": PALETTE[2],
     "random": PALETTE[4],
+    "direct_logits": PALETTE[8],
+    "rel_att": PALETTE[0],
+    "first_token": PALETTE[1],
+    "hide_no_prior": PALETTE[6],
+    "hide_gated": PALETTE[9],
+    "tree_search": PALETTE[5],
 }
 METHOD_LABELS = {
     "direct": "direct",
     "hide": "HiDe",
     "oracle": "oracle boxes",
     "random": "random boxes",
+    "direct_logits": "direct, by logits",
+    "rel_att": "relative attention",
+    "first_token": "first answer token",
+    "hide_no_prior": "HiDe without prior",
+    "hide_gated": "HiDe where unsure",
+    "tree_search": "tree search",
 }
 TRUTH_COLOUR = PALETTE[2]
 BOX_COLOUR = PALETTE[3]
@@ -209,6 +221,25 @@ def accuracy_curve(ax: Axes, results: pd.DataFrame, x: str, *, xlabel: str) -> p
     ax.set(xlabel=xlabel, ylabel="accuracy", ylim=(0, 1), xticks=sorted(table[x].unique()))
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return table
+
+
+def accuracy_against_cost(ax: Axes, table: pd.DataFrame, front: Collection) -> None:
+    """One line a method, the cheapest lowest: accuracy with its interval, and at the right what an answer costs.
+
+    table: rows with columns method, accuracy, low, high, times_direct (FLOPs as multiples) and calls. front: for each
+    whether no other method is at most as costly and better; those points are filled.
+    """
+    order = table.assign(front=list(front)).sort_values("times_direct", kind="stable")
+    for y, row in enumerate(order.to_dict("records")):
+        colour = METHOD_COLOURS.get(row["method"], "0.3")
+        reach = [[max(row["accuracy"] - row["low"], 0)], [max(row["high"] - row["accuracy"], 0)]]
+        look = {"fmt": "o", "markersize": 4.5, "color": colour, "mfc": colour if row["front"] else "white"}
+        ax.errorbar(row["accuracy"], y, xerr=reach, elinewidth=0.9, capsize=1.8, clip_on=False, **look)
+        cost = f"{row['times_direct']:.2f}× · {row['calls']:.0f}"
+        ax.text(1.03, y, cost, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
+    ax.text(1.03, len(order) - 0.3, "FLOPs · passes", transform=ax.get_yaxis_transform(), fontsize=6, color="0.35")
+    ax.set_yticks(range(len(order)), [METHOD_LABELS.get(m, m) for m in order["method"]])
+    ax.set(xlabel="accuracy", xlim=(0, 1), ylim=(-0.6, len(order) - 0.4))
 
 
 def case_gallery(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -71,10 +72,10 @@ class Result:
     def __str__(self) -> str:
         compact = "none" if self.compact_image is None else "{} x {} px".format(*self.compact_image.size)
         lines = [
-            f"question  {self.question}",
+            f"question  {_line(self.question)}",
             *([f"direct    {self.direct_answer!r}"] if self.direct_answer is not None else []),
             f"HiDe      {self.answer!r}",
-            f"entities  {self.entities.text} ({self.entities.source})",
+            f"entities  {_line(self.entities.text)} ({self.entities.source})",
             f"regions   {len(self.boxes)} of {self.image.width} x {self.image.height} px, compact image {compact}",
             f"seconds   {sum(self.timings.values()):.2f}: "
             + ", ".join(f"{k} {v:.2f}" for k, v in self.timings.items()),
@@ -95,7 +96,9 @@ class Result:
         import matplotlib.pyplot as plt
 
         figure, buffer = self.figure(), io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
+        with warnings.catch_warnings():  # a question in another script gives one for every letter the font lacks
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            figure.savefig(buffer, format="png", dpi=110)
         plt.close(figure)
         return buffer.getvalue()
 
@@ -121,6 +124,12 @@ class Result:
         for name, write in writers.items():
             replace_file(folder / name, write)
         return [folder / name for name in writers]
+
+
+def _line(text: str, most: int = 500) -> str:
+    """Text as one line that moves no cursor: control characters as spaces, long ones cut."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _save_maps(path: Path, maps: np.ndarray) -> None:

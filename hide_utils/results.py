@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from filelock import FileLock
 from matplotlib.figure import Figure
 
 from . import paths
-from .files import disk_errors, plain, replace_file
+from .files import crc, disk_errors, held, plain, replace_file
 from .provenance import hash_json, provenance
 
 __all__ = ["KEYS", "ResultStore", "SettingsError", "provenance", "results_path", "save_figure", "save_table"]
@@ -39,30 +42,33 @@ class ResultStore:
     """Rows of results on disk, one for each (sample_id, method), that any number of runs may add to and resume from.
 
     New rows go to a journal of one JSON line each (`<name>.journal.jsonl`), flushed to disk at every `append`; `close`
-    merges it into the Parquet file at `path`. A process killed at any moment leaves at worst a torn last line, which
-    is dropped, or rows both in journal and Parquet, which are read once. A lock file (`<name>.lock`) keeps two
-    processes from writing at once, and a row whose keys another one stored meanwhile is left out.
+    merges it into the Parquet file at `path`. Both carry checksums: a damaged line is left out with a warning. A
+    process killed at any moment leaves at worst a torn last line, which is dropped, or rows both in journal and
+    Parquet, which are read once. A lock file (`<name>.lock`) keeps two processes from writing at once, and a row whose
+    keys another one stored meanwhile is left out. In a folder that cannot be written, rows are read without the lock.
 
     Args:
         path: Parquet file; its folder is made. Values of a row are JSON types (numpy's are converted); a column keeps
             one type throughout.
         settings: what the rows depend on, kept with its hash in the file's metadata. None takes what is there.
 
-    Raises SettingsError where the file holds rows made with other settings, ValueError for a path of another ending.
+    Raises SettingsError where the file holds rows made with other settings, ValueError for a path of another ending and
+    for a damaged Parquet file.
     """
 
     def __init__(self, path: str | Path, settings: dict[str, Any] | None = None) -> None:
         self.path = Path(path)
         if self.path.suffix != ".parquet":
             raise ValueError(f"{self.path}: results are kept as Parquet; give a path that ends in .parquet")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         self.journal = self.path.with_suffix(".journal.jsonl")
         self.settings = None if settings is None else plain(settings)
         self._lock = FileLock(self.path.with_suffix(".lock"))
         self._rows: dict[tuple, dict[str, Any]] = {}
         self._parquet_seen: tuple[int, int] | None = None
         self._journal_end = 0
-        with self._lock:
+        with held(self._lock, to_write=False):
             self._refresh()
 
     def __enter__(self) -> ResultStore:
@@ -89,7 +95,7 @@ class ResultStore:
         for row in rows:
             if missing := [key for key in KEYS if not isinstance(row.get(key), str)]:
                 raise ValueError(f"a row needs text under {' and '.join(missing)}; got {row!r:.200}")
-        with self._lock:
+        with held(self._lock, to_write=True):
             self._refresh()
             new = {_key(row): row for row in reversed(rows) if _key(row) not in self._rows}
             new = dict(reversed(new.items()))  # the first of two rows with the same key, in the order given
@@ -101,7 +107,7 @@ class ResultStore:
 
     def load(self) -> pd.DataFrame:
         """All rows, those of other processes too, in the order of storing; empty with the key columns at first."""
-        with self._lock:
+        with held(self._lock, to_write=False):
             self._refresh()
         return pd.DataFrame(list(self._rows.values()), columns=None if self._rows else list(KEYS))
 
@@ -111,9 +117,9 @@ class ResultStore:
         Raises ValueError where a column holds values of several types (the rows stay readable in the journal), OSError
         where the disk is full.
         """
-        with self._lock:
+        with held(self._lock, to_write=False) as locked:
             self._refresh()
-            if not self._journal_end:
+            if not self._journal_end or not locked:
                 return
             table = _table(list(self._rows.values()), self.settings)
             replace_file(self.path, lambda temporary: pq.write_table(table, temporary))
@@ -127,11 +133,22 @@ class ResultStore:
             self._rows, self._journal_end = {}, 0
             self._parquet_seen = _identity(self.path)
             if self._parquet_seen:
-                table = pq.read_table(self.path)
-                self._adopt(json.loads((table.schema.metadata or {}).get(b"hide_settings", b"null")), self.path)
-                self._rows = {_key(row): row for row in table.to_pylist()}
+                self._rows = {_key(row): row for row in self._read_parquet()}
         if size > self._journal_end:
             self._read_journal()
+
+    def _read_parquet(self) -> list[dict[str, Any]]:
+        try:
+            table = pq.read_table(self.path)
+            rows, metadata = table.to_pylist(), table.schema.metadata or {}
+            settings = json.loads(metadata.get(b"hide_settings", b"null"))
+            if int(metadata.get(b"hide_crc", -1)) not in (-1, crc([settings, rows])):
+                raise ValueError("its content does not match its checksum")
+        except (pa.ArrowException, OSError, ValueError) as error:
+            what = f"put a whole copy there, or remove it to have its rows made anew ({self.journal.name} stays)"
+            raise ValueError(f"{self.path} is damaged ({error}): {what}") from error
+        self._adopt(settings, self.path)
+        return rows
 
     def _read_journal(self) -> None:
         with self.journal.open("rb") as stream:
@@ -139,11 +156,22 @@ class ResultStore:
             for line in stream:
                 if not line.endswith(b"\n"):  # the writer was killed within this line: `append` writes over it
                     break
-                row = json.loads(line)
-                if self._journal_end == 0:
-                    self._adopt(row["settings"], self.journal)
+                first = self._journal_end == 0
+                try:
+                    entry = json.loads(line)
+                    row = entry["row"]
+                    if entry["crc"] != crc(row):
+                        raise ValueError("the row does not match its checksum")
+                    found = row["settings"] if first else _key(row)
+                except (ValueError, KeyError, TypeError):
+                    if first:
+                        raise ValueError(f"{self.journal} is damaged where its settings stand: remove it") from None
+                    warnings.warn(f"{self.journal}: a damaged row is left out, to be made anew", stacklevel=4)
                 else:
-                    self._rows.setdefault(_key(row), row)
+                    if first:
+                        self._adopt(found, self.journal)
+                    else:
+                        self._rows.setdefault(found, row)
                 self._journal_end += len(line)
 
     def _adopt(self, stored: dict[str, Any] | None, where: Path) -> None:
@@ -160,7 +188,7 @@ class ResultStore:
         )
 
     def _write_journal(self, rows: list[dict[str, Any]]) -> None:
-        content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        content = "".join(json.dumps({"crc": crc(row), "row": row}) + "\n" for row in rows).encode()
         with disk_errors(self.journal), self.journal.open("ab", buffering=0) as stream:
             stream.truncate(self._journal_end)  # a torn line of a killed writer
             try:
@@ -172,6 +200,22 @@ class ResultStore:
                 stream.truncate(self._journal_end)
                 raise
         self._journal_end += len(content)
+
+
+def shard_path(path: Path | None, i: int, n: int) -> Path | None:
+    """File of the i-th (from 0) of n shares of a run whose whole goes to `path`."""
+    return path and path.with_name(f"{path.stem}.shard-{i}-of-{n}{path.suffix}")
+
+
+def merge_shards(store: ResultStore) -> int:
+    """Take the rows of all shards beside a store into it; returns how many were new. Shards stay where they are.
+
+    Raises SettingsError where a shard was made with other settings.
+    """
+    beside = store.path.parent.glob(f"{glob.escape(store.path.stem)}.shard-*-of-*")
+    names = {re.match(r".*\.shard-\d+-of-\d+", path.name)[0] for path in beside}
+    shards = [ResultStore(store.path.with_name(f"{name}.parquet"), store.settings) for name in sorted(names)]
+    return sum(store.append(list(shard._rows.values())) for shard in shards)
 
 
 def _key(row: dict[str, Any]) -> tuple[str, ...]:
@@ -194,8 +238,9 @@ def _table(rows: list[dict[str, Any]], settings: dict[str, Any] | None) -> pa.Ta
             columns[name] = pa.array([row.get(name) for row in rows])
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise ValueError(f"column {name!r} holds values of several types: {error}") from None
+    table = pa.table(columns)
     metadata = {"hide_settings": json.dumps(settings), "hide_hash": hash_json(settings)}
-    return pa.table(columns).replace_schema_metadata(metadata)
+    return table.replace_schema_metadata(metadata | {"hide_crc": str(crc([settings, table.to_pylist()]))})
 
 
 def _target(name: str, notebook: str) -> Path:
@@ -203,6 +248,13 @@ def _target(name: str, notebook: str) -> Path:
         if not part or Path(part).name != part:
             raise ValueError(f"{part!r}: want a plain name without folders")
     return paths.figures_folder() / notebook / name
+
+
+def write_sidecar(path: Path, entry: dict[str, Any]) -> Path:
+    """Write `<name>.json` beside a file of results: what made it, and its SHA-256; returns its path."""
+    sidecar = path.with_suffix(".json")
+    _write_sidecar(sidecar, entry, [path])
+    return sidecar
 
 
 def _write_sidecar(path: Path, entry: dict[str, Any], described: list[Path]) -> None:

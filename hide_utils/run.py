@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
 import json
 import os
@@ -18,13 +17,15 @@ from typing import Any
 import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
-from papermill.inspection import inspect_notebook
 from traitlets.config import Config
 
 from . import paths
 from .config import load_preset, nearest, preset_values
 from .files import replace_file
+from .notebooks import code_hash, discover, inspect, literal, strip, title, without_widgets
 
+PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder
+LONGEST = 24  # characters of a default that `--list` shows
 SOURCE_LINES = 8  # of a failing cell, to recognise it by
 # Without it every kernel warns that its local connection is not encrypted.
 KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})
@@ -43,14 +44,6 @@ class Run:
     skipped: list[str] = field(default_factory=list)
 
 
-def discover(folder: Path) -> dict[str, Path]:
-    """Notebooks whose names begin with a number, by name in reading order. Raises FileNotFoundError for none."""
-    found = {path.stem: path for path in sorted(folder.glob("[0-9]*.ipynb"))}
-    if not found:
-        raise FileNotFoundError(f"{folder}: no notebook there whose name begins with a number")
-    return found
-
-
 def choose(names: list[str], found: dict[str, Path]) -> list[str]:
     """Full names of the notebooks asked for, in reading order: `all`, or names, their numbers or paths.
 
@@ -64,14 +57,6 @@ def choose(names: list[str], found: dict[str, Path]) -> list[str]:
             raise ValueError(f"no notebook {name!r}; {nearest(stem, found)}")
         chosen.update(matches)
     return [name for name in found if name in chosen]
-
-
-def inspect(notebook: Path) -> dict[str, dict[str, Any]]:
-    """A notebook's parameters by name, each with `default` (a Python value) and `help` (the comment behind it)."""
-    return {
-        name: {"default": _literal(entry["default"]), "help": entry["help"]}
-        for name, entry in inspect_notebook(str(notebook)).items()
-    }
 
 
 def plan(
@@ -121,9 +106,10 @@ def execute(run: Run, *, inplace: bool) -> None:
             progress_bar={"desc": run.notebook.stem, "disable": None},  # None: shown on a terminal only
             config=KERNEL,
         )
+        book = nbformat.read(run.output, as_version=4)
+        book, target = (strip(book), run.notebook) if inplace else (without_widgets(book), run.output)
+        replace_file(target, lambda temporary: nbformat.write(book, temporary))
         if inplace:
-            book = strip(nbformat.read(run.output, as_version=4))
-            replace_file(run.notebook, lambda temporary: nbformat.write(book, temporary))
             run.output.unlink()
             run.output = run.notebook
         run.state = "done"
@@ -140,34 +126,16 @@ def execute(run: Run, *, inplace: bool) -> None:
         run.seconds = time.perf_counter() - start
 
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-
-
-def strip(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without what papermill, timing and widgets left in it, so that a rerun differs only in results."""
-    book.metadata = nbformat.from_dict(
-        {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        }
-    )
-    book.cells = [cell for cell in book.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
-    for cell in book.cells:
-        for key in ("papermill", "execution"):
-            cell.metadata.pop(key, None)
-        if not cell.metadata.get("tags"):
-            cell.metadata.pop("tags", None)
-        if "outputs" in cell:  # a widget (progress bars are some) is nothing but its stale first state on the web
-            cell.outputs = [out for out in cell.outputs if WIDGET_VIEW not in out.get("data", {})]
-    return book
-
-
 def show(found: dict[str, Path], history: dict[str, dict[str, Any]]) -> None:
-    """Print every notebook with its last run and its parameters: default and meaning."""
+    """Print every notebook with its title, its last run and its parameters: default and meaning."""
     for name, notebook in found.items():
-        print(f"{name}: {_describe(history[name]) if name in history else 'never run here'}")
+        print(f"{name}: {_describe(history[name], notebook) if name in history else 'never run here'}")
+        if about := title(notebook):
+            print(f"    {about}")
         for parameter, entry in inspect(notebook).items():
-            print("    {:<36} {}".format(f"{parameter} = {entry['default']!r}", entry["help"]).rstrip())
+            value = repr(entry["default"])
+            shown = value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
+            print("    {:<44} {}".format(f"{parameter} = {shown}", entry["help"]).rstrip())
 
 
 def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, runs: Path = paths.RUNS) -> int:
@@ -175,7 +143,7 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
     parser = _parser()
     args = parser.parse_args(argv)
     history_path = runs / "history.json"
-    history = json.loads(history_path.read_text(encoding="utf-8")) if history_path.is_file() else {}
+    history = _history(history_path)
     try:
         found = discover(notebooks)
         if args.list:
@@ -184,7 +152,7 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
         if not args.notebooks:
             raise ValueError("name the notebooks to run, or `all`; `--list` shows them")
         output = runs / Path(args.preset).stem
-        given = {name: _literal(value) for name, value in args.parameters}
+        given = {name: _from_here(name, literal(value)) for name, value in args.parameters}
         planned = plan(found, choose(args.notebooks, found), args.preset, given, output, inplace=args.inplace)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
@@ -197,6 +165,7 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
             except KeyboardInterrupt:
                 run.state, status = "interrupted", 130
             entry = {"state": run.state, "seconds": round(run.seconds, 1), "preset": args.preset, "given": given}
+            entry["code"] = code_hash(run.notebook)
             history[run.notebook.stem] = entry | {"utc": datetime.now(UTC).isoformat(timespec="seconds")}
             text = json.dumps(history, indent=1)
             replace_file(history_path, lambda path, text=text: path.write_text(text, encoding="utf-8"))
@@ -205,6 +174,17 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
                 break
     _closing_table(planned)
     return status or int(any(run.state == "failed" for run in planned))
+
+
+def _history(path: Path) -> dict[str, dict[str, Any]]:
+    """What earlier runs left for `--list`; a damaged file keeps nobody from running notebooks."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError) as error:
+        print(f"{os.path.relpath(path)} is damaged ({error}) and begun anew", file=sys.stderr)
+        return {}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -250,20 +230,23 @@ def _refuse_other_values(name: str, values: dict[str, Any], known: dict[str, dic
             )
 
 
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+def _from_here(name: str, value: Any) -> Any:
+    """A path as the caller's folder has it: notebooks run in their own, where a relative one would lead elsewhere."""
+    if name not in PATHS or not isinstance(value, str) or value == "mini":
+        return value
+    path = Path(value).expanduser()
+    wanted = name in ("image", "out") or (path.exists() and (os.sep in value or path.suffix))
+    return str(path.resolve()) if wanted else value
 
 
 def _skipped(run: Run) -> list[str]:
     return [f"    has no parameter {key!r}: run without it" for key in run.skipped]
 
 
-def _describe(last: dict[str, Any]) -> str:
+def _describe(last: dict[str, Any], notebook: Path) -> str:
     given = "".join(f" -p {name} {value!r}" for name, value in last["given"].items())
-    return f"{last['state']} {last['utc']} in {last['seconds']} s, preset {last['preset']}{given}"
+    changed = "; its code has changed since" if last.get("code", code_hash(notebook)) != code_hash(notebook) else ""
+    return f"{last['state']} {last['utc']} in {last['seconds']} s, preset {last['preset']}{given}{changed}"
 
 
 def _closing_table(runs: list[Run]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 Box = tuple[float, float, float, float]
 
@@ -25,6 +27,8 @@ class Sample:
         boxes_xyxy: ground-truth boxes in pixels, half-open; empty where the benchmark has none.
         entities: reference entities of the question; empty where the benchmark has none.
         image_id: samples that share a picture share it (the cluster of the bootstrap).
+        style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
+        cycle: which of a question's rotations of its options this is (HR-Bench); empty where there are none.
     """
 
     id: str
@@ -36,6 +40,8 @@ class Sample:
     boxes_xyxy: list[Box] = field(default_factory=list)
     entities: list[str] = field(default_factory=list)
     image_id: str = ""
+    style: str = "letters"
+    cycle: str = ""
 
     def __post_init__(self) -> None:
         letters = [chr(ord("A") + i) for i in range(len(self.options))]
@@ -57,11 +63,32 @@ class Sample:
         """Text of the right option."""
         return self.options[ord(self.label) - ord("A")]
 
+    def __str__(self) -> str:
+        right = ord(self.label) - ord("A")
+        lines = [f"{chr(ord('A') + i)}. {o}{'  (right)' if i == right else ''}" for i, o in enumerate(self.options)]
+        known = f", {len(self.boxes_xyxy)} true boxes" if self.boxes_xyxy else ""
+        return "\n  ".join([f"{self.id} ({self.kind}{known})\n{self.question}", *lines])
+
+    def _thumbnail(self, side: int = 320) -> str:
+        """The picture with its true boxes as an HTML image; why not, where it cannot be read."""
+        try:
+            picture = self.image.convert("RGB")
+        except (OSError, ValueError) as error:
+            return f"<p>no picture: {html.escape(str(error))}</p>"
+        scale = min(side / max(picture.size), 1)
+        picture.thumbnail((side, side))
+        draw, stream = ImageDraw.Draw(picture), io.BytesIO()
+        for box in self.boxes_xyxy:
+            draw.rectangle([v * scale for v in box], outline=(2, 158, 115), width=2)
+        picture.save(stream, format="JPEG", quality=85)
+        data = base64.b64encode(stream.getvalue()).decode()
+        return f'<img alt="picture with its true boxes" src="data:image/jpeg;base64,{data}">'
+
     def _repr_html_(self) -> str:
         escaped = [html.escape(option) for option in self.options]
         right = ord(self.label) - ord("A")
         rows = "".join(f"<li>{f'<b>{text}</b>' if i == right else text}</li>" for i, text in enumerate(escaped))
         return (
             f"<p><code>{html.escape(self.id)}</code> · {html.escape(self.kind)}<br>{html.escape(self.question)}</p>"
-            f'<ol type="A">{rows}</ol>'
+            f'<ol type="A">{rows}</ol>{self._thumbnail()}'
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from PIL import Image
@@ -247,6 +247,10 @@ def scene_samples(
     return [_sample(split, seed, index, kinds[index % len(kinds)], config) for index in range(n)]
 
 
+def _render(split: str, seed: int, index: int, kind: str, config: SceneConfig) -> Image.Image:
+    return make_question(scene_rng(split, seed, index), split, config, kind)[0]
+
+
 def _sample(split: str, seed: int, index: int, kind: str, config: SceneConfig) -> Sample:
     _, things, question, options, label, entities = make_question(scene_rng(split, seed, index), split, config, kind)
     boxes: list[Box] = [tuple(float(v) for v in t.box_xyxy) for t in things]
@@ -257,7 +261,7 @@ def _sample(split: str, seed: int, index: int, kind: str, config: SceneConfig) -
         options,
         label,
         kind,
-        render=lambda: make_question(scene_rng(split, seed, index), split, config, kind)[0],
+        render=partial(_render, split, seed, index, kind, config),
         boxes_xyxy=boxes,
         entities=entities,
     )

@@ -87,6 +87,13 @@ def letter_from_logits(logits: Mapping[str, float]) -> str | None:
     return winners[0] if len(winners) == 1 else None
 
 
+def probabilities(logits: Mapping[str, float]) -> dict[str, float]:
+    """Softmax over the letters alone: how the model divides its answer among them."""
+    best = max(logits.values())
+    weights = {letter: math.exp(value - best) for letter, value in logits.items()}
+    return {letter: weight / sum(weights.values()) for letter, weight in weights.items()}
+
+
 def _plain(reply: str) -> str:
     """Typography and mark-up away: full-width forms, Markdown, LaTeX, a chain of thought."""
     text = unicodedata.normalize("NFKC", reply).translate({0x2018: "'", 0x2019: "'"})

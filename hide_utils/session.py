@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from PIL import Image
 
@@ -76,6 +77,7 @@ class Session:
     reuse_prefix: bool = True
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Counter] = field(default_factory=dict)
+    peaks: dict[str, int] = field(default_factory=dict)
     entities: dict[str, Entities] = field(default_factory=dict, repr=False)
     located: dict[tuple, Located] = field(default_factory=dict, repr=False)
 
@@ -91,8 +93,15 @@ class Session:
     @contextmanager
     def measured(self, step: str):
         """Charge seconds and token counts of the block to ``step``, replacing what an earlier run of it cost."""
+        on_cuda = torch.device(self.model.device).type == "cuda"
+        if on_cuda:  # kernels run on behind the program: wait for those before, and below for the block's own
+            torch.cuda.synchronize(self.model.device)
+            torch.cuda.reset_peak_memory_stats(self.model.device)
         before, started = Counter(self.model.counts), time.perf_counter()
         yield
+        if on_cuda:
+            torch.cuda.synchronize(self.model.device)
+            self.peaks[step] = torch.cuda.max_memory_allocated(self.model.device)
         self.seconds[step] = time.perf_counter() - started
         self.counts[step] = Counter(self.model.counts) - before
 
@@ -101,6 +110,19 @@ class Session:
         ran = [step for step in steps if step in self.seconds]
         total: Counter = sum((self.counts[step] for step in ran), Counter())
         return sum(self.seconds[step] for step in ran), dict(total)
+
+    def peak(self, steps: Iterable[str]) -> int | None:
+        """Most bytes that the CUDA allocator held in any of the steps, weights included; None elsewhere."""
+        return max((self.peaks[step] for step in steps if step in self.peaks), default=None)
+
+    def beside(self) -> Session:
+        """A session for another question about the same picture: the prefill is shared, accounts and findings not."""
+        other = Session(self.model, self.image, self.reuse_prefix)
+        if "_shared" in vars(self):  # a cached property, filled when first needed
+            vars(other)["_shared"] = self._shared
+            for mine, theirs in ((self.seconds, other.seconds), (self.counts, other.counts), (self.peaks, other.peaks)):
+                theirs.update({step: mine[step] for step in ("prefill",) if step in mine})
+        return other
 
     def search(self, entities: Entities, layers: Iterable[int]) -> Found:
         """Attention rows of the search prompt at the layers (counted from 0), in one pass that stops after the last."""
@@ -114,25 +136,51 @@ class Session:
             if not semantic:
                 raise ValueError(f"no token of {entities.text!r} could be located; name the entities in plain words")
             rows = self.model.capture(prompt, noise + semantic, tuple(layers), prefix)
-        tokens = tuple(self.model.decode([int(prompt.ids[i])]).strip() for i in semantic)
+        tokens = tuple(span.characters(i).strip() for i in semantic)
         (maps,) = rows.maps
         return Found(tuple(rows.layers), tokens, maps[:, : len(noise)], maps[:, len(noise) :])
 
+    def rows_of_last(self, text: str, layers: Iterable[int], step: str = "last") -> Float[np.ndarray, "layers h w"]:
+        """Rows over the picture of the position that predicts the reply's first token, when `text` is asked about it.
+
+        `(layers, h, w)`, layers (counted from 0) ascending; the cost is charged to `step`. With `multiple_choice(...)`
+        as the text it is the attention of the first answer token, with a content-free text the reference of ViCrop's
+        relative attention.
+        """
+        picture, prefix = self._shared
+        with self.measured(step):
+            prompt = self.model.prompt(picture, text)
+            (maps,) = self.model.capture(prompt, [len(prompt) - 1], layers, prefix).maps
+        return maps[:, 0]
+
     def answer(
-        self, question: str, options: list[str] | None = None, second: Image.Image | None = None, step: str = "answer"
+        self,
+        question: str,
+        options: list[str] | None = None,
+        second: Image.Image | None = None,
+        step: str = "answer",
+        style: str = "letters",
     ) -> Reply:
         """Greedy reply to the question about the picture, with a second picture (RGB) behind it where there is one."""
-        return self.answer_from([self.image] + ([] if second is None else [second]), question, options, step)
+        return self.answer_from([self.image] + ([] if second is None else [second]), question, options, step, style)
 
     def answer_from(
-        self, pictures: Sequence[Image.Image], question: str, options: list[str] | None = None, step: str = "answer"
+        self,
+        pictures: Sequence[Image.Image],
+        question: str,
+        options: list[str] | None = None,
+        step: str = "answer",
+        style: str = "letters",
     ) -> Reply:
-        """Greedy reply to a question about any RGB pictures; the session's own, if it comes first, is not run again."""
+        """Greedy reply to a question about any RGB pictures; the session's own, if it comes first, is not run again.
+
+        style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
+        """
         own = pictures[0] is self.image
         picture, prefix = self._shared if own else (None, None)
         with self.measured(step):
             more = [self.model.prepare(_fitting(self.model, image)) for image in pictures[1 if own else 0 :]]
-            prompt = self.model.prompt(*([picture] if own else []), *more, multiple_choice(question, options))
+            prompt = self.model.prompt(*([picture] if own else []), *more, multiple_choice(question, options, style))
             limit = ANSWER_TOKENS["choice" if options else "free"]
             return self.model.generate(prompt, max_new_tokens=limit, prefix=prefix)
 

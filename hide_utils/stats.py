@@ -151,6 +151,37 @@ def cluster_bootstrap(
     return Interval(float(values.mean()), float(low), float(high), len(values))
 
 
+def clustered_mcnemar(a: Outcomes, b: Outcomes, clusters: Collection) -> McNemar:
+    """McNemar's exact test where samples come in clusters (pictures that carry several questions).
+
+    The two methods are exchanged for whole clusters at once, over all ways to do so: with one sample a cluster this is
+    the exact test itself. Raises ValueError as `mcnemar_exact` does, and for another number of clusters.
+    """
+    a, b = _paired(a, b)
+    if len(clusters) != len(a):
+        raise ValueError(f"{len(a)} outcomes and {len(clusters)} clusters: need one for each")
+    codes = np.unique(np.asarray(clusters).astype(str), return_inverse=True)[1]
+    sums = np.bincount(codes, a.astype(float) - b).astype(int) if len(a) else np.zeros(0, int)
+    chance = np.ones(1)  # of each total from -reach to reach
+    for size in np.abs(sums[sums != 0]):
+        chance = np.pad(chance, (2 * size, 0)) / 2 + np.pad(chance, (0, 2 * size)) / 2
+    totals = np.arange(len(chance)) - len(chance) // 2
+    p = chance[np.abs(totals) >= abs(sums.sum())].sum()
+    return McNemar(int((a & ~b).sum()), int((b & ~a).sum()), float(min(p, 1.0)))
+
+
+def mean_over_cycles(results: pd.DataFrame) -> pd.Series:
+    """HR-Bench's score of each method: the accuracy within each cycle, averaged over the cycles.
+
+    results: rows with columns method, cycle and correct. Not the share of pictures that are right in all cycles.
+    Raises ValueError for rows without a cycle.
+    """
+    if not results["cycle"].astype(bool).all():
+        raise ValueError("some rows have no cycle: this score is for benchmarks that rotate their options")
+    by_cycle = results.groupby(["method", "cycle"], sort=False)["correct"].mean()
+    return by_cycle.groupby("method", sort=False).mean()
+
+
 def _paired(a: Outcomes, b: Outcomes) -> tuple[np.ndarray, np.ndarray]:
     arrays = [np.asarray(outcomes) for outcomes in (a, b)]
     if len(arrays[0]) != len(arrays[1]):
@@ -172,11 +203,14 @@ def comparison_table(
 ) -> pd.DataFrame:
     """Every method against a baseline on the same samples, in each group and over all ("all").
 
-    results: one row a sample and method, with columns sample_id, method, correct and `by`.
+    results: one row a sample and method, with columns sample_id, method, correct and `by`; with letter and image_id too
+    where unread replies are to be counted and pictures may carry several questions.
 
-    Returns one row a group and method: n, accuracy with Wilson interval (low, high); against the baseline the
-    difference with Newcombe's interval, gained and lost (samples only one of the two got right), McNemar's exact p, and
-    p_holm, corrected over all comparisons of the table. The baseline's own comparison is empty (NaN).
+    Returns one row a group and method: n, pictures, accuracy with its interval (low, high), unread (replies that state
+    no letter); against the baseline the difference with its interval, gained and lost (samples only one of the two got
+    right), the exact p, and p_holm, corrected over all comparisons of the table. The baseline's own comparison is empty
+    (NaN). Intervals are Wilson's and Newcombe's, p is McNemar's; where pictures carry several questions, intervals are
+    of the bootstrap by picture and p of `clustered_mcnemar`.
     Raises ValueError where the baseline is missing or a method lacks some of the samples.
     """
     wide = results.pivot(index=["sample_id", by], columns="method", values="correct")
@@ -184,33 +218,43 @@ def comparison_table(
         raise ValueError(f"no rows of the baseline {baseline!r}: run it too, or name another")
     if wide.isna().any(axis=None):
         raise ValueError("methods were run on different samples: a paired comparison needs all of them on each")
+    of_sample = results.drop_duplicates("sample_id").set_index("sample_id")
     rows = []
     for group in [*dict.fromkeys(results[by]), "all"]:
-        part = wide if group == "all" else wide.xs(group, level=by)
+        part = wide if group == "all" else wide[wide.index.get_level_values(by) == group]
+        ids = part.index.get_level_values("sample_id")
+        pictures = of_sample.loc[ids, "image_id"] if "image_id" in results else pd.Series(ids)
         for method in dict.fromkeys(results["method"]):
-            accuracy = wilson(int(part[method].sum()), len(part), level)
-            row = {
-                by: group,
-                "method": method,
-                "n": len(part),
-                "accuracy": accuracy.estimate,
-                "low": accuracy.low,
-                "high": accuracy.high,
-            }
+            row = {by: group, "method": method} | _accuracy(part[method], pictures, level)
+            if "letter" in results:
+                own = results[(results["method"] == method) & results["sample_id"].isin(ids)]
+                row["unread"] = int(own["letter"].isna().sum())
             if method != baseline:
-                difference, test = (
-                    paired_difference(part[method], part[baseline], level),
-                    mcnemar_exact(part[method], part[baseline]),
-                )
-                row |= {
-                    "difference": difference.estimate,
-                    "difference_low": difference.low,
-                    "difference_high": difference.high,
-                }
-                row |= {"gained": test.only_a, "lost": test.only_b, "p": test.p}
+                row |= _against(part[method], part[baseline], pictures, level)
             rows.append(row)
     table = pd.DataFrame(rows)
     compared = table["method"] != baseline
     if compared.any():
         table.loc[compared, "p_holm"] = holm(table.loc[compared, "p"].tolist())
     return table
+
+
+def _accuracy(right: Outcomes, pictures: pd.Series, level: float) -> dict[str, float]:
+    n, clusters = len(right), pictures.nunique()
+    if clusters == n:
+        interval = wilson(int(np.sum(right)), n, level)
+    else:
+        interval = cluster_bootstrap(right, pictures, level=level)
+    known = {"n": n, "pictures": clusters, "accuracy": interval.estimate}
+    return known | {"low": interval.low, "high": interval.high}
+
+
+def _against(right: Outcomes, base: Outcomes, pictures: pd.Series, level: float) -> dict[str, float]:
+    if pictures.nunique() == len(right):
+        difference, test = paired_difference(right, base, level), mcnemar_exact(right, base)
+    else:
+        gain = np.asarray(right, float) - np.asarray(base, float)
+        difference = cluster_bootstrap(gain, pictures, level=level)
+        test = clustered_mcnemar(right, base, pictures)
+    row = {"difference": difference.estimate, "difference_low": difference.low, "difference_high": difference.high}
+    return row | {"gained": test.only_a, "lost": test.only_b, "p": test.p}

@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 
 from hide_utils import benchmarks, load_benchmark
 from hide_utils.images import ImageError
+from hide_utils.prompts import multiple_choice
 
 
 @pytest.fixture
@@ -44,6 +45,19 @@ def test_mme_realworld(lite):
     assert book.kind == "Perception/OCR with Complex Context" and book.image.getpixel((0, 0)) == (5, 0, 7)
     write_json(lite / "data" / "MME-RealWorld-Lite.json", [BOOK | {"Answer choices": ["1", "2", "A. Smith", "4"]}])
     assert load_benchmark(lite)[0].options == ["1", "2", "A. Smith", "4"]
+
+
+def test_mme_questions_are_asked_in_the_benchmarks_own_words(lite):
+    (book,) = load_benchmark(lite)
+    assert multiple_choice(book.question, book.options, book.style) == (
+        "What dish does the chart correspond to? The choices are listed below:\n(A) Nutty Ribs\n(B) Haw (sweet)\n"
+        "(C) Chili\n(D) Inasal\n(E) Not in the image.\nSelect the best answer to the above multiple-choice question "
+        "based on the image. Respond with only the letter (A, B, C, D, or E) of the correct option.\n"
+        "The best answer is:"
+    )
+    assert "letter (A or B) of" in multiple_choice("?", ["x", "y"], "mme_realworld")
+    with pytest.raises(ValueError, match="unknown prompt style 'mme'; known: letters, mme_realworld"):
+        multiple_choice("?", ["x", "y"], "mme")
 
 
 @pytest.mark.parametrize(
@@ -256,5 +270,7 @@ def test_fetched_once_at_a_recorded_revision(vstar, tmp_path, monkeypatch):
     assert [s.id for s in load_benchmark("craigwu/vstar_bench", revision="0123")] == ["vstar-0", "vstar-1"]
     assert len(load_benchmark("vstar", revision="0123456789")) == 2
     assert calls == [("craigwu/vstar_bench", "dataset", "0123456789abcdef")] * 2
+    assert benchmarks.revision_of("vstar") == benchmarks.revision_of("craigwu/vstar_bench") == "0123456789abcdef"
+    assert benchmarks.revision_of("hrbench4k") is None and benchmarks.revision_of(vstar) is None
     with pytest.raises(ValueError, match="holds revision 0123456789abcdef, not ffff"):
         load_benchmark("vstar", revision="ffff")

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hide_utils.entities import MAX_ENTITIES, Entities, clean, entities_from_reply, given_entities, parse_entities
+from hide_utils import load_model
+from hide_utils.entities import (
+    MAX_ENTITIES,
+    Entities,
+    Extractor,
+    clean,
+    entities_from_reply,
+    given_entities,
+    parse_entities,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +96,29 @@ def test_given_by_hand():
             given_entities(nothing)
     many = given_entities([f"thing {i}" for i in range(500)])
     assert len(many.names) == MAX_ENTITIES and "500 entities given" in many.note
+
+
+@pytest.mark.parametrize("reuse_prefix", [True, False])
+def test_many_questions_at_once_give_what_each_gives_alone(reuse_prefix):
+    model = load_model("mini", device="cpu", dtype="float32")
+    questions = ["What is the color of the star?", "Is the red ring above or below the blue heart?", "Where?", "Where?"]
+    extractor = Extractor(model, reuse_prefix=reuse_prefix)
+    together = [listed.entities for listed in extractor.many(questions)]
+    assert together == [Extractor(model, reuse_prefix=False)(question) for question in questions]
+    assert extractor.many([]) == []
+
+
+def test_expected_questions_are_listed_in_batches_and_charged_their_share():
+    model = load_model("mini", device="cpu", dtype="float32")
+    questions = [f"What is the color of the {shape}?" for shape in ("star", "ring", "heart", "cross", "star")]
+    extractor = Extractor(model, batch=3)
+    alone = [extractor.extract(question) for question in questions]
+    extractor.expect(questions)
+    model.counts.clear()
+    listed = [extractor.extract(question) for question in questions]
+    assert [one.entities for one in listed] == [one.entities for one in alone]
+    assert [one.counts for one in listed] == [one.counts for one in alone]
+    assert model.counts["suffixes"] == 2 and all(one.seconds > 0 for one in listed)  # four questions, three a batch
+    assert model.counts["decoded"] == sum(one.counts["decoded"] for one in listed[:4])
+    extractor.extract("Where is the star?")  # not expected: on its own
+    assert model.counts["suffixes"] == 3

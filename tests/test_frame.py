@@ -14,7 +14,8 @@ from packaging.utils import canonicalize_name
 from hide_utils.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = PROJECT["optional-dependencies"]
+APART = {"ray"}  # extras that the environment does not hold
+EXTRAS = {name: wanted for name, wanted in PROJECT["optional-dependencies"].items() if name not in APART}
 DIRECT = [Requirement(text) for text in [*PROJECT["dependencies"], *(r for extra in EXTRAS.values() for r in extra)]]
 MAKEFILE = (ROOT / "Makefile").read_text()
 

@@ -91,8 +91,29 @@ def test_a_batch_replies_as_one_by_one(family):
         torch.testing.assert_close(reply.first_logits, alone.first_logits, atol=1e-4, rtol=0)
         assert (reply.n_text_tokens, reply.n_image_tokens) == (len(prompt), 0)
     assert model.generate_batch([]) == []
-    with pytest.raises(ValueError, match="text-only"):
+    with pytest.raises(ValueError, match="into the prefix"):
         model.generate_batch([model.prompt(picture(64, 64), "Where?")])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_questions_on_one_picture_share_its_prefill_in_a_batch(family):
+    model = tiny_model(family)
+    image = model.prepare(picture(150, 90))
+    prompts = [
+        model.prompt(image, question) for question in ("Where?", "Is the dog on the left of the scooter?", "Who?")
+    ]
+    prefix = model.prefill(prompts[0])
+    before = [(layer.keys.clone(), layer.values.clone()) for layer in prefix.cache.layers]
+    model.counts.clear()
+    batch = model.generate_batch(prompts, 8, prefix=prefix)
+    assert model.counts["images"] == 0 and model.counts["suffixes"] == 1
+    assert model.counts["text_tokens"] == sum(len(prompt) - len(prefix) for prompt in prompts)
+    for prompt, reply in zip(prompts, batch, strict=True):
+        assert reply.ids == uncached_greedy(model, prompt, 8)
+    for layer, (keys, values) in zip(prefix.cache.layers, before, strict=True):
+        assert torch.equal(layer.keys, keys) and torch.equal(layer.values, values)
+    with pytest.raises(ValueError, match="does not begin"):
+        model.generate_batch([model.prompt("Who?")], prefix=prefix)
 
 
 def test_decoding_ends_at_an_end_token_a_stop_text_or_the_limit(monkeypatch):
@@ -118,7 +139,8 @@ def test_the_work_done_is_counted(family):
     first, second = (span.picture.n_tokens for span in prompt.images)
     model.counts.clear()
     prefix = model.prefill(prompt)
-    assert model.counts == {"prefills": 1, "images": 1, "image_tokens": first, "text_tokens": prompt.cut - first}
+    counted = {"prefills": 1, "images": 1, "passes": 1, "image_tokens": first, "text_tokens": prompt.cut - first}
+    assert {name: n for name, n in model.counts.items() if name != "flops"} == counted
     reply = model.generate(prompt, 3, prefix=prefix)
     assert (model.counts["prefills"], model.counts["suffixes"], model.counts["images"]) == (1, 1, 2)
     assert model.counts["image_tokens"] == first + second

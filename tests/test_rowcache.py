@@ -6,9 +6,12 @@ import pytest
 from checkpoints import LAYERS, tiny_model
 from model_helpers import picture
 
+from hide_utils import HiDe
 from hide_utils.calibration import search_rows
+from hide_utils.entities import given_entities
 from hide_utils.rowcache import RowCache, model_key
 from hide_utils.samples import Sample
+from hide_utils.session import Session
 
 
 def sample(number=0, entities=("red star", "dog"), seed=None):
@@ -113,9 +116,50 @@ def test_file_that_a_killed_run_left_is_counted_and_removed_in_time(model, cache
     assert not left.exists() and len(list(cache.folder.iterdir())) == 1
 
 
-def test_what_it_refuses(model, cache):
+def test_rows_of_other_prompts_come_from_the_same_prefill(model, cache):
+    samples = [sample(0), sample(1)]
+    texts = {"asked": lambda s: s.question, "described": lambda s: "Describe it."}
+    before = model.counts["images"]
+    found, sizes, last = cache.load_with_last(model, samples, texts, [1], [3, 0, 3], progress=False)
+    assert model.counts["images"] - before == 2, "one picture encoded a sample, whatever is asked about it"
+    assert (cache.captured, len(found), sizes) == (6, 2, [(112, 84)] * 2)
+    for number, one in enumerate(samples):
+        session = Session(model, one.image)
+        np.testing.assert_array_equal(last["asked"][number], session.rows_of_last("What?", [0, 3]))
+        np.testing.assert_array_equal(last["described"][number], session.rows_of_last("Describe it.", [0, 3]))
+        assert same(found[number], session.search(given_entities(one.entities), [1]))
+    before = sum(model.counts.values())
+    again = RowCache(cache.folder)
+    _, _, stored = again.load_with_last(model, samples, texts, [1], [0, 3], progress=False)
+    assert sum(model.counts.values()) == before and (again.hits, again.captured) == (6, 0)
+    assert all(np.array_equal(*pair) for name in texts for pair in zip(stored[name], last[name], strict=True))
+
+
+def test_only_the_missing_prompt_is_run_again(model, cache):
+    texts = {"asked": lambda s: s.question}
+    cache.load(model, [sample(0)], [1], progress=False)
+    cache.load_with_last(model, [sample(0)], texts, [1], progress=False)
+    assert (cache.captured, cache.hits) == (2, 1), "the search is shared, and the text's layers are those of the search"
+    others = {"asked": lambda s: "Why?"}
+    _, _, why = cache.load_with_last(model, [sample(0)], others, [1], progress=False)
+    _, _, what = cache.load_with_last(model, [sample(0)], texts, [1], progress=False)
+    assert (cache.captured, cache.hits) == (3, 4)
+    assert not np.array_equal(why["asked"][0], what["asked"][0])
+
+
+def test_sample_without_entities_is_searched_for_the_models_own(model, cache):
+    bare = replace(sample(0), entities=[])
+    (found,), _ = cache.load(model, [bare], [1], progress=False)
+    own = HiDe(model).extractor(bare.question)
+    assert same(found, Session(model, bare.image).search(own, [1]))
+    before = sum(model.counts.values())
+    (again,), _ = cache.load(model, [bare], [1], progress=False)
+    assert sum(model.counts.values()) == before and same(again, found), "nor are the entities listed again"
+    cache.load(model, [replace(bare, question="Where is the dog?")], [1], progress=False)
+    assert cache.captured == 2
+
+
+def test_what_it_refuses(cache):
     with pytest.raises(ValueError, match="limit_bytes=0"):
         RowCache(cache.folder, 0)
-    with pytest.raises(ValueError, match="no reference entities"):
-        cache.load(model, [replace(sample(0), entities=[])], progress=False)
     assert not cache.folder.exists()

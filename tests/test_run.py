@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import sys
 
 import nbformat
@@ -7,7 +8,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from hide_utils import paths
-from hide_utils.run import choose, discover, inspect, main, strip
+from hide_utils.notebooks import discover, inspect, strip
+from hide_utils.run import choose, main
 
 CELL = """n = 400  # number of samples
 model = "mini"  # folder, hub id or the embedded one
@@ -157,6 +159,43 @@ def test_list_shows_parameters_meanings_defaults_and_the_last_run(project, capsy
     assert "02_end: never run here" in out
     assert any(line.split() == "n = 400 number of samples".split() for line in out.splitlines())
     assert any(line.split() == "layer = None counted from 0".split() for line in out.splitlines())
+
+
+def test_list_says_what_a_notebook_is_about_and_whether_it_changed_since_it_ran(project, capsys):
+    assert project("00_start", "02_end") == 0
+    write(project.notebooks, "02_end", REPORT, "print(1)")
+    capsys.readouterr()
+    assert project("--list") == 0
+    first, _, last = re.split(r"^(?=\d\d_)", capsys.readouterr().out, flags=re.MULTILINE)[1:]
+    assert first.splitlines()[1] == "    title"
+    assert "changed since" not in first
+    assert last.splitlines()[0].endswith("; its code has changed since")
+
+
+def test_paths_are_those_of_the_caller_s_folder(project, tmp_path, monkeypatch):
+    cell = "image = None\nout = None\nmodel = 'mini'\nbenchmark = 'scenes'"
+    write(project.notebooks, "00_start", "print(image, out, model, benchmark, sep='|')", parameters=cell)
+    here = tmp_path / "here"
+    (here / "my").mkdir(parents=True)
+    (here / "mini").mkdir()
+    monkeypatch.chdir(here)
+    words = ("-p", "image", "a.jpg", "-p", "out", "my/x.parquet", "-p", "model", "./my")
+    assert project("00_start", *words, "-p", "benchmark", "vstar") == 0
+    printed_paths = printed(project.runs / "mini" / "00_start.ipynb").strip().split("|")
+    assert printed_paths == [str(here / "a.jpg"), str(here / "my" / "x.parquet"), str(here / "my"), "vstar"]
+    assert project("00_start", "-p", "model", "mini", "-p", "benchmark", "craigwu/vstar_bench") == 0
+    assert printed(project.runs / "mini" / "00_start.ipynb") == "None|None|mini|craigwu/vstar_bench\n"
+
+
+def test_copy_of_a_run_keeps_no_widget_either(project):
+    source = "import ipywidgets\nfrom IPython.display import display\ndisplay(ipywidgets.IntSlider())\nprint('after')"
+    write(project.notebooks, "00_start", source)
+    assert project("00_start", "-p", "n", "2") == 0
+    path = project.runs / "mini" / "00_start.ipynb"
+    assert printed(path) == "after\n"
+    assert "widget" not in path.read_text().replace("ipywidgets", "")
+    book = nbformat.read(path, as_version=4)
+    assert ["injected-parameters"] in [cell.metadata.get("tags") for cell in book.cells], "what was run stays"
 
 
 def test_strip_keeps_pictures_and_tags_and_drops_widgets(project):

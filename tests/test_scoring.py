@@ -6,169 +6,29 @@ import string
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replies import COLOURS, MORE_STATED, MORE_UNREAD, NOT_STATED, STATED, UNDER_EACH
 
 from hide_utils.scoring import PROTOCOLS, letter_from_logits, parse_letter
 
-COLOURS = ["red", "blue", "green", "yellow"]
 
-STATED = [
-    # strings that fool known parsers
-    ("Answer: C", "C"),
-    ("Color is red, (D)", "D"),
-    ("Based on the image, the answer is (C)", "C"),
-    ("C.", "C"),
-    ("(B) left", "B"),
-    # a letter alone
-    ("A", "A"),
-    ("b", "B"),
-    (" D \n", "D"),
-    ("(a)", "A"),
-    ("[C]", "C"),
-    ("C)", "C"),
-    ("B:", "B"),
-    ('"B"', "B"),
-    ("**C**", "C"),
-    ("`D`", "D"),
-    ("（Ｂ）", "B"),
-    ("<answer>B</answer>", "B"),
-    ("$\\boxed{\\text{C}}$", "C"),
-    ("The result is \\boxed{D}.", "D"),
-    # the answer is ...
-    ("The correct answer is: B", "B"),
-    ("The best answer is: A", "A"),
-    ("Final Answer: **D**", "D"),
-    ("ANSWER IS C", "C"),
-    ("answer is c.", "C"),
-    ("the answer is a", "A"),
-    ("the answer: (c) green", "C"),
-    ("Answer C", "C"),
-    ("Ans. C", "C"),
-    ("Answer = C", "C"),
-    ("Answer:\n\nB", "B"),
-    ("My answer is most likely B.", "B"),
-    ("The answer would be option D", "D"),
-    ("The answer is A because it is red.", "A"),
-    ("The answer is (C) and not (D).", "C"),
-    ("It is not red, so the answer is (B).", "B"),
-    ("It's hard to see, but the answer is B", "B"),
-    ("答案是C", "C"),
-    ("答案：D", "D"),
-    ("所以选择B。", "B"),
-    ("The answer is “B”.", "B"),
-    ("The correct option is 'b'", "B"),
-    ('{"answer": "C"}', "C"),
-    ("The answer is <C>", "C"),
-    ("It must be B", "B"),
-    ("Answer: (C) green\nExplanation: (A) and (B) cannot be seen.", "C"),
-    ("(A) red (B) blue (C) green (D) yellow\nAnswer: (D)", "D"),
-    ("C is the correct answer.", "C"),
-    ("Option B is correct.", "B"),
-    ("(B) is the right choice", "B"),
-    # a choice
-    ("Option B", "B"),
-    ("The correct option is B.", "B"),
-    ("Choice (d)", "D"),
-    ("I choose D", "D"),
-    ("I would go with C.", "C"),
-    ("I'd say B", "B"),
-    ("I think it's B", "B"),
-    ("It is (B).", "B"),
-    ("The letter is C.", "C"),
-    # a letter where answers stand
-    ("B. blue", "B"),
-    ("B) blue", "B"),
-    ("B: blue", "B"),
-    ("B - blue", "B"),
-    ("B blue", "B"),
-    ("D, based on the picture", "D"),
-    ("Based on the picture, D", "D"),
-    ("The car is blue: B", "B"),
-    ("blue (B)", "B"),
-    ("The colour of the car(s) is red, so (A).", "A"),
-    ("C\nbecause the car is green", "C"),
-    ("C, C", "C"),
-    ("Let me look.\n\nB.", "B"),
-    # a chain of thought
-    ("<think>A or B? Perhaps (A).</think>C", "C"),
-    ("maybe (A)</think>\n\nAnswer: D", "D"),
-]
-
-NOT_STATED = [
-    "I can't tell",
-    "A or B",
-    "",
-    "   ",
-    "...",
-    "?",
-    "C?",
-    "Is the answer C?",
-    "Is the answer A or B?",
-    "Is it A, B or C?",
-    "a red",
-    "A/B",
-    "A and C",
-    "A & B",
-    "A, B, or C",
-    "A B",
-    "AB",
-    "DABC",
-    "(A)(B)",
-    "Either (A) or (B)",
-    "(A) or B",
-    "Both A and B are correct.",
-    "Neither A nor B.",
-    "The answer is A or B",
-    "The answer is C/D",
-    "The answer is A or maybe B.",
-    "It could be A, but it could also be B.",
-    "The answer is A. Wait, the answer is B.",
-    "A. red\nB. blue\nC. green\nD. yellow",
-    "Not A",
-    "It is not (A)",
-    "(A) is incorrect.",
-    "Option A is wrong",
-    "The answer is not B",
-    "The answer isn't B",
-    "I don't think the answer is A.",
-    "If it were red the answer would be A.",
-    "None of the above",
-    "Answer: none",
-    "E",
-    "(E) none of these",
-    "The answer is E.",
-    "Answer: F",
-    "(C) or E",
-    "red",
-    "The car is red.",
-    "Cat",
-    "Definitely blue",
-    "Based on the image, it is red.",
-    "A dog is on the left",
-    "The answer is a dog",
-    "Answer: A dog",
-    "I see a car.",
-    "I",
-    "A4 paper",
-    "B-52",
-    "C++",
-    "D's car",
-    "vitamin C",
-    "Plan B is on the sign.",
-    'The sign says "B"',
-    "It is A-shaped.",
-    "object(s)",
-    "The U.S.A. flag",
-    "<think>The answer is A",
-    "Can't Decide",
-]
+@pytest.mark.parametrize(("reply", "strict", "last", "first"), UNDER_EACH)
+def test_the_same_reply_under_each_protocol(reply, strict, last, first):
+    found = [parse_letter(reply, COLOURS, protocol) for protocol in ("strict", "last-char", "first-letter")]
+    assert found == [strict, last, first]
 
 
-@pytest.mark.parametrize(("reply", "letter"), STATED)
+def test_unread_replies_are_counted_not_guessed():
+    assert len(MORE_STATED) + len(MORE_UNREAD) >= 50
+    letters = [parse_letter(reply, COLOURS) for reply in [*MORE_UNREAD, *NOT_STATED]]
+    assert sum(letter is None for letter in letters) == len(letters)
+
+
+@pytest.mark.parametrize(("reply", "letter"), STATED + MORE_STATED)
 def test_stated(reply, letter):
     assert parse_letter(reply, COLOURS) == letter
 
 
-@pytest.mark.parametrize("reply", NOT_STATED)
+@pytest.mark.parametrize("reply", NOT_STATED + MORE_UNREAD)
 def test_not_stated(reply):
     assert parse_letter(reply, COLOURS) is None
 

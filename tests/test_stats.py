@@ -12,8 +12,11 @@ from statsmodels.stats.proportion import proportion_confint
 
 from hide_utils.stats import (
     cluster_bootstrap,
+    clustered_mcnemar,
+    comparison_table,
     holm,
     mcnemar_exact,
+    mean_over_cycles,
     minimum_detectable_difference,
     paired_difference,
     wilson,
@@ -157,3 +160,78 @@ def test_cluster_bootstrap_edges():
     for values, clusters in (([], []), ([1], ["a", "b"]), ([math.nan], ["a"])):
         with pytest.raises(ValueError, match="values and"):
             cluster_bootstrap(values, clusters)
+
+
+# pictures that carry several questions --------------------------------------------------------------------------------
+
+
+@given(OUTCOMES)
+@settings(max_examples=30)
+def test_clustered_test_with_one_sample_a_cluster_is_mcnemars(outcomes):
+    a, b = np.array(outcomes).T
+    clustered, exact = clustered_mcnemar(a, b, range(len(a))), mcnemar_exact(a, b)
+    assert clustered[:2] == exact[:2] and clustered.p == pytest.approx(exact.p)
+
+
+def test_clustered_test_by_hand():
+    # differences of the clusters: +2, +1, -1; of the 8 ways to exchange them, six reach 2: 2+1-1, 2-1+1,
+    # 2+1+1 and their negatives
+    a, b = [1, 1, 1, 0], [0, 0, 0, 1]
+    assert clustered_mcnemar(a, b, ["x", "x", "y", "z"]) == (3, 1, pytest.approx(6 / 8))
+    assert clustered_mcnemar(a, a, ["x", "x", "y", "z"]).p == 1
+    with pytest.raises(ValueError, match="one for each"):
+        clustered_mcnemar(a, b, ["x"])
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 4)), min_size=1, max_size=25))
+@settings(max_examples=25)
+def test_clustered_test_equals_trying_every_exchange(outcomes):
+    a, b, clusters = np.array(outcomes).T
+    sums = np.bincount(clusters, a - b.astype(float), minlength=5)
+    signs = np.array(np.meshgrid(*[[1, -1]] * 5)).reshape(5, -1)
+    expected = (np.abs(sums @ signs) >= abs(sums.sum()) - 1e-9).mean()
+    assert clustered_mcnemar(a.astype(bool), b.astype(bool), clusters).p == pytest.approx(expected)
+
+
+def test_four_copies_of_each_question_are_no_four_times_the_evidence():
+    a, b = paired(30, 12, 3, 15)
+    once = clustered_mcnemar(a, b, range(60))
+    four = clustered_mcnemar(np.repeat(a, 4), np.repeat(b, 4), np.repeat(range(60), 4))
+    assert four.p == pytest.approx(once.p) and four.only_a == 4 * once.only_a
+    assert mcnemar_exact(np.repeat(a, 4), np.repeat(b, 4)).p < once.p / 100  # what ignoring it would have claimed
+
+
+def cycles():
+    """Two pictures in four cycles: the first right in all, the second in one; another method right in half."""
+    right = {"hide": [1, 1, 1, 1, 1, 0, 0, 0], "direct": [1, 1, 0, 0, 1, 1, 0, 0]}
+    rows = [
+        {"sample_id": f"s{i}", "image_id": f"p{i // 4}", "cycle": f"cycle_{i % 4}", "method": method, "kind": "single",
+         "correct": bool(outcome), "letter": "A" if i else None}
+        for method, outcomes in right.items() for i, outcome in enumerate(outcomes)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_score_of_hrbench_is_the_mean_over_cycles():
+    scores = mean_over_cycles(cycles())
+    assert scores["hide"] == (1 + 0.5 + 0.5 + 0.5) / 4 and scores["direct"] == 0.5
+    unbalanced = cycles().drop(index=[0])  # the first cycle of "hide" has one question left, and counts as much
+    assert mean_over_cycles(unbalanced)["hide"] == (1 + 0.5 + 0.5 + 0.5) / 4
+    with pytest.raises(ValueError, match="no cycle"):
+        mean_over_cycles(cycles().assign(cycle=""))
+
+
+def test_comparison_resamples_pictures_where_they_carry_several_questions():
+    several = pd.concat([cycles().assign(sample_id=lambda t, i=i: t["sample_id"] + f"-{i}") for i in range(5)])
+    several["image_id"] = several["image_id"] + several["sample_id"].str[-2:]
+    table = comparison_table(several).set_index(["kind", "method"])
+    row = table.loc[("all", "hide")]
+    assert (row["n"], row["pictures"], row["unread"]) == (40, 10, 5)
+    wide = several.pivot(index="sample_id", columns="method", values="correct")
+    pictures = several.drop_duplicates("sample_id").set_index("sample_id").loc[wide.index, "image_id"]
+    interval = cluster_bootstrap(wide["hide"], pictures)
+    assert (row["accuracy"], row["low"], row["high"]) == pytest.approx(interval[:3])
+    assert row["p"] == pytest.approx(clustered_mcnemar(wide["hide"], wide["direct"], pictures).p)
+    single = comparison_table(several.assign(image_id=several["sample_id"])).set_index(["kind", "method"])
+    assert single.loc[("all", "hide"), "low"] == pytest.approx(wilson(25, 40).low)
+    assert single.loc[("all", "hide"), "p"] == pytest.approx(mcnemar_exact(wide["hide"], wide["direct"]).p)

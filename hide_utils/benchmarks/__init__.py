@@ -163,6 +163,13 @@ def _folder(name: str, source: Source, revision: str | None) -> Path:
     return folder
 
 
+def revision_of(name: str | Path) -> str | None:
+    """Hash of the commit that a benchmark was fetched at; None where it was not fetched but put there."""
+    names = {source.repo: known for known, source in SOURCES.items()}
+    record = FOLDER / names.get(str(name), str(name)) / "REVISION"
+    return record.read_text().split()[0] if record.is_file() else None
+
+
 def _read(path: Path, prefix: str, questions: str, seed: int, letters: str | None) -> list[Sample]:
     """All samples of a file or folder; names of files and fields tell the format."""
     if letters not in (None, *LETTERS):

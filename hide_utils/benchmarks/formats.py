@@ -134,6 +134,7 @@ def _table_sample(row: Row, cell: Any, fetch: Callable[[], bytes], prefix: str) 
     return row.sample(
         f"{prefix}-{row.text('index')}", row.text("question"), options, row.text("answer"), "answer",
         kind=row.text("category"), render=Picture(row.where("image"), key, fetch), image_id=f"{prefix}-{whole}",
+        cycle=str(row.fields.get("cycle_category") or ""),
     )  # fmt: skip
 
 
@@ -243,6 +244,7 @@ def _mme_sample(row: Row, prefix: str) -> Sample:
     return row.sample(
         f"{prefix}-{row.text('Question_id')}", row.text("Text"), options, row.text("Ground truth"), "Ground truth",
         kind=f"{row.text('Task')}/{row.text('Subtask')}", render=row.picture("Image", path), image_id=row.text("Image"),
+        style="mme_realworld",
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from hide_utils.images import ImageError, read_image
+from hide_utils.images import ImageError, read_image, upright_size
 from hide_utils.prompts import ANSWER_INSTRUCTION
 from hide_utils.samples import Box, Sample
 
@@ -45,6 +45,13 @@ class Picture:
         try:
             return read_image(self.fetch(), max_megapixels=self.max_megapixels)
         except ValueError as error:  # ImageError, or binascii's for broken base64
+            raise ImageError(f"{self.where}: {error}") from error
+
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height as the picture will be read, from its head alone. Raises ImageError as a call does."""
+        try:
+            return upright_size(self.fetch())
+        except ValueError as error:
             raise ImageError(f"{self.where}: {error}") from error
 
     @property
@@ -132,17 +139,20 @@ def check_inside(name: str, where: str) -> None:
 
 def split_options(text: str) -> tuple[str, list[str]]:
     """Question and options of a text that ends in lines ``(A) ...``, ``(B) ...``; other lines there continue one."""
-    question: list[str] = []
+    lines = text.replace(ANSWER_INSTRUCTION, "").strip().splitlines()
+    matches = [_LETTERED.fullmatch(line) for line in lines]
     options: list[str] = []
-    for line in text.replace(ANSWER_INSTRUCTION, "").strip().splitlines():
-        match = _LETTERED.fullmatch(line)
-        if match and LETTERS[len(options) :].startswith(match[1]):
-            options.append(match[2].strip())
-        elif options:
-            options[-1] = f"{options[-1]} {line.strip()}".strip()
-        else:
-            question.append(line)
-    return "\n".join(question).strip(), options
+    # The question may have such a line itself ("A. Smith's sign says what?"): the last one that a B follows counts.
+    for start in (i for i in reversed(range(len(lines))) if matches[i] and matches[i][1] == LETTERS[0]):
+        options = []
+        for line, match in zip(lines[start:], matches[start:], strict=True):
+            if match and LETTERS[len(options) :].startswith(match[1]):
+                options.append(match[2].strip())
+            else:
+                options[-1] = f"{options[-1]} {line.strip()}".strip()
+        if len(options) > 1:
+            return "\n".join(lines[:start]).strip(), options
+    return "\n".join(lines), options
 
 
 def strip_letters(options: list[str]) -> list[str]:

@@ -64,6 +64,8 @@ Layer {layer} counted from 0, sigma {sigma:g}, alpha {alpha:g}: {rule}
 
 ## Accuracy on the test split
 
+By `python -m hide_utils.mini.measure`, then by notebook 05:
+
 {accuracy}
 
 ## Licence note
@@ -106,10 +108,9 @@ def _stages(log: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _accuracy(folder: Path) -> str:
-    files = [folder / "comparison.csv", folder / "resolution.csv"]
+def _accuracy(*files: Path) -> str:
     found = [_markdown(pd.read_csv(file)) for file in files if file.is_file()]
-    return "\n\n".join(found) or "Not measured yet: run notebook 05."
+    return "\n\n".join(found) or "Not measured yet: run `python -m hide_utils.mini.measure` and notebook 05."
 
 
 def card(folder: Path = paths.MINI) -> str:
@@ -119,7 +120,7 @@ def card(folder: Path = paths.MINI) -> str:
     with safe_open(folder / "model.safetensors", "np") as weights:
         shapes = [weights.get_slice(key).get_shape() for key in weights.keys()]  # noqa: SIM118 (not a mapping)
     text, vision = config["text_config"], config["vision_config"]
-    stages = _stages(log)
+    stages, notebook = _stages(log), paths.FIGURES / "05_benchmarks"
     shares = [stage.two_pictures for stage in STAGES if stage.two_pictures]
     return _TEXT.format(
         parameters=sum(pd.Series(shape).prod() for shape in shapes),
@@ -136,7 +137,9 @@ def card(folder: Path = paths.MINI) -> str:
         alpha=hide["alpha"],
         rule=_RULE.format(n=hide["n"], sides=" and ".join(map(str, hide["resolution"]))),
         calibration=_markdown(pd.read_csv(folder / "calibration.csv")),
-        accuracy=_accuracy(paths.FIGURES / "05_benchmarks"),
+        accuracy=_accuracy(
+            folder / "accuracy.csv", *(notebook / f"{name}.csv" for name in ("comparison", "resolution"))
+        ),
     )
 
 

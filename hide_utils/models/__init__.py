@@ -6,6 +6,8 @@ A new family is one file with a subclass of `VLM` and one line in `FAMILIES`.
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +32,10 @@ FAMILIES: dict[str, type[VLM]] = {
     "internvl": InternVL,
 }
 _ELSEWHERE = (
-    "Give a local folder with config.json, tokenizer files and *.safetensors, or go online once so that the hub's "
-    "files are cached."
+    "Give a local folder with config.json, tokenizer files and *.safetensors, put such a folder into data/models under "
+    "the model's own name, or go online once so that the hub's files are cached."
 )
+_QUIET_BYTES = 200_000_000  # weights that load in a moment are loaded without a word
 
 
 def load_model(
@@ -45,7 +48,7 @@ def load_model(
     min_pixels: int | None = None,
     revision: str | None = None,
 ) -> VLM:
-    """Load a model: "mini" (the embedded miniature), a local folder, or a hub id.
+    """Load a model: "mini" (the embedded miniature), a local folder, or a hub id (looked for in data/models first).
 
     The family is read from the config. device, dtype and attention ("sdpa" | "flash") are chosen for the machine when
     left out; `max_pixels` and `min_pixels` bound the pixels of a picture after the processor's resize.
@@ -61,10 +64,12 @@ def load_model(
         "dtype": chosen_dtype,
         "attention": choose_attention(attention, chosen_device.value, chosen_dtype.value),
     }
-    model = _weights(source, revision, chosen_dtype.value).to(chosen_device.value).eval()
+    with _announced(str(name_or_path), source, f"{chosen_device.value} as {chosen_dtype.value}"):
+        model = _weights(source, revision, chosen_dtype.value).to(chosen_device.value).eval()
     tokenizer = _tokenizer(source, revision)
     processor = _image_processor(source, revision)
-    vlm = family(str(name_or_path), model, tokenizer, processor, choices, (min_pixels, max_pixels))
+    name = source if Path(source).parent == paths.MODELS else str(name_or_path)  # what lies there is hashed by folder
+    vlm = family(name, model, tokenizer, processor, choices, (min_pixels, max_pixels))
     vlm.defaults = _calibrated(Path(source) / "hide.json", vlm) or vlm.defaults
     return vlm
 
@@ -93,7 +98,29 @@ def _locate(name_or_path: str | Path) -> str:
         return str(path)
     if isinstance(name_or_path, Path) or path.is_absolute() or str(name_or_path).count("/") != 1:
         raise FileNotFoundError(f"there is no model folder {path}. {_ELSEWHERE}")
-    return str(name_or_path)
+    here = paths.MODELS / path.name
+    return str(here) if any(here.glob("*.safetensors")) else str(name_or_path)
+
+
+@contextmanager
+def _announced(name: str, source: str, where: str) -> Iterator[None]:
+    """Say what is being loaded and how long it took, with transformers' bars; small weights are loaded silently."""
+    files = list(Path(source).glob("*.safetensors"))
+    size, bars = sum(file.stat().st_size for file in files), transformers.utils.logging.is_progress_bar_enabled()
+    quiet = bool(files) and size < _QUIET_BYTES
+    if quiet and bars:
+        transformers.utils.logging.disable_progress_bar()
+    try:
+        if not quiet:
+            what = f"{len(files)} files, {size / 1e9:.1f} GB" if files else "from the hub or its cache"
+            print(f"loading {name} ({what}) to {where} ...", file=sys.stderr, flush=True)
+        started = time.perf_counter()
+        yield
+        if not quiet:
+            print(f"loaded in {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    finally:
+        if quiet and bars:
+            transformers.utils.logging.enable_progress_bar()
 
 
 @contextmanager
@@ -124,7 +151,12 @@ def _weights(source: str, revision: str | None, dtype: torch.dtype) -> transform
     try:
         with _reading("weights", source):
             model, report = transformers.AutoModelForImageTextToText.from_pretrained(
-                source, revision=revision, dtype=dtype, use_safetensors=True, output_loading_info=True
+                source,
+                revision=revision,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"the weights of {source!r} are damaged or do not fit its config.json: {error}") from error
@@ -138,7 +170,7 @@ def _weights(source: str, revision: str | None, dtype: torch.dtype) -> transform
 
 def _tokenizer(source: str, revision: str | None) -> transformers.PreTrainedTokenizerBase:
     with _reading("tokenizer", source):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         if tokenizer.chat_template is None:  # older checkpoints keep it in a file that only processors read
             file = transformers.utils.cached_file(source, "chat_template.json", revision=revision)
             tokenizer.chat_template = json.loads(Path(file).read_text())["chat_template"]
@@ -149,6 +181,9 @@ def _image_processor(source: str, revision: str | None) -> transformers.BaseImag
     """The processor's PIL version, which needs no torchvision and is the same everywhere."""
     with _reading("preprocessor_config.json", source):
         settings, _ = transformers.BaseImageProcessor.get_image_processor_dict(source, revision=revision)
-        name = settings["image_processor_type"].removesuffix("Fast").removesuffix("Pil")
-        kind = getattr(transformers, name + "Pil", None) or getattr(transformers, name)
+        name = str(settings.get("image_processor_type")).removesuffix("Fast").removesuffix("Pil")
+        kind = getattr(transformers, name + "Pil", None) or getattr(transformers, name, None)
+        # The name comes with the checkpoint, and from_pretrained of other classes would load other things.
+        if not (isinstance(kind, type) and issubclass(kind, transformers.BaseImageProcessor)):
+            raise ValueError(f"{source!r}: its image_processor_type {name!r} is no image processor of transformers.")
         return kind.from_pretrained(source, revision=revision)

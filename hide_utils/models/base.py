@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from hide_utils.attention import NAMES, capturing
 from hide_utils.backends import Choice
+from hide_utils.costs import capture_flops, forward_flops
 from hide_utils.images import read_image
 from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
 from hide_utils.models.prompt import Picture, Prompt, PromptBuilder, arange_positions
@@ -44,6 +45,7 @@ class VLM:
         self.min_pixels, self.max_pixels = pixels
         text = model.config.get_text_config()
         self.n_layers, self.n_heads = text.num_hidden_layers, text.num_attention_heads
+        self.n_positions = text.max_position_embeddings
         self.counts: Counter[str] = Counter()
         self.builder = PromptBuilder(tokenizer, self.image_token, self.wrap)
         self.image_token_id = model.config.image_token_id
@@ -108,7 +110,8 @@ class VLM:
         """One user turn in the model's chat template, generation prompt appended.
 
         Texts are pure text: a special token's name in them stays text. An image that stands in several prompts is best
-        `prepare`d once. Raises ValueError without parts, TypeError for a part that is neither text nor image.
+        `prepare`d once. Raises ValueError without parts, for a text that is no Unicode and for a prompt longer than the
+        model's positions; TypeError for a part that is neither text nor image.
         """
         if not parts:
             raise ValueError("a prompt needs at least one text or image.")
@@ -118,12 +121,21 @@ class VLM:
         ready = [self.prepare(part) if isinstance(part, Image.Image) else part for part in parts]
         ids, images, texts = self.builder.build(ready)
         ids = torch.tensor(ids)
-        return Prompt(ids, self.position_ids(ids, [span.picture for span in images]), images, texts)
+        positions = self.position_ids(ids, [span.picture for span in images])
+        if (taken := int(positions.max()) + 1) > self.n_positions:
+            raise ValueError(
+                f"the prompt takes {taken} positions, more than the {self.n_positions} that {self.name} was made for; "
+                "shorten its texts, or give smaller pictures (max_pixels)."
+            )
+        return Prompt(ids, positions, images, texts)
 
     # --- running ----------------------------------------------------------------------------------------------------
 
     def _forward(self, ids: Tensor, positions: Tensor, cache=None, inputs=None, mask=None) -> Tensor:
         """One pass over ids (batch, n) at positions (axes, batch, n); logits (batch, vocab) of the last token."""
+        past = 0 if cache is None else cache.get_seq_length()
+        flops = forward_flops(self.model.config, ids.shape[1], past, len(ids), inputs or {})
+        self.counts.update(passes=1, flops=flops)
         return self.model(
             input_ids=ids.to(self.device),
             position_ids=(positions if len(positions) > 1 else positions[0]).to(self.device),
@@ -193,6 +205,8 @@ class VLM:
             raise ValueError("the prompt has no image whose attention could be captured.")
         with capturing(torch.tensor(queries) - start, layers, early_exit=early_exit) as captured:
             self._run(prompt, start, len(prompt), prefix.fork() if prefix else None)
+        last = layers[-1] if early_exit else None
+        self.counts["flops"] += capture_flops(self.model.config, len(queries), layers, len(prompt), start, last)
         rows = torch.stack([captured.rows[layer] for layer in layers]).cpu()
         maps = [rows[..., span.positions].numpy() for span in prompt.images]
         return Rows(layers, queries, maps, time.perf_counter() - began)
@@ -215,26 +229,33 @@ class VLM:
 
     @torch.inference_mode()
     def generate_batch(
-        self, prompts: Sequence[Prompt], max_new_tokens: int = 64, stop: str | None = None
+        self,
+        prompts: Sequence[Prompt],
+        max_new_tokens: int = 64,
+        stop: str | None = None,
+        prefix: Prefix | None = None,
     ) -> list[Reply]:
-        """`generate` for several text-only prompts at once (decoding is bound by memory, so a batch costs little more).
+        """`generate` for several prompts at once (decoding is bound by memory, so a batch costs little more).
 
+        With a prefix, with which each has to begin, only the rest of each is run; images may stand in the prefix alone.
         Replies are those of one call each, up to rounding; `seconds` is each one's equal share. Raises ValueError for a
-        prompt with an image, or max_new_tokens < 1.
+        prompt with an image to run or without the prefix, or max_new_tokens < 1.
         """
-        if any(prompt.images for prompt in prompts):
-            raise ValueError("generate_batch takes text-only prompts; run those with images one by one.")
         if not prompts:
             return []
-        began, width = time.perf_counter(), max(map(len, prompts))
-        gaps = torch.tensor([width - len(prompt) for prompt in prompts])
-        ids = torch.stack([pad(prompt.ids, (width - len(prompt), 0)) for prompt in prompts])
-        positions = torch.stack([pad(prompt.position_ids, (width - len(prompt), 0)) for prompt in prompts], dim=1)
-        mask = (torch.arange(width) >= gaps[:, None]).to(self.device)
-        cache = self._new_cache()
-        self.counts.update(prefills=1, text_tokens=sum(map(len, prompts)))
-        logits = self._forward(ids, positions, cache, mask=mask)
-        found = self._greedy(logits, positions[..., -1:], cache, max_new_tokens, stop, mask)
+        (start,) = {self._begin(prompt, prefix) for prompt in prompts}
+        if any(list(prompt.images_in(start, len(prompt))) for prompt in prompts):
+            raise ValueError("generate_batch runs text alone; put the images into the prefix, or go one by one.")
+        began, width = time.perf_counter(), max(map(len, prompts)) - start
+        gaps = torch.tensor([width + start - len(prompt) for prompt in prompts])
+        ids = torch.stack([pad(p.ids[start:], (width + start - len(p), 0)) for p in prompts])
+        positions = [pad(p.position_ids[:, start:], (width + start - len(p), 0)) for p in prompts]
+        mask = pad(torch.arange(width) >= gaps[:, None], (start, 0), value=True).to(self.device)
+        cache = prefix.fork(len(prompts)) if prefix else self._new_cache()
+        self.counts.update({"suffixes" if start else "prefills": 1, "text_tokens": int((width - gaps).sum())})
+        logits = self._forward(ids, torch.stack(positions, dim=1), cache, mask=mask)
+        last = torch.stack([p.position_ids[:, -1:] for p in prompts], dim=1)
+        found = self._greedy(logits, last, cache, max_new_tokens, stop, mask)
         share = (time.perf_counter() - began) / len(prompts)
         return [self._reply(*parts, share) for parts in zip(prompts, found, logits, strict=True)]
 

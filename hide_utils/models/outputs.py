@@ -38,10 +38,15 @@ class Prefix:
         """Whether the prompt begins with this prefix and goes on behind it."""
         return len(prompt) > len(self) and torch.equal(prompt.ids[: len(self)], self.ids)
 
-    def fork(self) -> DynamicCache:
-        """A cache that shares this one's tensors; layers grow by concatenation, so nothing is written into them."""
+    def fork(self, rows: int = 1) -> DynamicCache:
+        """A cache that shares this one's tensors; layers grow by concatenation, so nothing is written into them.
+
+        rows: size of the batch that goes on from here; more than one takes a copy for each.
+        """
         fork = copy.copy(self.cache)
         fork.layers = [copy.copy(layer) for layer in self.cache.layers]
+        if rows > 1:
+            fork.batch_repeat_interleave(rows)
         return fork
 
 

@@ -77,6 +77,11 @@ class TextSpan:
                 found.append(position)
         return found
 
+    def characters(self, position: int) -> str:
+        """What the token at an absolute position stands for; the whole character where the token is a part of one."""
+        start, stop = self.offsets[position - self.start]
+        return self.text[start:stop]
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -162,6 +167,10 @@ class PromptBuilder:
         """Ids of one user turn with the generation prompt, and where its images and texts are."""
         pictures = [part for part in parts if isinstance(part, Picture)]
         user_texts = [part for part in parts if isinstance(part, str)]
+        if odd := re.search("[\ud800-\udfff]", "".join(user_texts)):
+            raise ValueError(
+                f"a text holds half a character ({odd[0]!r}): it was cut or read wrongly; read it as UTF-8."
+            )
         ids, images, texts = [], [], {}
         run: list[tuple[str, int | None]] = []  # adjacent plain strings; the number of the user text, None for template
         before, after = ([self.special[token]] for token in self.wrap) if self.wrap else ([], [])

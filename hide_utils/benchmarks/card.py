@@ -1,0 +1,111 @@
+"""What a benchmark holds, computed from its samples: ``python -m hide_utils.benchmarks.card vstar``."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hide_utils.benchmarks import SOURCES, load_benchmark
+from hide_utils.benchmarks.rows import Picture
+from hide_utils.samples import Sample
+
+MEGAPIXELS = (0, 1, 2, 4, 8, 16, 32, 64, float("inf"))  # edges of the histogram
+LICENCES = {
+    "scenes": "drawn by this repository, over photographs that ship with scikit-image; free to use with it",
+    "vstar": "the dataset's page named no licence when this was written; photographs from SA-1B, whose own licence is "
+    "for research: look before passing pictures on",
+    "hrbench4k": "the authors' README named no licence when this was written: look before passing pictures on",
+    "mme_realworld": "academic research only, no distribution without the authors' approval (their README)",
+}
+LICENCES |= {"hrbench8k": LICENCES["hrbench4k"], "mme_realworld_lite": LICENCES["mme_realworld"]}
+
+
+def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str, Any]:
+    """Facts about a benchmark, computed from its samples; every picture's size is read, of files from their heads.
+
+    Returns questions, pictures, splits (questions by split, where the samples know theirs), kinds, options (questions
+    by number of options), labels (questions by right letter), cycles, prompt styles, megapixels (pictures by size),
+    sides_px (smallest, median and largest width x height by area), with_boxes and with_entities (questions that have
+    them), object_share (median share of the picture that a true box covers; None without boxes) and licence.
+    Raises ValueError without samples.
+    """
+    if not samples:
+        raise ValueError("no samples: a card describes at least one")
+    sizes = {sample.image_id: _size(sample) for sample in samples}
+    by_area = sorted(sizes.values(), key=lambda wh: (wh[0] * wh[1], wh))
+    share = [
+        (x1 - x0) * (y1 - y0) / (sizes[s.image_id][0] * sizes[s.image_id][1])
+        for s in samples
+        for x0, y0, x1, y1 in s.boxes_xyxy
+    ]
+    splits = Counter(s.render.split for s in samples if isinstance(s.render, Picture))
+    return {
+        "questions": len(samples),
+        "pictures": len(sizes),
+        "splits": dict(splits),
+        "kinds": dict(Counter(s.kind for s in samples)),
+        "options": dict(sorted(Counter(len(s.options) for s in samples).items())),
+        "labels": dict(sorted(Counter(s.label for s in samples).items())),
+        "cycles": dict(sorted(Counter(s.cycle for s in samples if s.cycle).items())),
+        "styles": sorted({s.style for s in samples}),
+        "megapixels": _histogram(sizes.values()),
+        "sides_px": {name: by_area[i] for name, i in (("least", 0), ("median", len(by_area) // 2), ("most", -1))},
+        "with_boxes": sum(bool(s.boxes_xyxy) for s in samples),
+        "with_entities": sum(bool(s.entities) for s in samples),
+        "object_share": float(np.median(share)) if share else None,
+        "licence": licence or "not stated here: look at the benchmark's own page",
+    }
+
+
+def _size(sample: Sample) -> tuple[int, int]:
+    return sample.render.size_wh() if isinstance(sample.render, Picture) else sample.image.size
+
+
+def _histogram(sizes_wh) -> dict[str, int]:
+    counts, _ = np.histogram([w * h / 1e6 for w, h in sizes_wh], MEGAPIXELS)
+    names = [f"{a:g} to {b:g}" for a, b in zip(MEGAPIXELS[:-1], MEGAPIXELS[1:], strict=True)]
+    return {name: int(n) for name, n in zip(names, counts, strict=True) if n}
+
+
+def card_text(name: str, card: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    shown = {key: value for key, value in card.items() if value not in ({}, None)}
+    if boxes := shown.pop("with_boxes"):
+        shown["ground-truth boxes"] = f"{boxes} of {card['questions']} questions"
+    else:
+        shown["ground-truth boxes"] = "none: no oracle, and localisation cannot be measured"
+    shown["reference entities"] = f"{shown.pop('with_entities')} of {card['questions']} questions"
+    lines = [f"| {key.replace('_', ' ')} | {_text(value)} |" for key, value in shown.items()]
+    return "\n".join([f"# {name}", "", "| | |", "|---|---|", *lines])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; see ``--help``."""
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("benchmark", help=f"scenes, {', '.join(SOURCES)}, or a file or folder")
+    parser.add_argument("--split", choices=["calibration", "test"])
+    parser.add_argument("--n", type=int, help="at most so many questions, whole pictures")
+    args = parser.parse_args(argv)
+    repos = {source.repo: name for name, source in SOURCES.items()}
+    name = repos.get(args.benchmark, args.benchmark)
+    samples = load_benchmark(args.benchmark, split=args.split, n=args.n)
+    print(card_text(Path(name).name, data_card(samples, LICENCES.get(name))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""The explorer's panes: a view as pictures made fast enough to follow a slider, as text, and as a figure to keep."""
+
+from __future__ import annotations
+
+import html
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+
+from hide_utils.explorer_case import Answer, Case, Knobs, View
+from hide_utils.images import composite_on_white
+from hide_utils.plots import (
+    BOX_COLOUR,
+    MAP_COLOURS,
+    METHOD_LABELS,
+    PAGE_WIDTH,
+    PALETTE,
+    TRUTH_COLOUR,
+    draw_boxes,
+    new_figure,
+    overlay,
+    plain_text,
+    source_line,
+)
+from hide_utils.plots_layers import band
+
+PICTURE, THUMB = 640, 150  # longer side in pixels of the picture and of a token's map
+MOST_THUMBS = 24  # maps drawn; a longer list would be slow and illegible
+MEASURES = {"recall50": PALETTE[0], "iou": PALETTE[1], "area": PALETTE[7]}
+SETTINGS = {"layer": "layer, counted from 0", "sigma": "σ in grid cells", "alpha": "α"}
+QUALITY = {
+    "recall50": "true boxes at least half covered",
+    "iou": "IoU with the true boxes",
+    "energy": "mass of the maps in the true boxes",
+    "area": "share of the picture kept",
+}
+
+
+def fitted(image: Image.Image, side: int) -> Image.Image:
+    """The picture as RGB with its longer side at most `side` pixels."""
+    image = composite_on_white(image) if image.mode != "RGB" else image
+    scale = min(side / max(image.size), 1)
+    size = [max(round(edge * scale), 1) for edge in image.size]
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+@cache
+def _colours() -> UInt8[np.ndarray, "256 3"]:
+    return (matplotlib.colormaps[MAP_COLOURS](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+
+
+def heated(picture: Image.Image, map_hw: Float[np.ndarray, "h w"]) -> Image.Image:
+    """A map in [0, 1] over a picture in the colours and opacities of `plots.overlay`, coloured cell by cell."""
+    level = np.clip(map_hw, 0, 1)
+    colour = Image.fromarray(_colours()[(level * 255).round().astype(np.uint8)])
+    opacity = Image.fromarray((255 * (0.2 + 0.6 * level)).round().astype(np.uint8))
+    over, mask = (part.resize(picture.size, Image.Resampling.NEAREST) for part in (colour, opacity))
+    result = picture.copy()
+    result.paste(over, mask=mask)
+    return result
+
+
+def outlined(picture: Image.Image, boxes: Sequence[Sequence[float]], scale: float, colour: str, dash: int = 0) -> None:
+    """Outline pixel boxes of the full picture on one that is `scale` times as large, in place; dashed where `dash`."""
+    draw, rgb = ImageDraw.Draw(picture), tuple(round(255 * c) for c in to_rgb(colour))
+    for box in boxes:
+        x0, y0, x1, y1 = (round(v * scale) for v in box)
+        x1, y1 = max(x1 - 1, x0), max(y1 - 1, y0)
+        if not dash:
+            draw.rectangle((x0, y0, x1, y1), outline=rgb, width=2)
+            continue
+        for x in range(x0, x1 + 1, 2 * dash):
+            draw.line([(x, y0), (min(x + dash, x1), y0)], rgb, 2)
+            draw.line([(x, y1), (min(x + dash, x1), y1)], rgb, 2)
+        for y in range(y0, y1 + 1, 2 * dash):
+            draw.line([(x0, y), (x0, min(y + dash, y1))], rgb, 2)
+            draw.line([(x1, y), (x1, min(y + dash, y1))], rgb, 2)
+
+
+def encoded(picture: Image.Image) -> bytes:
+    """As JPEG: a tenth of the time and of the bytes that PNG takes for a photograph."""
+    stream = io.BytesIO()
+    picture.save(stream, format="JPEG", quality=90)
+    return stream.getvalue()
+
+
+def picture_pane(base: Image.Image, case: Case, view: View) -> bytes:
+    """The fitted picture with the union map, the regions (solid) and the true boxes (dashed)."""
+    shown, scale = heated(base, view.union), base.width / case.image.width
+    outlined(shown, case.boxes_xyxy, scale, TRUTH_COLOUR, dash=4)
+    outlined(shown, view.regions, scale, BOX_COLOUR)
+    return encoded(shown)
+
+
+def token_panes(base: Image.Image, view: View) -> list[bytes]:
+    """Every token's purified map over the fitted picture, at most `MOST_THUMBS`; those that are off without colour."""
+    grey = base.convert("L").convert("RGB")
+    return [
+        encoded(heated(base, one) if on else heated(grey, np.zeros_like(one)))
+        for one, on in zip(view.maps[:MOST_THUMBS], view.on, strict=False)
+    ]
+
+
+def compact_pane(view: View) -> bytes:
+    """The second picture; a blank one where there is none."""
+    return encoded(Image.new("RGB", (64, 64), "white") if view.compact is None else fitted(view.compact, PICTURE))
+
+
+def legend_html(case: Case, knobs: Knobs, n_layers: int) -> str:
+    """What the lines mean, what was searched for, and the layer counted both ways."""
+    marks = f'<span style="color:{BOX_COLOUR}">▬</span> regions'
+    if case.boxes_xyxy:
+        marks += f' &nbsp; <span style="color:{TRUTH_COLOUR}">╍╍</span> true boxes'
+    said = f"entities ({case.entities.source}): {case.entities.text}"
+    note = f"<p>{html.escape(case.entities.note)}</p>" if case.entities.note else ""
+    layer = f"layer {knobs.layer} counted from 0, the paper's {knobs.layer + 1} of {n_layers}"
+    return f"<p>{marks}</p><p>{html.escape(said)}</p>{note}<p>{layer}</p>"
+
+
+def caption_html(view: View, knobs: Knobs) -> str:
+    """What the second picture is."""
+    if view.compact is None:
+        return "<p>no region: the answer is the direct one</p>"
+    return "<p>second picture, {}: {} × {} px</p>".format(knobs.layout.replace("_", " "), *view.compact.size)
+
+
+def numbers_html(case: Case, view: View) -> str:
+    """Box quality and region counts as a table."""
+    values = view.quality | {"energy": view.energy}
+    rows = [("regions", len(view.regions)), ("tokens", f"{int(view.on.sum())} of {len(view.on)}")]
+    size = "none" if view.compact is None else "{} × {} px".format(*view.compact.size)
+    rows += [("picture", "{} × {} px".format(*case.image.size)), ("second picture", size)]
+    rows += [
+        (name, "–" if np.isnan(values[key]) or not (case.boxes_xyxy or key == "area") else f"{values[key]:.1%}")
+        for key, name in QUALITY.items()
+    ]
+    return _table(rows)
+
+
+def timings_html(case: Case, seconds: float) -> str:
+    """What each stage took; those that have not run are left out."""
+    rows = [(step, f"{1000 * took:.0f} ms") for step, took in case.session.seconds.items()]
+    return _table([*rows, ("last redraw", f"{1000 * seconds:.0f} ms")])
+
+
+def answers_html(case: Case, knobs: Knobs, stored: dict[str, str | None]) -> str:
+    """Answers under these settings with letter probabilities; stored letters where the model was not asked.
+
+    stored: method -> letter of an earlier evaluation at the method's own settings.
+    """
+    given = {"direct": case.answers.get(None), "hide": case.answers.get(knobs)}
+    blocks = []
+    for method, reply in given.items():
+        text = "not asked yet" if method == "direct" else "not asked with these settings"
+        if reply is not None:
+            text = f"{_option(case, reply.letter, reply.text)}{_verdict(case, reply.letter)}"
+        elif stored.get(method):
+            text += f" (evaluation: {_option(case, stored[method], '')}{_verdict(case, stored[method])})"
+        name = METHOD_LABELS.get(method, method)
+        blocks.append(f"<p><b>{html.escape(name)}</b>: {text}</p>{_bars(case, reply)}")
+    truth = f"<p><b>truth</b>: {_option(case, case.label, '')}</p>" if case.label else ""
+    return "".join(blocks) + truth
+
+
+def _option(case: Case, letter: str | None, text: str) -> str:
+    """The letter with its option's text, or the reply itself where it states no letter."""
+    if not letter or not case.options:
+        return html.escape(text.strip() or "no letter stated")
+    return html.escape(f"{letter} ({case.options[ord(letter) - ord('A')]})")
+
+
+def _verdict(case: Case, letter: str | None) -> str:
+    return "" if case.label is None else (" ✓ right" if letter == case.label else " ✗ wrong")
+
+
+def _bars(case: Case, reply: Answer | None) -> str:
+    """Probability of every letter: a bar and its number."""
+    if reply is None or not reply.probabilities:
+        return ""
+    cells = "".join(
+        f'<div style="display:flex;gap:6px;align-items:center"><span style="width:1.2em">{letter}</span>'
+        f'<span style="display:inline-block;height:.7em;width:{100 * p:.0f}px;background:{BOX_COLOUR}"></span>'
+        f"<span>{p:.0%}</span></div>"
+        for letter, p in reply.probabilities.items()
+    )
+    return f'<div role="group" aria-label="probability of each letter">{cells}</div>'
+
+
+def _table(rows: Sequence[tuple[str, object]]) -> str:
+    cells = "".join(
+        f'<tr><td style="padding:0 8px 0 0">{html.escape(str(name))}</td>'
+        f'<td style="text-align:right">{html.escape(str(value))}</td></tr>'
+        for name, value in rows
+    )
+    return f'<table style="line-height:1.35">{cells}</table>'
+
+
+def figure(model: str, case: Case, knobs: Knobs, view: View, most_tokens: int = 8) -> Figure:
+    """The view as a figure to keep: picture with boxes, every token's map that is on, second picture, answers."""
+    on = np.flatnonzero(view.on)[:most_tokens].tolist()
+    columns = min(len(on) + 2, 5)
+    rows = -(-(len(on) + 2) // columns)
+    fig, axes = new_figure(rows, columns, width=PAGE_WIDTH, height=rows * PAGE_WIDTH / columns * 1.08 + 0.6)
+    panels = iter(np.atleast_1d(axes).flat)
+    overlay(
+        ax := next(panels), case.image, view.union, title="regions; dashed: truth" if case.boxes_xyxy else "regions"
+    )
+    draw_boxes(ax, view.regions)
+    draw_boxes(ax, case.boxes_xyxy, colour=TRUTH_COLOUR, dashed=True)
+    for number in on:
+        overlay(next(panels), case.image, view.maps[number], title=f"“{plain_text(case.found.tokens[number], 20)}”")
+    ax = next(panels)
+    if view.compact is None:
+        ax.text(0.5, 0.5, "no region", ha="center", va="center")
+    else:
+        overlay(ax, composite_on_white(view.compact), title="{}, {} × {} px".format("second", *view.compact.size))
+    for rest in (ax, *panels):
+        rest.set_axis_off()
+    fig.suptitle(textwrap.fill(_said(case, knobs), 110), fontsize=8)
+    source_line(fig, model=model, benchmark=plain_text(case.name, 60), n=1, more=_settings(case, knobs))
+    return fig
+
+
+def _said(case: Case, knobs: Knobs) -> str:
+    parts = [plain_text(case.question)]
+    for name, reply in (("direct", case.answers.get(None)), ("HiDe", case.answers.get(knobs))):
+        if reply is not None:
+            parts.append(f"{name}: {plain_text(html.unescape(_option(case, reply.letter, reply.text)), 40)}")
+    return "   ".join([*parts, *([f"truth: {html.unescape(_option(case, case.label, ''))}"] if case.label else [])])
+
+
+def _settings(case: Case, knobs: Knobs) -> str:
+    parts = [f"layer {knobs.layer} (from 0), σ {knobs.sigma:g}, α {knobs.alpha:g}"]
+    parts += [] if knobs.prior else ["no noise prior"]
+    parts += [f"{len(knobs.off)} of {len(case.found.tokens)} tokens off"] if knobs.off else []
+    return ", ".join([*parts, knobs.layout.replace("_", " ")])
+
+
+def slider_curves(axes: Sequence[Axes], moved: pd.DataFrame, own: Mapping[str, float]) -> None:
+    """What moving each setting alone does (table of `one_at_a_time`), one panel a setting; dotted: where it stands."""
+    for ax, (setting, part) in zip(axes, moved.groupby("setting", sort=False), strict=True):
+        for measure, curve in part.groupby("measure", sort=False):
+            band(ax, curve, colour=MEASURES[measure], label=measure, x="value", shift=0)
+        ax.axvline(own[setting], color="0.3", linestyle=":", linewidth=0.8)
+        ax.set(xlabel=SETTINGS[setting], ylim=(0, 1))
+    axes[0].set_ylabel("mean over samples")
+    axes[len(axes) // 2].legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))

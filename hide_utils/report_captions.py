@@ -1,0 +1,264 @@
+"""Captions and printed tables of the report: every number in them is computed from the saved tables and sidecars."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hide_utils.plots import METHOD_LABELS
+from hide_utils.report_items import Chapter, Item
+
+# The table that holds the numbers of a figure of another name.
+TABLE_OF = {
+    ("02_layer_sweep", "accuracy_by_layer"): "answers",
+    ("02_layer_sweep", "attention_by_layer"): "entity_against_instruction",
+    ("02_layer_sweep", "localisation_by_layer"): "layers",
+    ("02_layer_sweep", "choice"): "rules",
+    ("05_benchmarks", "accuracy"): "comparison",
+}
+MOST_NAMED = 4  # methods or groups that a caption names one by one
+LEVEL = 0.05
+HEADINGS = {
+    "ame": "average marginal effect",
+    "p_holm": "p (Holm)",
+    "recall50": "recall at 50 %",
+    "iou": "IoU",
+}
+
+
+NAMES = {"tad": "TAD", "lpd": "LPD", "iou": "IoU", "hide": "HiDe"}
+
+
+def heading(column: str) -> str:
+    """A column's name in words."""
+    return HEADINGS.get(column, column.replace("_", " "))
+
+
+def percent(value: float) -> str:
+    """A share in per cent with one decimal."""
+    return f"{100 * value:.1f} %"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * value:+.1f}"
+
+
+def plain_p(value: float) -> str:
+    """A p value with two digits, or a bound."""
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def number(value: Any) -> str:
+    """A cell as it is printed: three significant digits, a dash for what is missing."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return str(value)
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+    return str(value)
+
+
+def intervals(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Estimate -> the columns of its interval: they follow it, named `low` and `high`, with or without a prefix."""
+    names, found = list(table.columns), {}
+    for low in (name for name in names[1:] if name == "low" or name.endswith("_low")):
+        if (high := low[: -len("low")] + "high") in names:
+            found[names[names.index(low) - 1]] = (low, high)
+    return found
+
+
+def is_share(column: str, table: pd.DataFrame) -> bool:
+    """Whether a column holds shares, printed in per cent: accuracies, shares, and differences of accuracies."""
+    accuracies = any("accuracy" in name for name in table.columns)
+    return "accuracy" in column or "share" in column or (column == "difference" and accuracies)
+
+
+def printed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as text: estimates joined with their intervals, shares in per cent, methods by their labels."""
+    pairs = intervals(table)
+    ends = {end for pair in pairs.values() for end in pair}
+    shown = {}
+    for column in (name for name in table.columns if name not in ends):
+        share = is_share(column, table)
+        if column in pairs:
+            rows = table[[column, *pairs[column]]].to_numpy(float)
+            shown[f"{heading(column)}{' %' if share else ''} [95 % interval]"] = [
+                _interval(*row, share) for row in rows
+            ]
+        elif column in ("p", "p_holm"):
+            shown[heading(column)] = ["–" if np.isnan(p) else plain_p(p) for p in table[column]]
+        elif column in ("method", "against"):
+            shown[column] = [METHOD_LABELS.get(m, m) for m in table[column]]
+        elif share and pd.api.types.is_numeric_dtype(table[column]):
+            shown[f"{heading(column)} %"] = [number(round(100 * value, 1)) for value in table[column].tolist()]
+        else:
+            shown[heading(column)] = [number(value) for value in table[column].tolist()]
+    return pd.DataFrame(shown)
+
+
+def _interval(estimate: float, low: float, high: float, share: bool) -> str:
+    if np.isnan(estimate):
+        return "–"
+    if share:
+        return f"{100 * estimate:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{number(estimate)} [{number(low)}, {number(high)}]"
+
+
+# --- sentences ------------------------------------------------------------------------------------------------------
+
+
+def caption(item: Item, chapter: Chapter) -> str:
+    """What a figure or table shows: its name in words, what was measured, and the numbers of its table.
+
+    A table whose numbers stand in a figure's caption already refers to that figure.
+    """
+    if item.missing:
+        return f"Missing: {words(item.name)} ({item.kind}). Run {item.notebook}."
+    title = str((item.entry or {}).get("caption") or f"{words(item.name)}.")
+    if item.kind == "table":
+        drawn = [i for i in chapter.items if i.kind == "figure" and not i.missing and _table_of(i, chapter) is item]
+        if drawn:
+            names = ", ".join(f"“{words(figure.name)}”" for figure in drawn)
+            return f"{title} The numbers of figure {names}."
+        return " ".join(filter(None, [title, measured(item.entry), numbers(item.table)]))
+    table = _table_of(item, chapter)
+    return " ".join(filter(None, [title, measured(item.entry), numbers(table.table) if table else ""]))
+
+
+def _table_of(figure: Item, chapter: Chapter) -> Item | None:
+    """The table that holds a figure's numbers, where there is one."""
+    return chapter.item(TABLE_OF.get((figure.notebook, figure.name), figure.name))
+
+
+def words(name: str) -> str:
+    """A file's name as the beginning of a sentence."""
+    text = " ".join(NAMES.get(word, word) for word in re.sub(r"[_-]+", " ", name).split())
+    return text[:1].upper() + text[1:]
+
+
+def measured(entry: Mapping[str, Any] | None) -> str:
+    """Model, benchmark, split and n of a sidecar; empty without one."""
+    if not entry:
+        return ""
+    used, model = entry.get("parameters", {}), entry.get("model", {}).get("name")
+    side = f" {used['resolution']} px" if used.get("resolution") and used.get("benchmark") == "scenes" else ""
+    parts = [
+        "embedded miniature" if model == "mini" else model,
+        f"{used['benchmark']}{side}" if used.get("benchmark") else None,
+        f"{used['split']} split" if used.get("split") else None,
+        f"n = {entry['benchmark']['n']}" if entry.get("benchmark") else None,
+    ]
+    known = ", ".join(part for part in parts if part)
+    return f"{words(known)}." if known else ""
+
+
+def numbers(table: pd.DataFrame) -> str:
+    """What the rows of a table say, by the columns it has; empty for an empty one."""
+    pairs = intervals(table)
+    if table.empty:
+        return ""
+    if "agrees" in table:
+        return _of_findings(table)
+    if "accuracy" in pairs and "method" in table:
+        return _of_methods(table)
+    if "difference" in pairs and "p_holm" in table:
+        return _of_differences(table)
+    if pairs:
+        return _of_estimates(table, next(iter(pairs)))
+    return f"{len(table)} rows: {', '.join(heading(column) for column in table.columns)}."
+
+
+def _of_findings(table: pd.DataFrame) -> str:
+    counts = table["agrees"].astype(str).value_counts()
+    parts = [f"{counts[verdict]} “{verdict}”" for verdict in counts.index]
+    return f"Of {len(table)} findings of the paper, agreement here: {', '.join(parts)}."
+
+
+def _of_methods(table: pd.DataFrame) -> str:
+    """Accuracies with intervals, and the differences to the baseline where the table has them."""
+    if "kind" in table and (table["kind"] == "all").any():
+        table = table[table["kind"] == "all"]
+    if table["method"].duplicated().any():
+        return _over_a_number(table)
+    if len(table) > MOST_NAMED + 1:
+        best, worst = table.loc[table["accuracy"].idxmax()], table.loc[table["accuracy"].idxmin()]
+        said = f"Accuracy of {len(table)} methods from {_accuracy(worst)} to {_accuracy(best)}."
+    else:
+        said = f"Accuracy: {'; '.join(_accuracy(row) for _, row in table.iterrows())}."
+    return f"{said} {_of_differences(table)}" if "difference" in intervals(table) and "p_holm" in table else said
+
+
+def _accuracy(row: pd.Series) -> str:
+    name = METHOD_LABELS.get(row["method"], row["method"])
+    return f"{name} {percent(row['accuracy'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f}, n = {int(row['n'])})"
+
+
+def _of_differences(table: pd.DataFrame) -> str:
+    """Few comparisons one by one, of many how many are significant in either direction."""
+    compared = table[table["p_holm"].notna()]
+    if compared.empty:
+        return ""
+    if len(compared) <= MOST_NAMED and {"method"} <= set(table.columns):
+        return f"Differences: {'; '.join(_difference(row, table) for _, row in compared.iterrows())}."
+    found = compared[compared["p_holm"] < LEVEL]
+    up, down = int((found["difference"] > 0).sum()), int((found["difference"] < 0).sum())
+    return f"Of {len(compared)} differences {up} are significantly above and {down} below zero (Holm-corrected, 5 %)."
+
+
+def _difference(row: pd.Series, table: pd.DataFrame) -> str:
+    """A difference with its interval and verdict; the baseline is named where the table names it."""
+    low, high = intervals(table)["difference"]
+    share = is_share("difference", table)
+    values = [points(row[c]) if share else number(float(row[c])) for c in ("difference", low, high)]
+    name = METHOD_LABELS.get(row["method"], row["method"])
+    against = f" against {METHOD_LABELS.get(row['against'], row['against'])}" if "against" in table else ""
+    p = f"Holm-corrected p {'' if row['p_holm'] < 1e-4 else '= '}{plain_p(row['p_holm'])}"
+    verdict = "significant" if row["p_holm"] < LEVEL else "not significant"
+    unit = " points" if share else ""
+    return f"{name}{against} {values[0]}{unit} ({values[1]} to {values[2]}; {p}, {verdict})"
+
+
+def _over_a_number(table: pd.DataFrame) -> str:
+    """Accuracy of each method at both ends of the first other numeric column."""
+    rest = [c for c in table.select_dtypes("number").columns if c not in ("n", "accuracy", "low", "high")]
+    if not rest:
+        return f"{len(table)} rows of {table['method'].nunique()} methods."
+    x = rest[0]
+    ends = table[x].min(), table[x].max()
+    said = []
+    for method, part in table.groupby("method", sort=False):
+        at = part.groupby(x)["accuracy"].mean()
+        if set(ends) <= set(at.index) and len(said) < MOST_NAMED:
+            said.append(f"{METHOD_LABELS.get(method, method)} {percent(at[ends[0]])} to {percent(at[ends[1]])}")
+    if not said:
+        return f"{len(table)} rows of {table['method'].nunique()} methods over {heading(x)}."
+    least, most = int(table["n"].min()), int(table["n"].max())
+    n = f"n = {most}" if least == most else f"n = {least} to {most} a point"
+    return f"Accuracy from {heading(x)} {ends[0]:g} to {ends[1]:g}: {'; '.join(said)} ({n})."
+
+
+def _of_estimates(table: pd.DataFrame, column: str) -> str:
+    """The range of an estimate: for each measure where there are several, else in each of a few groups, else in all."""
+    table = table.dropna(subset=column)
+    if table.empty:
+        return ""
+    groups = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    groups = ["measure"] if "measure" in groups else groups
+    parts = list(table.groupby(groups, sort=False)) if groups else []
+    if len(parts) > 2 * MOST_NAMED or any(len(part) == 1 for _, part in parts):
+        parts = []
+    show = percent if is_share(column, table) else lambda value: number(float(value))
+    ranges = []
+    for name, part in parts or [((), table)]:
+        label = " ".join(heading(str(word)) for word in name)
+        ranges.append(f"{label} {show(part[column].min())} to {show(part[column].max())}".strip())
+    n = f", n = {int(table['n'].max())}" if "n" in table else ""
+    return f"{heading(column).capitalize()} over {len(table)} rows: {'; '.join(ranges)}{n}."

@@ -1,0 +1,199 @@
+"""A disk that is full or read-only while results, figures, answers or cached rows are written."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from faults import Outcome
+from faults.forks import Forks
+from faults.work import answer, differences, load, samples, stored
+
+NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000  # flags of unshare(2)
+READ_ONLY, REMOUNT, RECURSIVE, PRIVATE = 1, 32, 16384, 1 << 18  # of mount(2)
+SAYS = {"full": "no space left", "read-only": "cannot be written"}
+
+
+def _libc(name: str, *given) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*given):
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+class Disk:
+    """A small disk of this process alone, mounted at `folder`; where that is not allowed, a limit on files' sizes."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder, self.size = folder, size
+        folder.mkdir(parents=True)
+        user, group = os.getuid(), os.getgid()
+        try:
+            _libc("unshare", NEW_MOUNTS | NEW_USER)
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+            Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+            _libc("mount", b"none", b"/", None, RECURSIVE | PRIVATE, None)
+            _libc("mount", b"tmpfs", os.fsencode(folder), b"tmpfs", 0, f"size={size}".encode())
+            self.mounted = True
+        except OSError:
+            self.mounted = False
+
+    def fill(self, leave: int) -> None:
+        """From now on `leave` bytes are left."""
+        if not self.mounted:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (leave, resource.RLIM_INFINITY))
+            return
+        with (self.folder / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(bytes(1024))
+        os.truncate(self.folder / "filler", max((self.folder / "filler").stat().st_size - leave, 0))
+
+    def free(self) -> None:
+        """There is room again."""
+        if self.mounted:
+            (self.folder / "filler").unlink()
+        else:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    def lock(self) -> bool:
+        """From now on nothing can be written; False where this user writes everywhere and may not mount."""
+        if self.mounted:
+            _libc("mount", None, os.fsencode(self.folder), None, REMOUNT | READ_ONLY, None)
+            return True
+        for folder in [self.folder, *(p for p in self.folder.rglob("*") if p.is_dir())]:
+            folder.chmod(0o555)
+        return os.getuid() != 0
+
+
+def said(do: Callable[[], object]) -> str:
+    """The error's text, empty where none is raised."""
+    try:
+        do()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Temporary files that should be gone."""
+    return [path.name for path in folder.rglob(".*") if path.is_file()]
+
+
+def results(checkpoint: str, folder: str, n: int) -> dict:
+    """An evaluation runs into the full disk, and goes on when there is room."""
+    expected = answer(checkpoint, None, n)
+    disk = Disk(Path(folder) / "disk", 400_000)
+    out = disk.folder / "rows.parquet"
+    answer(checkpoint, str(out), n // 2)
+    disk.fill(leave=4096 if disk.mounted else 6000)
+    text = said(lambda: answer(checkpoint, str(out), n))
+    kept = stored(out)
+    disk.free()
+    whole = answer(checkpoint, str(out), n)
+    return {
+        "said": text,
+        "lost": differences(kept, expected) + max(n // 2 * 2 - len(kept), 0) + differences(whole, expected),
+        "whole": whole == expected and not leftovers(disk.folder),
+        "mounted": disk.mounted,
+    }
+
+
+def figures(folder: str) -> dict:
+    """Figures, a table and an answer are written anew on the full disk: the earlier files stay as they were."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import pandas as pd
+
+    from hide_utils.plots import new_figure
+    from hide_utils.results import save_figure, save_table
+
+    disk = Disk(Path(folder) / "disk", 2_000_000)
+    os.environ["HIDE_FIGURES"] = str(disk.folder)
+
+    def draw(n: int) -> None:
+        fig, ax = new_figure()
+        ax.imshow([[i * j % 251 for i in range(200)] for j in range(n)])
+        save_figure(fig, "drawn", "00_any", {"n": n})
+
+    def write(n: int) -> None:
+        save_table(pd.DataFrame({"x": range(n)}), "table", "00_any", {"n": n})
+
+    draw(10), write(10)
+    before = {path: path.read_bytes() for path in disk.folder.rglob("*") if path.is_file()}
+    disk.fill(leave=0 if disk.mounted else 1000)
+    texts = [said(lambda: draw(200)), said(lambda: write(20_000))]
+    changed = [path for path, content in before.items() if path.read_bytes() != content]
+    bad = len(changed) + len(leftovers(disk.folder))
+    disk.free()
+    draw(200), write(20_000)
+    return {"said": "; ".join(texts), "all_said": all(texts), "lost": bad, "whole": True, "mounted": disk.mounted}
+
+
+def cache(checkpoint: str, folder: str, n: int, read_only: bool = False) -> dict:
+    """Rows are captured although they cannot be kept; those that were kept are read."""
+    from hide_utils.entities import given_entities
+    from hide_utils.rowcache import RowCache
+    from hide_utils.session import Session
+
+    disk = Disk(Path(folder) / "disk", 400_000)
+    some, model = samples(n), load(checkpoint)
+    for sample in some:
+        sample.entities = ["dog", "scooter"]
+    RowCache(disk.folder / "rows").load(model, some[: n // 2], [1], progress=False)
+    if read_only and not disk.lock():
+        return {"skipped": "this user may write everywhere"}
+    if not read_only:
+        disk.fill(leave=0 if disk.mounted else 100)
+    rows = RowCache(disk.folder / "rows")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        found, _ = rows.load(model, some, [1], progress=False)
+    right = [Session(model, s.image).search(given_entities(s.entities), [1]) for s in some]
+    same = [(a.semantic == b.semantic).all() and a.tokens == b.tokens for a, b in zip(found, right, strict=True)]
+    return {
+        "said": "; ".join(sorted({str(one.message) for one in warned})),
+        "lost": int(len(same) - sum(same)) + n // 2 - rows.hits,
+        "whole": rows.captured == n - n // 2 and not (leftovers(disk.folder) if not read_only else []),
+        "mounted": disk.mounted,
+    }
+
+
+def read_only(checkpoint: str, folder: str, n: int) -> dict:
+    """Results in a read-only folder are read; new ones are refused before anything is run; the cache is read."""
+    disk = Disk(Path(folder) / "disk", 400_000)
+    out = disk.folder / "rows.parquet"
+    expected = answer(checkpoint, str(out), n)
+    if not disk.lock():
+        return {"skipped": "this user may write everywhere"}
+    model = load(checkpoint)
+    model.counts.clear()
+    texts = [
+        said(lambda: answer(checkpoint, str(out), n + 2)),
+        said(lambda: answer(checkpoint, str(disk.folder / "new" / "rows.parquet"), n)),
+    ]
+    ran = sum(model.counts.values())
+    unread = said(lambda: stored(out))
+    return {
+        "said": "; ".join([*texts, *filter(None, [unread])]),
+        "all_said": all(texts),
+        "lost": len(expected) if unread else differences(stored(out), expected),
+        "whole": ran == 0,
+        "mounted": disk.mounted,
+    }
+
+
+def outcome(forks: Forks, do: str, wanted: str, expected: str, folder: Path, **given) -> Outcome:
+    """One call of a function above in a process of its own, as an outcome."""
+    ended = forks.call(f"faults.disks:{do}", folder=str(folder), **given)
+    found = ended.value or {"said": ended.error or ended.state, "lost": 1, "whole": False}
+    if "skipped" in found:
+        return Outcome(1, 1, 0, expected, f"not tried: {found['skipped']}")
+    ok = found["whole"] and not found["lost"] and wanted in found["said"] and found.get("all_said", True)
+    how = "" if found.get("mounted", True) else " (by a limit on files' sizes)"
+    return Outcome(1, int(ok), int(found["lost"]), expected, f"{found['said']}{how}"[:300])

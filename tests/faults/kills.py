@@ -1,0 +1,89 @@
+"""kill -9 at random moments of an evaluation, and the run that goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+from faults import Outcome
+from faults.forks import Forks
+from faults.work import answer, differences, stored
+
+ANSWER = "faults.work:answer"
+
+
+def killed_runs(forks: Forks, folder: Path, checkpoint: Path, kills: int, n: int, **how) -> Outcome:
+    """Kill an evaluation `kills` times, resuming the same one until it is whole, then beginning another."""
+    given = {"checkpoint": str(checkpoint), "n": n, **how}
+    whole = forks.call(ANSWER, out=None, **given)
+    rng, done, survived, lost, finished, orphans = random.Random(0), 0, 0, 0, 0, 0
+    while done < kills:
+        out, before, kept = folder / f"run-{finished}.parquet", 0, []
+        while True:
+            last = done >= kills
+            after = None if last else rng.uniform(0, 1.1 * whole.seconds)
+            ended = forks.call(ANSWER, out=str(out), kill_after=after, **given)
+            if ended.state != "killed":
+                break
+            done += 1
+            left = forks.left_behind()
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            rows, orphans = stored(out), orphans + len(left)
+            bad = differences(rows, whole.value) + max(before - len(rows), 0) + len(left)
+            lost, before = lost + bad, len(rows)
+            kept.append(bad == 0)
+        finished += 1
+        equal = ended.state == "done" and ended.value == whole.value
+        lost += 0 if equal else differences(ended.value or [], whole.value) + len(whole.value) - len(ended.value or [])
+        survived += sum(kept) if equal else 0
+    return Outcome(
+        done,
+        survived,
+        lost,
+        "after each kill only whole rows, none gone; the resumed table equals the uninterrupted one",
+        f"{finished} evaluations of {len(whole.value)} rows killed {done} times and resumed; "
+        f"{'equal' if survived == done and not lost else ended.error or 'not equal'}"
+        + (f"; {orphans} worker processes went on by themselves" if orphans else ""),
+    )
+
+
+def killed_workers(forks: Forks, folder: Path, checkpoint: Path, times: int, n: int) -> Outcome:
+    """Kill one of the two worker processes of an evaluation: another takes its place, and the table is whole."""
+    whole = forks.call(ANSWER, out=None, checkpoint=str(checkpoint), n=n).value
+    rng, ok, lost, said = random.Random(0), 0, 0, []
+    for number in range(times):
+        out = folder / f"{number}.parquet"
+        given = {"checkpoint": str(checkpoint), "out": str(out), "n": n, "seed": rng.randrange(10**6)}
+        ended = forks.call("faults.kills:with_a_worker_killed", **given)
+        found = ended.value or {"rows": [], "killed": 0}
+        lost += differences(found["rows"], whole) + len(whole) - len(found["rows"])
+        ok += found["rows"] == whole and found["killed"] == 1
+        said += [ended.error] if ended.error else []
+    expected = "its picture is answered by another worker, the table is whole"
+    return Outcome(times, ok, lost, expected, "; ".join(said)[:300] or f"{times} tables of {len(whole)} rows, equal")
+
+
+def with_a_worker_killed(checkpoint: str, out: str, n: int, seed: int) -> dict:
+    """Evaluate in two processes, one of which is killed when the first rows are stored."""
+    killed = []
+
+    def kill() -> None:
+        while not (journal := Path(out).with_suffix(".journal.jsonl")).exists() or not journal.stat().st_size:
+            time.sleep(0.01)
+        workers = [pid for pid in children() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        killed.append(random.Random(seed).choice(workers))
+        os.kill(killed[0], signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+    return {"rows": answer(checkpoint, out, n, engine="processes", workers=2), "killed": len(killed)}
+
+
+def children() -> list[int]:
+    """Processes that this one has started."""
+    me = os.getpid()
+    return [int(child) for child in Path(f"/proc/{me}/task/{me}/children").read_text().split()]

@@ -1,0 +1,77 @@
+"""An evaluation small enough to be run a hundred times: what the faults are done to."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from model_helpers import picture
+
+from hide_utils import HiDe, evaluate, load_model
+from hide_utils.results import ResultStore
+from hide_utils.samples import Sample
+
+METHODS = ("direct", "oracle")
+VOLATILE = ("seconds", "peak_bytes")  # differ from run to run
+SETTINGS = {"layer": 1, "sigma": 1.0, "alpha": 0.6}
+
+
+@functools.cache
+def load(checkpoint: str):
+    """The model, once a process (and its forks)."""
+    return load_model(checkpoint, device="cpu", dtype="float32")
+
+
+def samples(n: int) -> list[Sample]:
+    """Two questions about each of n / 2 pictures of noise."""
+    asked = ("What is the color of the dog?", "Is the dog on the left of the scooter?")
+    return [
+        Sample(
+            id=f"s{i}",
+            question=asked[i % 2],
+            options=["red", "blue", "green"],
+            label="ABC"[i % 3],
+            kind="direct_attributes",
+            render=partial(picture, 112, 84, i // 2),
+            boxes_xyxy=[(10, 10, 40, 40)],
+            image_id=f"p{i // 2}",
+        )
+        for i in range(n)
+    ]
+
+
+def answer(checkpoint: str, out: str | None, n: int, methods: Sequence[str] = METHODS, **how) -> list[dict]:
+    """Evaluate, and give the rows without what differs from run to run."""
+    model = load(checkpoint)
+    hide = HiDe(model, protocol="logits", **SETTINGS)
+    return plain(evaluate(model, samples(n), methods, out, hide=hide, protocol="logits", progress=False, **how))
+
+
+def plain(table: pd.DataFrame) -> list[dict]:
+    """Rows as JSON types, sorted by their keys; numbers with six digits, for batches of other sizes round otherwise."""
+    table = table.drop(columns=list(VOLATILE), errors="ignore").sort_values(["sample_id", "method"])
+    return [{name: _plain(value) for name, value in row.items()} for row in table.astype(object).to_dict("records")]
+
+
+def _plain(value):
+    if isinstance(value, float):
+        return None if value != value else float(f"{value:.4g}")
+    if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
+        value = value.tolist() if hasattr(value, "tolist") else list(value)
+        return [_plain(one) for one in value] if isinstance(value, list) else _plain(value)
+    return value
+
+
+def stored(out: Path) -> list[dict]:
+    """Rows in the store, as `plain` gives them."""
+    return plain(ResultStore(out).load())
+
+
+def differences(rows: list[dict], expected: list[dict]) -> int:
+    """How many rows are doubled, or not the row that is expected under their key."""
+    by_key = {(row["sample_id"], row["method"]): row for row in expected}
+    keys = [(row["sample_id"], row["method"]) for row in rows]
+    return len(keys) - len(set(keys)) + sum(row != by_key.get(key) for key, row in zip(keys, rows, strict=True))

@@ -1,0 +1,113 @@
+"""Spoilt and enlarged boxes: exact small cases, nesting, and rates that hold exactly."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from checkpoints import tiny_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_helpers import picture
+
+from hide_utils import corruption, variants
+from hide_utils.pipeline import HiDe
+from hide_utils.samples import Sample
+
+SIZE = (90, 70)
+TWO = [(10, 40, 20, 45), (50, 5, 70, 25)]
+
+
+def overlapping(a, b):
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def sample(name="s0", boxes=TWO):
+    boxes = [tuple(float(v) for v in box) for box in boxes]
+    return Sample(name, "What is red?", ["star", "dog"], "A", "drawn", lambda: picture(*SIZE), boxes)
+
+
+THREE = [(10, 10, 20, 20), (60, 10, 70, 30), (30, 50, 45, 60)]
+
+
+@pytest.mark.parametrize("name", [f"s{i}" for i in range(6)])
+def test_spoilt_boxes_by_kind_and_number(name):
+    one = sample(name, THREE)
+    sizes = sorted((x1 - x0, y1 - y0) for x0, y0, x1, y1 in THREE)
+    for kind, k in itertools.product(corruption.CORRUPTIONS, range(4)):
+        found = corruption.corrupted(kind, k, one, SIZE)
+        true, other = [b for b in found if b in THREE], [b for b in found if b not in THREE]
+        assert len(true) == (3 if kind == "extra" else 3 - k)
+        assert len(other) == (0 if kind == "missing" else k)
+        assert all(not overlapping(box, known) for box in other for known in THREE)
+        if kind != "missing" and k == 3:
+            assert sorted((x1 - x0, y1 - y0) for x0, y0, x1, y1 in other) == sizes
+        if k:
+            before = set(corruption.corrupted(kind, k - 1, one, SIZE))
+            assert len(before ^ set(found)) == (2 if kind == "wrong" else 1), "one more box, and no other, is spoilt"
+    wrong, extra = (set(corruption.corrupted(kind, 3, one, SIZE)) for kind in ("wrong", "extra"))
+    assert extra == wrong | set(THREE)
+    assert corruption.corrupted("missing", 3, one, SIZE) == []
+
+
+def test_spoiling_refuses_what_it_does_not_know():
+    with pytest.raises(ValueError, match="unknown corruption 'bad'"):
+        corruption.corrupted("bad", 1, sample(), SIZE)
+    with pytest.raises(ValueError, match="has 2 true box"):
+        corruption.corrupted("wrong", 3, sample(), SIZE)
+    with pytest.raises(ValueError, match="at least 1"):
+        corruption.grown(0.5, sample(), SIZE)
+
+
+@given(st.integers(0, 80), st.integers(0, 60), st.integers(100, 1500))
+@settings(max_examples=80)
+def test_whole_pixels_survive_merging(x, y, side):
+    box = (x, y, x + 7, y + 9)
+    assert corruption.grown(1, sample(boxes=[box]), (side, side)) == [box]
+
+
+def test_enlarged_boxes_are_cut_at_the_edge_and_merge():
+    far = sample(boxes=[(2, 30, 12, 40), (60, 30, 70, 40)])
+    assert corruption.grown(2, far, SIZE) == [(0, 25, 17, 45), (55, 25, 75, 45)]
+    assert corruption.grown(6, far, SIZE) == [(0, 5, 90, 65)]  # 30 either side of 7 and 65 meet at 36
+    names = list(corruption.enlarged([2, 4.5]))
+    assert names == ["true x 2", "true x 4.5"] and corruption.enlarged_name(1) == "true"
+
+
+def test_rates_hold_exactly_over_all_boxes_and_are_nested():
+    samples = [sample(f"s{i}", THREE[: 1 + i % 3]) for i in range(20)]
+    rates = [0, 0.25, 0.5, 0.75, 1]
+    table = corruption.spoilt_boxes(samples, rates)
+    boxes = sum(len(s.boxes_xyxy) for s in samples)
+    assert table.groupby("rate")["spoilt"].sum().tolist() == [round(rate * boxes) for rate in rates]
+    wide = table.pivot(index="sample_id", columns="rate", values="spoilt")
+    assert (np.diff(wide.to_numpy(), axis=1) >= 0).all()
+    assert (wide[1] == table.set_index("sample_id")["boxes"].groupby("sample_id").first()).all()
+    with pytest.raises(ValueError, match="a share of the boxes"):
+        corruption.spoilt_boxes(samples, [1.2])
+
+
+def test_rates_are_put_together_from_states():
+    samples = [sample(f"s{i}", THREE[:2]) for i in range(8)]
+    states = ["oracle"] + [variants.name_of(f"{kind} {k}") for kind in corruption.CORRUPTIONS for k in (1, 2)]
+    right = {"oracle": True, **{name: name.startswith("extra") for name in states[1:]}}
+    answers = pd.DataFrame(
+        [{"sample_id": s.id, "method": name, "correct": right[name]} for s in samples for name in states]
+    )
+    table = corruption.at_rates(answers, samples, [0, 0.5, 1])
+    means = table.groupby(["corruption", "rate"])["correct"].mean().unstack()
+    assert means.loc["extra"].tolist() == [1, 1, 1]
+    assert means.loc["wrong"].tolist() == means.loc["missing"].tolist()
+    spoilt = corruption.spoilt_boxes(samples, [0.5])
+    assert means.loc["wrong", 0.5] == (spoilt["spoilt"] == 0).mean() and means.loc["wrong", 1] == 0
+    assert table["method"].tolist()[:1] == ["wrong 0%"] and len(table) == 3 * 3 * 8
+
+
+def test_states_of_a_sample_with_fewer_boxes_are_its_last():
+    finders = corruption.states(2)
+    assert list(finders) == ["wrong 1", "wrong 2", "extra 1", "extra 2", "missing 1", "missing 2"]
+    model = tiny_model("qwen3_vl")
+    hide, one = HiDe(model), sample(boxes=[TWO[0]])
+    session = hide.open(one.image)
+    assert finders["extra 2"](hide, session, one) == finders["extra 1"](hide, session, one)
+    assert finders["missing 2"](hide, session, one) == []

@@ -1,0 +1,82 @@
+"""Answers by several processes: the same rows as by one, whatever dies or fails on the way."""
+
+import importlib.util
+import sys
+
+import pytest
+from checkpoints import tiny_model
+from engine_methods import DiesOnce, samples
+
+from hide_utils import HiDe, engines, evaluate
+from hide_utils.answers import COLUMNS
+from hide_utils.methods import METHODS
+
+SAME = [name for name in COLUMNS if name not in ("seconds", "peak_bytes")]
+
+
+def as_dict(table):
+    return table[SAME].astype(object).where(table[SAME].notna(), "nothing").to_dict("list")
+
+
+@pytest.mark.filterwarnings("ignore:.* rows have errors")
+def test_two_processes_of_which_one_dies_give_the_rows_of_one(tmp_path):
+    model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
+    methods = {"direct": METHODS["direct"], "hide": METHODS["hide"], "dies once": DiesOnce(tmp_path / "flag", "s3")}
+    hide = HiDe(model, sigma=0.5, alpha=0.8)
+    run = {"hide": hide, "progress": False}
+    table = evaluate(model, samples(8), methods, out, engine="processes", workers=2, **run)
+    assert (tmp_path / "flag").exists()  # a worker did die
+    assert table["error"].notna().tolist() == [i // 3 in (4, 5) for i in range(24)]
+    assert table["error"].dropna().str.contains("RuntimeError: this picture is poisoned").all()
+    assert as_dict(table) == as_dict(evaluate(model, samples(8), methods, **run))
+    before = model.counts["passes"]
+    again = evaluate(model, samples(8), methods, out, **run)  # nothing is left to do
+    assert model.counts["passes"] == before and as_dict(again) == as_dict(table)
+
+
+def test_workers_that_always_die_end_the_run(monkeypatch):
+    rounds = []
+    monkeypatch.setattr(engines, "_round", lambda left, recipe, workers: iter(rounds.append(len(left)) or ()))
+    with pytest.raises(RuntimeError, match=r"without finishing any of 4 pictures \(p0, p1, p2"):
+        evaluate(tiny_model("qwen3_vl"), samples(8), engine="processes", progress=False)
+    assert rounds == [4] * engines.ATTEMPTS
+
+
+def test_what_cannot_be_sent_is_refused():
+    model = tiny_model("qwen3_vl")
+    own = {"own": lambda hide, session, sample: METHODS["direct"](hide, session, sample)}
+    with pytest.raises(ValueError, match="cannot send these methods"):
+        evaluate(model, samples(2), own, engine="processes", progress=False)
+    with pytest.raises(ValueError, match="unknown engine 'procesess'; did you mean 'processes'"):
+        evaluate(model, samples(2), engine="procesess", progress=False)
+
+
+def test_a_recipe_makes_the_same_method_again():
+    model = tiny_model("qwen2_5_vl")
+    hide = HiDe(model, 2, 0.5, 0.8, max_megapixels=7)
+    worker = engines.Worker(engines.Recipe.of(hide, ["direct"], "last-char").on("cpu"))
+    assert worker.hide.settings.layer == 2 and worker.hide.max_megapixels == 7 and worker.protocol == "last-char"
+    for name in ("name", "family", "dtype", "min_pixels", "max_pixels"):
+        assert getattr(worker.hide.model, name) == getattr(model, name)
+
+
+def test_ray_missing_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r"hide-utils\[ray\]"):
+        evaluate(tiny_model("qwen3_vl"), samples(2), engine="ray", progress=False)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is an optional extra")
+@pytest.mark.filterwarnings("ignore:.* rows have errors")
+def test_ray_gives_the_rows_of_one_process(tmp_path):
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False)
+    try:
+        model = tiny_model("qwen3_vl")
+        methods = {"direct": METHODS["direct"], "dies once": DiesOnce(tmp_path / "flag", "s3")}
+        table = evaluate(model, samples(8), methods, engine="ray", workers=2, progress=False)
+        assert (tmp_path / "flag").exists()
+        assert as_dict(table) == as_dict(evaluate(model, samples(8), methods, progress=False))
+    finally:
+        ray.shutdown()

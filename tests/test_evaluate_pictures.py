@@ -1,0 +1,205 @@
+"""Questions about one picture, faulty samples, shares of a run, and what stands beside the rows."""
+
+import json
+import multiprocessing
+
+import pyarrow.parquet as pq
+import pytest
+from benchmark_files import hrbench_rows, write_tsv
+from checkpoints import tiny_model
+from model_helpers import picture
+from test_evaluate import samples
+
+from hide_utils import HiDe, evaluate, load_benchmark
+from hide_utils.answers import COLUMNS, SCHEMA
+from hide_utils.evaluation import run_settings
+from hide_utils.files import only_writer
+from hide_utils.methods import METHODS
+from hide_utils.prompts import multiple_choice
+from hide_utils.results import ResultStore, SettingsError, merge_shards, shard_path
+from hide_utils.session import Session
+from hide_utils.stats import mean_over_cycles
+
+SAME = ["sample_id", "method", "reply", "letter", "correct", "entities", "calls", "text_tokens", "flops"]
+
+
+def quick(model):
+    """HiDe whose lists of entities are cut short: a random model never ends one."""
+    hide = HiDe(model)
+    hide.extractor.max_new_tokens = 6
+    return hide
+
+
+def same(table):
+    return table[SAME].astype(object).where(table[SAME].notna(), None).to_dict("list")
+
+
+# pictures with several questions --------------------------------------------------------------------------------------
+
+
+def test_cycles_of_hrbench_share_prefill_and_localisation(tmp_path, monkeypatch):
+    from benchmark_files import noise
+
+    path = write_tsv(tmp_path / "hr_bench_4k.tsv", hrbench_rows(2, lambda i: noise(i, 96)))
+    cycles, model, searches = load_benchmark(path), tiny_model("qwen3_vl"), []
+    run = {"hide": quick(model), "progress": False}
+    original = Session.search
+    monkeypatch.setattr(Session, "search", lambda *given: searches.append(given) or original(*given))
+    model.counts.clear()
+    table = evaluate(model, cycles, ["direct", "hide"], **run)
+    assert len(table) == 16 and len(searches) == 2 and model.counts["prefills"] == 2 + 1
+    assert table["cycle"].tolist() == [f"cycle_{i % 4}" for i in range(8) for _ in range(2)]
+    alone = [evaluate(model, [one], ["direct", "hide"], **run) for one in cycles]
+    assert same(table) == {name: [v for t in alone for v in same(t)[name]] for name in SAME}  # charged as if alone
+    scores = mean_over_cycles(table)
+    by_cycle = table[table["method"] == "hide"].groupby("cycle")["correct"].mean()
+    assert scores["hide"] == pytest.approx(by_cycle.mean())
+
+
+def test_other_questions_about_a_picture_share_its_prefill_alone(monkeypatch):
+    model, asked = tiny_model("qwen3_vl"), ["What is the dog?", "Where is the truck?", "What is the dog?"]
+    several = [samples(1, id=f"q{i}", question=text, image_id="one")[0] for i, text in enumerate(asked)]
+    run = {"hide": quick(model), "progress": False}
+    model.counts.clear()
+    table = evaluate(model, several, list(METHODS), **run)
+    assert model.counts["prefills"] == 1 + 1
+    alone = [evaluate(model, [one], list(METHODS), **run) for one in several]
+    assert same(table) == {name: [v for t in alone for v in same(t)[name]] for name in SAME}
+
+
+def test_each_sample_is_asked_in_its_own_style(monkeypatch):
+    texts = []
+    model = tiny_model("qwen3_vl")
+    original = type(model).prompt
+    monkeypatch.setattr(type(model), "prompt", lambda self, *parts: texts.append(parts[-1]) or original(self, *parts))
+    evaluate(model, samples(1, style="mme_realworld"), list(METHODS), hide=quick(model), progress=False)
+    wanted = multiple_choice("What is the color of the dog?", ["red", "blue"], "mme_realworld")
+    choices = [text for text in texts if isinstance(text, str) and "red" in text]
+    assert len(choices) > len(METHODS) and set(choices) == {wanted}
+
+
+# faults ---------------------------------------------------------------------------------------------------------------
+
+
+def faulty():
+    raise ZeroDivisionError("a fault nobody thought of")
+
+
+def test_a_poisoned_sample_is_recorded_and_the_run_goes_on(tmp_path):
+    out = tmp_path / "rows.parquet"
+    mixed = [*samples(1, id="bad", render=faulty), *samples(2)]
+    with pytest.warns(UserWarning, match="2 of 6 rows have errors.*bad: ZeroDivisionError: a fault nobody"):
+        model = tiny_model("qwen3_vl")
+        table = evaluate(model, mixed, ["direct", "hide"], out, hide=quick(model), progress=False)
+    assert table["error"].notna().tolist() == [True, True] + [False] * 4 and not table["correct"][:2].any()
+    assert ResultStore(out).done == {(s.id, m) for s in mixed for m in ("direct", "hide")}
+
+
+def test_a_method_that_fails_on_one_sample_costs_that_row_alone():
+    def fussy(hide, session, sample):
+        if sample.id == "s1":
+            raise OverflowError("too much")
+        return METHODS["direct"](hide, session, sample)
+
+    with pytest.warns(UserWarning, match="1 of 6 rows"):
+        table = evaluate(
+            tiny_model("qwen3_vl"), samples(3), {"direct": METHODS["direct"], "fussy": fussy}, progress=False
+        )
+    assert table["error"].notna().tolist() == [False, False, False, True, False, False]
+    assert table["error"][3] == "OverflowError: too much"
+
+
+def test_a_broken_method_raises_instead_of_filling_a_table_with_errors(tmp_path):
+    calls = []
+
+    def broken(hide, session, sample):
+        calls.append(sample.id)
+        raise KeyError("no such thing")
+
+    model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
+    with pytest.raises(KeyError, match="no such thing"):
+        evaluate(model, samples(9), {"direct": METHODS["direct"], "broken": broken}, out, progress=False)
+    assert calls == ["s0", "s1", "s2"] and not ResultStore(out).done
+    with pytest.raises(KeyError):
+        evaluate(model, samples(1), {"broken": broken}, progress=False)
+
+
+# the file -------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_have_the_documented_columns_and_a_sidecar(tmp_path):
+    model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
+    table = evaluate(model, samples(2), list(METHODS), out, hide=quick(model), progress=False)
+    assert set(table.columns) == set(COLUMNS) == set(pq.read_table(out).column_names)
+    assert (table["calls"] > 0).all() and (table["flops"] > 0).all() and table["peak_bytes"].isna().all()
+    told = json.loads(out.with_suffix(".json").read_text())
+    assert told["columns"] == COLUMNS and told["settings"]["schema"] == SCHEMA
+    assert told["settings"] == run_settings(HiDe(model), "strict") and list(told["files"]) == ["rows.parquet"]
+
+
+def _hold(path, ready, release):
+    with only_writer(path):
+        ready.set()
+        release.wait(60)
+
+
+def test_a_second_process_is_refused_and_not_interleaved(tmp_path):
+    out, context = tmp_path / "rows.parquet", multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(out, ready, release))
+    other.start()
+    assert ready.wait(60)
+    with pytest.raises(RuntimeError, match=r"rows\.parquet: another process is writing.*shard="):
+        evaluate(tiny_model("qwen3_vl"), samples(1), ["direct"], out, progress=False)
+    release.set()
+    other.join()
+    assert len(evaluate(tiny_model("qwen3_vl"), samples(1), ["direct"], out, progress=False)) == 1
+    other = context.Process(target=_hold, args=(out, ready := context.Event(), context.Event()))
+    other.start()
+    assert ready.wait(60)
+    other.kill()  # a killed writer leaves no lock behind
+    other.join()
+    evaluate(tiny_model("qwen3_vl"), samples(1), ["direct"], out, progress=False)
+
+
+# shares ---------------------------------------------------------------------------------------------------------------
+
+
+def test_shares_are_disjoint_keep_pictures_whole_and_merge_without_duplicates(tmp_path):
+    model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
+    ten = [one for i in range(5) for one in samples(2, image_id=f"p{i}", render=lambda i=i: picture(96, 96, i))]
+    for number, one in enumerate(ten):
+        one.id = f"s{number}"
+    run = {"hide": quick(model), "progress": False}
+    whole = evaluate(model, ten, ["direct", "hide"], **run)
+    parts = [evaluate(model, ten, ["direct", "hide"], out, shard=(i, 3), **run) for i in range(2)]
+    assert [sorted(set(part["image_id"])) for part in parts] == [["p0", "p3"], ["p1", "p4"]]
+    assert shard_path(out, 0, 3).name == "rows.shard-0-of-3.parquet" and not out.exists()
+    model.counts.clear()
+    table = evaluate(model, ten, ["direct", "hide"], out, **run)  # takes both in, runs the third
+    assert model.counts["images"] <= 1 + 2 and same(table) == same(whole)
+    with ResultStore(out) as store:
+        assert len(store) == 20 and merge_shards(store) == 0  # nothing twice
+    with pytest.raises(ValueError, match="want 0 <= i < n"):
+        evaluate(model, ten, ["direct"], shard=(3, 3), progress=False)
+
+
+def test_a_share_made_with_other_settings_is_refused(tmp_path):
+    model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
+    evaluate(model, samples(2), ["hide"], out, shard=(0, 2), hide=HiDe(model, sigma=2.0), progress=False)
+    with pytest.raises(SettingsError, match="sigma"):
+        evaluate(model, samples(2), ["hide"], out, progress=False)
+
+
+def test_a_share_whose_process_was_killed_counts_with_what_it_had(tmp_path):
+    model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
+    share = shard_path(out, 0, 2)
+    evaluate(model, samples(4), ["direct"], share, progress=False)
+    with ResultStore(share) as store:  # as a kill leaves it: a journal and no Parquet file yet
+        rows = store.load().astype(object).where(store.load().notna(), None).to_dict("records")
+        settings = store.settings
+    share.unlink()
+    ResultStore(share, settings).append(rows[:3])
+    assert not share.exists()
+    with ResultStore(out, settings) as store:
+        assert merge_shards(store) == 3

@@ -1,0 +1,85 @@
+"""Causes of failure: each definition by hand, the order in which they are asked, and counts that add up."""
+
+import pandas as pd
+import pytest
+from checkpoints import tiny_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_helpers import picture
+
+from hide_utils import failures, lpd
+from hide_utils.failures import CAUSES, cause_of
+from hide_utils.samples import Sample
+
+TRUTH = [(20, 20, 40, 40), (70, 60, 90, 80)]
+TOKEN = 8.0
+
+
+def cause(regions, truth=TRUTH, places=None):
+    return cause_of(regions, places or (lpd.mapping(regions) if regions else []), truth, TOKEN)
+
+
+def test_definitions_by_hand():
+    assert cause(TRUTH) == "none"
+    assert cause([]) == cause(TRUTH[:1]) == "missed"
+    assert cause([(20, 20, 29, 40), TRUTH[1]]) == "missed", "9 of 20 columns are less than half"
+    assert cause([(20, 20, 30, 40), TRUTH[1]]) == "none", "half is enough"
+    # the boxes and a token around them are 36 x 36 each; 2 x 1296 + 2592 elsewhere is still half
+    near = [(12, 12, 48, 48), (62, 52, 98, 88)]
+    assert cause([*near, (0, 100, 72, 136)]) == "none"
+    assert cause([*near, (0, 100, 73, 136)]) == "background"
+    assert cause([(20, 20, 29, 40), (31, 20, 40, 40), TRUTH[1]]) == "fragmented"
+    swapped = [(30, 30, 50, 50), (0, 0, 20, 20)]
+    assert cause(TRUTH, places=swapped) == "layout"
+
+
+def test_the_first_cause_that_applies_counts():
+    far = (0, 100, 100, 200)
+    pieces = [(20, 20, 29, 40), (31, 20, 40, 40)]
+    assert cause([*pieces, far]) == "missed"  # also background, also fragmented
+    assert cause([*pieces, TRUTH[1], far]) == "background"
+    with pytest.raises(ValueError, match="no true boxes"):
+        cause(TRUTH, truth=[])
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 90)] * 2, *[st.integers(1, 60)] * 2), max_size=6))
+@settings(max_examples=100)
+def test_everything_has_one_of_the_causes_and_lpd_never_loses_the_order(boxes):
+    size = (160, 160)
+    regions = lpd.merge_boxes([(x / 160, y / 160, (x + w) / 160, (y + h) / 160) for x, y, w, h in boxes], size)
+    assert cause(regions) in set(CAUSES) - {"layout"}
+
+
+def sample(name):
+    boxes = [tuple(float(v) for v in box) for box in TRUTH]
+    return Sample(name, "?", ["a", "b"], "A", "drawn", lambda: picture(160, 160), boxes)
+
+
+@pytest.fixture
+def answers():
+    regions = {"a": TRUTH, "b": [], "c": TRUTH, "d": TRUTH[:1]}
+    hide = [
+        {
+            "sample_id": name,
+            "method": "hide",
+            "correct": name == "a",
+            "regions": [float(v) for box in found for v in box] or None,
+        }
+        for name, found in regions.items()
+    ]
+    oracle = [{"sample_id": n, "method": "oracle", "correct": n != "b", "regions": None} for n in regions]
+    return pd.DataFrame(hide + oracle)
+
+
+def test_table_counts_every_sample_once(answers):
+    samples = [sample(name) for name in "abcd"]
+    found = failures.causes(answers, samples, tiny_model("qwen3_vl"))
+    assert found["cause"].tolist() == ["none", "missed", "none", "missed"]
+    assert found["correct"].tolist() == [True, False, False, False]
+    assert found["regions"][0] == TRUTH and found["regions"][1] == []
+    table = failures.cause_table(found, answers).set_index("cause")
+    assert table["n"].sum() == 4 and table["wrong"].sum() == 3
+    assert table.loc["missed", ["n", "wrong", "wrong_with_oracle_too"]].tolist() == [2, 2, 1]
+    assert table.loc["none", ["n", "wrong", "wrong_with_oracle_too"]].tolist() == [2, 1, 0]
+    assert list(table.index) == list(CAUSES) and table.loc["layout", "n"] == 0
+    assert table.loc["none", "low"] < 0.5 < table.loc["none", "high"]

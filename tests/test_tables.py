@@ -1,0 +1,89 @@
+"""Costs, the front of accuracy against cost, the main table, and published numbers."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hide_utils import plots
+from hide_utils.stats import holm, mcnemar_exact, wilson
+from hide_utils.tables import COSTS, cost_table, main_table, pareto, published, readable
+
+
+def rows(n=30):
+    rng, table = np.random.default_rng(0), []
+    for number, (method, share, flops) in enumerate(
+        (("direct", 0.4, 100), ("hide", 0.6, 130), ("tree_search", 0.5, 900))
+    ):
+        for i in range(n):
+            right = bool(rng.random() < share)
+            cost = dict.fromkeys(COSTS, 1.0 + number) | {"flops": flops + i % 2, "peak_bytes": None}
+            letter = None if i == 0 else "A"
+            table.append(
+                {"sample_id": f"s{i}", "image_id": f"s{i}", "method": method, "kind": "ab"[i % 2], "correct": right,
+                 "letter": letter, "error": "cut short" if i == n - 1 else None} | cost
+            )  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def test_cost_is_the_mean_of_what_was_answered():
+    table = cost_table(rows()).set_index("method")
+    assert table["n"].eq(29).all() and list(table.index) == ["direct", "hide", "tree_search"]
+    assert table.loc["hide", "flops"] == pytest.approx(130 + 14 / 29) and table["peak_bytes"].isna().all()
+    assert table.loc["tree_search", "times_direct"] == pytest.approx((900 + 14 / 29) / (100 + 14 / 29))
+    with pytest.raises(ValueError, match="no rows of the baseline 'direct'"):
+        cost_table(rows().query("method == 'hide'"))
+
+
+def test_main_table_is_over_all_samples_with_holm_over_its_own_methods():
+    results = rows()
+    table = main_table(results).set_index("method")
+    wide = results.pivot(index="sample_id", columns="method", values="correct")
+    ps = [mcnemar_exact(wide[method], wide["direct"]).p for method in ("hide", "tree_search")]
+    assert table.loc[["hide", "tree_search"], "p"].tolist() == pytest.approx(ps)
+    assert table.loc[["hide", "tree_search"], "p_holm"].tolist() == pytest.approx(holm(ps))
+    assert table.loc["hide", "low"] == wilson(int(wide["hide"].sum()), 30).low and table["unread"].eq(1).all()
+    text = readable(main_table(results))
+    assert text.loc[0, "p (Holm)"] == "–" and text.loc[0, "FLOPs"] == "1.00x" and text.loc[1, "method"] == "HiDe"
+    assert f"{wide['hide'].mean():.1%}" in text.loc[1, "accuracy (95 % interval)"]
+
+
+def test_main_table_of_the_baseline_alone():
+    table = main_table(rows().query("method == 'direct'"))
+    assert len(table) == 1 and readable(table).loc[0, "difference to direct"] == "–"
+
+
+def test_front_by_hand():
+    assert pareto([1, 2, 3, 3], [0.5, 0.4, 0.9, 0.8]).tolist() == [True, False, True, False]
+    assert pareto([1, 1], [0.5, 0.5]).tolist() == [True, True]  # equal points do not beat each other
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
+@settings(max_examples=40)
+def test_front_always_holds_the_cheapest_and_the_best(points):
+    cost, worth = np.array(points, float).T
+    front = pareto(cost, worth)
+    assert front[np.lexsort((-worth, cost))[0]] and front[np.lexsort((cost, -worth))[0]]
+    for i in np.flatnonzero(~front):
+        assert any(cost[j] <= cost[i] and worth[j] >= worth[i] and front[j] for j in range(len(cost)))
+
+
+def test_accuracy_against_cost_shows_every_method():
+    table = main_table(rows())
+    fig, ax = plots.new_figure()
+    plots.accuracy_against_cost(ax, table, pareto(table["times_direct"], table["accuracy"]))
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["direct", "HiDe", "tree search"]  # cheapest first
+    assert [text.get_text() for text in ax.texts][:2] == ["1.00× · 1", "1.30× · 2"]
+    plt.close(fig)
+
+
+@pytest.mark.parametrize(("name", "ours"), [("vstar", 92.1), ("hrbench4k", 77.5), ("hrbench8k", 75.4)])
+def test_published_numbers_are_the_papers(name, ours):
+    table = published(name)
+    hide = table[(table["method"] == "hide") & (table["backbone"] == "Qwen2.5-VL-7B")]
+    assert hide["accuracy"].tolist() == [ours] and hide["source"].tolist() == ["HiDe paper"]
+    assert {"ZoomEye", "CVSearch"} & set(table["method"]) and table["accuracy"].between(30, 100).all()
+    with pytest.raises(ValueError, match="no published numbers for 'scenes'"):
+        published("scenes")
