@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from benchmark_files import hrbench_rows, write_tsv
@@ -76,6 +77,26 @@ def test_each_sample_is_asked_in_its_own_style(monkeypatch):
     wanted = multiple_choice("What is the color of the dog?", ["red", "blue"], "mme_realworld")
     choices = [text for text in texts if isinstance(text, str) and "red" in text]
     assert len(choices) > len(METHODS) and set(choices) == {wanted}
+
+
+def test_every_published_format_is_answered(tmp_path):
+    from benchmark_files import authors_row, noise, write_json, write_vstar
+    from test_benchmarks import BOOK
+
+    vstar, model = write_vstar(tmp_path), tiny_model("qwen3_vl")
+    table = hrbench_rows(1, lambda i: noise(i, 64))
+    parquet = tmp_path / "hr.parquet"
+    pq.write_table(pa.Table.from_pylist(table), parquet)
+    mme = write_json(tmp_path / "MME.json", [BOOK])
+    (tmp_path / BOOK["Image"]).write_bytes(noise(1, 64))
+    listed = write_json(tmp_path / "list.json", [authors_row(0, box_json="vstar_bench/direct_attributes/sa_4690.json")])
+    for path in (vstar, write_tsv(tmp_path / "hr.tsv", table), parquet, mme, listed):
+        read = load_benchmark(path)
+        usable = [name for name in ("direct", "hide", "rel_att", "oracle") if name != "oracle" or read[0].boxes_xyxy]
+        for one in read:  # the fixtures' boxes are those of the published pictures, their pictures a few pixels
+            one.boxes_xyxy = [(0, 0, 2, 2) for _ in one.boxes_xyxy]
+        rows = evaluate(model, read, usable, hide=quick(model), progress=False)
+        assert rows["error"].isna().all() and (rows["flops"] > 0).all() and len(rows) == len(read) * len(usable)
 
 
 # faults ---------------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_half_precision_rows_are_computed_in_single_precision():
     half = rows().astype(np.float16)
     np.testing.assert_array_equal(tad.purify(half, 2, 1.0), tad.purify(half.astype(np.float32), 2, 1.0))
     over = half.copy()
-    over[3, 0, 0] = np.float16(70_000)
+    over[3, 0, 0] = np.inf  # what 70 000 is in half precision
     with pytest.raises(ValueError, match="overflowed"):
         tad.purify(over, 2, 1.0)
 
@@ -81,24 +81,24 @@ def test_half_precision_rows_are_computed_in_single_precision():
 # Precision, batches, processes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+# How far half precision may be off: attention, as a share of a row, and logits, in standard deviations of all of them.
+TOLERANCES = {"float16": (0.005, 0.05), "bfloat16": (0.03, 0.3)}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_half_precision_models_agree_with_single_precision(family, dtype):
-    """Attention of the first layers within 0.02 of a row that sums to 1; the first token's letters to 1 in 20."""
     half, full = load_model(checkpoint(family), device="cpu", dtype=dtype), tiny_model(family)
+    of_rows, of_logits = TOLERANCES[dtype]
     found = [Session(model, picture(150, 90)).search(SEARCH, [0, 1]) for model in (half, full)]
     assert found[0].tokens == found[1].tokens
     for kind in ("noise", "semantic"):
         one, other = (getattr(f, kind) for f in found)
         assert one.dtype == np.float32 and np.isfinite(one).all() and one.min() >= 0
         assert (one.sum((2, 3)) <= 1 + 1e-3).all()
-        np.testing.assert_allclose(one, other, atol=0.02)
-    replies = [Session(model, picture(150, 90)).answer("Where?", ["left", "right"]) for model in (half, full)]
-    logits = [model.letter_logits(reply, 2) for model, reply in zip((half, full), replies, strict=True)]
-    spread = float(replies[1].first_logits.std())
-    assert all(
-        abs(logits[0][letter] - logits[1][letter]) < 0.05 * spread + 0.05 * abs(logits[1][letter]) for letter in "AB"
-    )
+        np.testing.assert_allclose(one, other, atol=of_rows)
+    one, other = (Session(m, picture(150, 90)).answer("Where?", ["left", "right"]).first_logits for m in (half, full))
+    assert (one - other).abs().max() <= of_logits * other.std()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

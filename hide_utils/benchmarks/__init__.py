@@ -5,6 +5,8 @@ Pictures stay in their files until `sample.image` is read; a table of gigabytes 
 
 from __future__ import annotations
 
+import errno
+import shutil
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -215,6 +217,10 @@ def _unpack(archive: Path, folder: Path) -> None:
         with zipfile.ZipFile(archive) as content:
             for number, member in enumerate(content.namelist(), 1):
                 check_inside(member, f"{archive}, member {number}")
+            needed, free = sum(member.file_size for member in content.infolist()), shutil.disk_usage(folder.parent).free
+            if needed > free:
+                what = f"{archive} unpacks to {needed / 1e6:.0f} MB, and there is room for {free / 1e6:.0f} MB"
+                raise OSError(errno.ENOSPC, what, str(folder))
             content.extractall(part)
     except zipfile.BadZipFile as error:
         raise ValueError(f"{archive}: no whole zip archive ({error}); {DAMAGED}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import math
 import re
@@ -110,8 +111,9 @@ class Row:
         value = self.text(name)
         check_inside(value, self.where(name))
         for base in bases:
-            if (base / value).is_file():
-                return base / value
+            with contextlib.suppress(OSError):  # longer than a name may be
+                if (base / value).is_file():
+                    return base / value
         raise FileNotFoundError(f"{self.where(name)}: no file {bases[0] / value}; is the benchmark here whole?")
 
     def picture(self, name: str, path: Path) -> Picture:

@@ -28,6 +28,7 @@ OUT = paths.RESULTS / "browser"
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
 --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --window-size=1280,1000""".split()
 PATIENCE = 240  # seconds for the notebook to run on a busy machine
+KERNEL = "jupyterapp.shell.currentWidget?.context?.sessionContext?.session?.kernel"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 # From a change made by `act` to the new picture in the page, in milliseconds.
@@ -134,8 +135,7 @@ def page(address, tmp_path_factory):
         driver.get(url)
         wait = WebDriverWait(driver, PATIENCE)
         wait.until(lambda d: d.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-Cell"))
-        wait.until(lambda d: d.execute_script("return document.querySelector('.jp-Notebook-ExecutionIndicator')"
-                                              "?.dataset.status === 'idle'"))  # fmt: skip
+        wait.until(lambda d: d.execute_script(f"return {KERNEL}?.status") == "idle")
         started = time.perf_counter()
         driver.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
         wait.until(lambda d: "view.png" in last_output(d))

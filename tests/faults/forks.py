@@ -60,8 +60,8 @@ class Forks:
         self.server.stdin.close()
         self.server.wait(timeout=60)
 
-    def left_behind(self, patience: float = 10) -> list[int]:
-        """Processes that stem from earlier calls and have not ended by themselves within some seconds."""
+    def left_behind(self, patience: float = 120) -> list[int]:
+        """Processes that stem from earlier calls and do not end by themselves (they may have been importing)."""
         until = time.monotonic() + patience
         while (found := self._offspring()) and time.monotonic() < until:
             time.sleep(0.1)

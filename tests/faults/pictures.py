@@ -246,7 +246,7 @@ def heavy_bombs() -> Iterator[Case]:
 def lines() -> Iterator[Case]:
     """One pixel wide or high."""
     for n in (1, 2, 7, 999, 16_000, 65_000):
-        for size in ((1, n), (n, 1)):
+        for size in {(1, n): None, (n, 1): None}:
             for fmt in ("PNG", "JPEG", "TIFF", "WEBP")[: 4 if n < 16_384 else 3]:
                 data = encoded(Image.new("RGB", size, RED), fmt, **FORMATS[fmt])
                 yield Case(f"line-{size[0]}x{size[1]}.{fmt.lower()}", data, flat(RED, *size), 6)
