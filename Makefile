@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport HIDE_PRESET
 
-.PHONY: help env run report test test-browser lint bench lab
+.PHONY: help env run report test test-browser lint bench lab faults
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
@@ -45,6 +45,10 @@ test-browser: $(READY)  ## the explorer in JupyterLab in headless Chromium (inst
 	$(PY) -m pip install -qq --constraint constraints.txt --target $(VENV)/browser --upgrade \
 		--requirement tests/browser/requirements.txt
 	PYTHONPATH=$(VENV)/browser $(PY) -m pytest tests/browser/explorer_in_jupyterlab.py
+
+faults: export PYTHONPATH := tests
+faults: $(READY)  ## do every fault to evaluations, files and pictures, and print what was lost (about ten minutes)
+	$(PY) -m faults
 
 bench: export OMP_NUM_THREADS := 1
 bench: $(READY)  ## time the benchmarks under tests/benchmarks

@@ -30,7 +30,7 @@ PROMPTS: dict[str, Callable[[Sample], str]] = {
     "answer": lambda sample: multiple_choice(sample.question, sample.options),
     "content_free": lambda sample: CONTENT_FREE,
 }
-ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 WEIGHTS = (0.25, 0.5, 0.75, 1.25, 1.5)  # of the prior; 0 and 1 are variants of their own
 
 FIRST = "first answer token"
@@ -49,10 +49,9 @@ STEPS = {
 }  # what each of TAD's components adds: the variant with it and the one without
 
 MEASURES = {
-    "net": "recall at 50 % coverage minus area: objects kept less picture kept (the rule for α)",
+    "iou": "IoU of regions and true boxes (the rule for α)",
     "recall50": "share of the true boxes of which at least half lies in the regions",
     "area": "share of the picture in the regions",
-    "iou": "IoU of regions and true boxes",
     "energy": "mass of the maps in the true boxes, mean over the maps",
     "pointing": "peak of the mean map in a true box",
 }
@@ -181,13 +180,11 @@ def other_priors(sigma: float, calibration: Sequence[Case]) -> dict[str, Variant
 
 
 def _quality(boxes: Sequence[lpd.Box], case: Case) -> dict[str, float]:
-    regions = lpd.merge_boxes(boxes, case.size_wh)
-    quality = tad.box_quality(regions, case.sample.boxes_xyxy, case.size_wh)
-    return {"net": quality["recall50"] - quality["area"]} | quality
+    return tad.box_quality(lpd.merge_boxes(boxes, case.size_wh), case.sample.boxes_xyxy, case.size_wh)
 
 
 def sweep(cases: Sequence[Case], variants: Mapping, alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
-    """Mean quality of the regions of every variant at every alpha: columns variant, alpha, net, recall50, iou, area."""
+    """Mean quality of the regions of every variant at every alpha: columns variant, alpha, recall50, iou, area."""
     rows = []
     for case in cases:
         for name, variant in variants.items():
@@ -198,12 +195,12 @@ def sweep(cases: Sequence[Case], variants: Mapping, alphas: Sequence[float] = AL
 
 
 def choose(table: pd.DataFrame) -> pd.DataFrame:
-    """The rule: for each variant the alpha with the highest mean `net` over the samples; the smallest of equals.
+    """The rule: for each variant the alpha with the highest mean IoU over the samples; the smallest of equals.
 
     table: from `sweep`, of the calibration split. Returns its chosen rows, indexed by variant.
     """
     ordered = table.sort_values("alpha", kind="stable")
-    best = ordered.groupby("variant", sort=False)["net"].idxmax()
+    best = ordered.groupby("variant", sort=False)["iou"].idxmax()
     return ordered.loc[best].set_index("variant").loc[table["variant"].unique()]
 
 

@@ -117,24 +117,24 @@ def test_rule_takes_the_best_and_the_smallest_of_equals():
     assert table["area"].tolist() == pytest.approx([0.04, 0.04, 0.02, 0.02])
     assert table["iou"].tolist() == pytest.approx([1, 1, 0.5, 0.5])
     chosen = tokens.choose(table)
-    assert chosen["alpha"].to_dict() == {tokens.DECOUPLED: 0.7}, "half a box is enough for recall, at half the area"
-    assert chosen.loc[tokens.DECOUPLED, "net"] == pytest.approx(0.98)
+    assert chosen["alpha"].to_dict() == {tokens.DECOUPLED: 0.3}
+    assert chosen.loc[tokens.DECOUPLED, "iou"] == pytest.approx(1)
     shuffled = tokens.choose(table.sample(frac=1, random_state=0))
-    assert shuffled.loc[tokens.DECOUPLED, "alpha"] == 0.7
+    assert shuffled.loc[tokens.DECOUPLED, "alpha"] == 0.3
 
 
 def test_measures_that_can_be_worked_out_by_hand():
     variants = {tokens.DECOUPLED: tokens.components(0.0)[tokens.DECOUPLED]}
     (row,) = tokens.measure([peaked_case()], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
     assert (row["recall50"], row["iou"], row["energy"], row["pointing"]) == (1, pytest.approx(1), pytest.approx(1), 1)
-    assert (row["net"], row["true_area"], row["touched"]) == pytest.approx((0.96, 0.04, 0.04))
+    assert (row["area"], row["true_area"], row["touched"]) == pytest.approx((0.04, 0.04, 0.04))
     away = replace(peaked_case(), semantic=np.roll(peaked_case().semantic, 10, 2))
     (row,) = tokens.measure([away], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
     assert [row[name] for name in ("recall50", "iou", "energy", "pointing")] == [0, 0, 0, 0]
-    assert row["net"] == pytest.approx(-0.04)
+    assert row["area"] == pytest.approx(0.04)
     empty = replace(peaked_case(), semantic=np.zeros((1, 20, 20), np.float32))
     (row,) = tokens.measure([empty], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
-    assert [row[name] for name in tokens.MEASURES] == [0] * 6, "nothing found is no error"
+    assert [row[name] for name in tokens.MEASURES] == [0] * 5, "nothing found is no error"
 
 
 def test_example_is_the_lower_median_among_those_with_most_boxes():

@@ -52,12 +52,12 @@ def test_rows_stand_in_order_with_intervals_and_hide_in_its_colour():
 
 
 def test_measures_share_the_names_of_the_variants():
-    summaries = {"net": rows_table(FIRST, DECOUPLED), "energy": rows_table(FIRST, DECOUPLED)}
-    summaries["net"].loc[0, ["estimate", "low"]] = [-0.1, -0.2]
-    fig = plots_tokens.measure_rows(summaries, {"net": "net recall", "energy": "energy"}, flat={"energy": 0.9})
-    net, energy = fig.axes
-    assert (net.get_xlabel(), energy.get_xlabel()) == ("net recall", "energy")
-    assert net.get_xlim()[0] < -0.2 and energy.get_xlim()[1] > 0.9, "neither interval nor the flat map is cut off"
+    summaries = {"iou": rows_table(FIRST, DECOUPLED), "energy": rows_table(FIRST, DECOUPLED)}
+    summaries["iou"].loc[0, ["estimate", "low"]] = [-0.1, -0.2]
+    fig = plots_tokens.measure_rows(summaries, {"iou": "IoU", "energy": "energy"}, flat={"energy": 0.9})
+    first, energy = fig.axes
+    assert (first.get_xlabel(), energy.get_xlabel()) == ("IoU", "energy")
+    assert first.get_xlim()[0] < -0.2 and energy.get_xlim()[1] > 0.9, "neither interval nor the flat map is cut off"
     assert set(energy.lines[-1].get_xdata()) == {0.9}
 
 
@@ -77,7 +77,7 @@ def test_sigma_with_and_without_prior_beside_both_settings():
     table = pd.DataFrame({"sigma": [0.0, 1.0] * 2, "prior": [True, True, False, False]})
     table = table.assign(estimate=0.5, low=-0.1, high=0.7)
     fig, ax = plots.new_figure()
-    plots_tokens.sigma_curves(ax, table, ylabel="net recall")
+    plots_tokens.sigma_curves(ax, table, ylabel="IoU")
     plots_tokens.sigma_marks(ax, 0.5, 3.0)
     labels = ax.get_legend_handles_labels()[1]
     assert labels == [PURIFIED, "no prior", "the model's own: σ 0.5", "published: σ 3 (Qwen2.5-VL-7B)"]

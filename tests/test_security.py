@@ -175,9 +175,7 @@ def test_archive_larger_than_the_disk_is_refused_before_anything_is_unpacked(tmp
     assert [path.name for path in folder.iterdir()] == ["data.zip"]
 
 
-@pytest.mark.parametrize(
-    "name", ["../secret.png", "/etc/passwd", "a\0b.png", "x" * 5000, "imgs/../../secret.png", "~/x"]
-)
+@pytest.mark.parametrize("name", [*CLIMBING, "/etc/passwd", "a\0b.png", "x" * 5000, "~/x"], ids=repr)
 def test_paths_of_pictures_stay_in_the_data_folder(tmp_path, name):
     (tmp_path / "secret.png").write_bytes(encoded(1))
     path = write_json(tmp_path / "data" / "list.json", [authors_row(0, name)])

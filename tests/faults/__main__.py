@@ -42,7 +42,7 @@ Fault = Callable[[Forks, Path, bool], Outcome]
 MODEL = checkpoint("qwen3_vl")
 FAULTS: dict[str, Fault] = {
     "kill -9 of an evaluation": lambda f, d, heavy: (
-        killed_runs(f, d, MODEL, 30, 20, methods=HIDE) if heavy else killed_runs(f, d, MODEL, 4, 8)
+        killed_runs(f, d, MODEL, 30, 20, methods=HIDE) if heavy else killed_runs(f, d, MODEL, 4, 6)
     ),
     "kill -9 of an evaluation by two workers": lambda f, d, heavy: (
         killed_runs(f, d, MODEL, 30 if heavy else 1, 6, engine="processes", workers=2)
@@ -75,7 +75,7 @@ FAULTS: dict[str, Fault] = {
         f, "clock", "the table is the same", checkpoint=MODEL, folder=d, n=4
     ),
     "two evaluations of one file at once": lambda f, d, heavy: runs.two_at_once(f, d, MODEL, 6),
-    "three runs on one small cache at once": lambda f, d, heavy: runs.share_cache(f, d, MODEL, 8 if heavy else 4),
+    "three runs on one small cache at once": lambda f, d, heavy: runs.share_cache(f, d, MODEL, 8 if heavy else 2),
     "out of memory on one picture": lambda f, d, heavy: runs.out_of_memory(f, d, MODEL, 4),
     "a notebook fails in the middle": lambda f, d, heavy: runs.failing_notebook(f, d),
     "hostile pictures": lambda f, d, heavy: pictures(d, heavy),
