@@ -24,7 +24,7 @@ from hide_utils.config import RunConfig
 from hide_utils.entities import given_entities
 from hide_utils.explorer_case import Case, Knobs, View, answer, command_line, look, open_own, open_sample
 from hide_utils.explorer_choice import Choice, chosen_case, first_case
-from hide_utils.explorer_form import Form, command_html, status_html
+from hide_utils.explorer_form import ANY, Form, command_html, status_html
 from hide_utils.files import replace_file
 from hide_utils.images import read_image
 from hide_utils.pipeline import HiDe
@@ -112,8 +112,8 @@ class Explorer:
     def _list_samples(self) -> None:
         """Offer the samples that pass the filters; the one that is shown stays chosen if it is among them."""
         form, shown = self.form, self.case.sample
-        wanted = {method: box.value for method, box in form.outcomes.items() if box.value is not None}
-        form.sample.options = self.choice.passing(form.kind.value, wanted)
+        wanted = {method: box.value for method, box in form.outcomes.items() if box.value != ANY}
+        form.sample.options = self.choice.passing(None if form.kind.value == ANY else form.kind.value, wanted)
         ids = [sample_id for _, sample_id in form.sample.options]
         form.sample.value = shown.id if shown and shown.id in ids else None
 

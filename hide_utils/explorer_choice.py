@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
@@ -56,13 +57,17 @@ class Choice:
         return replace(given_entities(listed), source="model")
 
     def passing(self, kind: str | None, wanted: Mapping[str, bool]) -> list[tuple[str, str]]:
-        """(label, id) of the samples of a kind (None: any) on which each method named was right or wrong as wanted."""
-        found = []
+        """(label, id) of the samples of a kind (None: any) on which each method named was right or wrong as wanted.
+
+        Labels leave out what all ids begin with.
+        """
+        found, shared = [], len(os.path.commonprefix(list(self.samples))) if len(self.samples) > 1 else 0
         for sample in self.samples.values():
             right = self.right(sample.id)
             if kind in (None, sample.kind) and all(right.get(method) == value for method, value in wanted.items()):
                 marks = [f"{METHOD_LABELS.get(m, m)} {'✓' if ok else '✗'}" for m, ok in right.items()]
-                found.append((" · ".join([sample.id, *marks]), sample.id))
+                short = f"…{sample.id[shared:]}" if shared else sample.id
+                found.append((" · ".join([short, *marks]), sample.id))
         return found
 
     def first(self) -> str:

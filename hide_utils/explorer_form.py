@@ -14,7 +14,8 @@ from hide_utils.layouts import LAYOUTS
 from hide_utils.plots import METHOD_LABELS
 
 WIDE = {"description_width": "76px"}
-OUTCOMES = [("any", None), ("right", True), ("wrong", False)]
+ANY = "any"  # a choice like the others: ipywidgets takes None for no choice at all
+OUTCOMES = [(ANY, ANY), ("right", True), ("wrong", False)]
 # Colours come from the theme, so that dark and light look alike; only the pictures have colours of their own.
 STYLE = """<style>
 .hide-explorer .widget-label, .hide-explorer .widget-html-content { color: var(--jp-content-font-color1, inherit); }
@@ -85,7 +86,7 @@ class Form:
         self.box.add_class("hide-explorer")
 
     def _choosing(self) -> None:
-        options = [("any", None), *((kind.replace("_", " "), kind) for kind in self.kinds)]
+        options = [(ANY, ANY), *((kind.replace("_", " "), kind) for kind in self.kinds)]
         self.kind = w.Dropdown(options=options, description="kind", style=WIDE, layout=_full())
         self.outcomes = {
             method: w.Dropdown(

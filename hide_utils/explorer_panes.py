@@ -71,20 +71,29 @@ def heated(picture: Image.Image, map_hw: Float[np.ndarray, "h w"]) -> Image.Imag
 
 
 def outlined(picture: Image.Image, boxes: Sequence[Sequence[float]], scale: float, colour: str, dash: int = 0) -> None:
-    """Outline pixel boxes of the full picture on one that is `scale` times as large, in place; dashed where `dash`."""
+    """Outline pixel boxes of the full picture on one that is `scale` times as large, in place; dashed where `dash`.
+
+    The line has a dark edge, so that it stands out from the map's bright end too.
+    """
     draw, rgb = ImageDraw.Draw(picture), tuple(round(255 * c) for c in to_rgb(colour))
     for box in boxes:
         x0, y0, x1, y1 = (round(v * scale) for v in box)
         x1, y1 = max(x1 - 1, x0), max(y1 - 1, y0)
-        if not dash:
-            draw.rectangle((x0, y0, x1, y1), outline=rgb, width=2)
-            continue
-        for x in range(x0, x1 + 1, 2 * dash):
-            draw.line([(x, y0), (min(x + dash, x1), y0)], rgb, 2)
-            draw.line([(x, y1), (min(x + dash, x1), y1)], rgb, 2)
-        for y in range(y0, y1 + 1, 2 * dash):
-            draw.line([(x0, y), (x0, min(y + dash, y1))], rgb, 2)
-            draw.line([(x1, y), (x1, min(y + dash, y1))], rgb, 2)
+        sides = [(x0, y0, x1, y0), (x1, y0, x1, y1), (x0, y1, x1, y1), (x0, y0, x0, y1)]
+        for line, width in (((20, 20, 20), 4), (rgb, 2)):
+            for side in sides:
+                for part in _dashes(side, dash):
+                    draw.line(part, line, width)
+
+
+def _dashes(side: tuple[int, int, int, int], dash: int) -> list[tuple[int, int, int, int]]:
+    """A horizontal or vertical line as dashes of a length with gaps as long; the whole line where it is 0."""
+    x0, y0, x1, y1 = side
+    if not dash:
+        return [side]
+    if y0 == y1:
+        return [(x, y0, min(x + dash, x1), y0) for x in range(x0, x1 + 1, 2 * dash)]
+    return [(x0, y, x0, min(y + dash, y1)) for y in range(y0, y1 + 1, 2 * dash)]
 
 
 def encoded(picture: Image.Image) -> bytes:

@@ -197,12 +197,12 @@ def test_filters_offer_what_passes_and_open_the_first_of_it(explorer, samples):
     assert explorer.case.name == samples[0].id, "the one that was shown does not pass"
     form.outcomes["hide"].value = False
     assert explorer.case.name == samples[3].id
-    assert "direct ✓ · HiDe ✗" in form.sample.options[0][0]
+    assert form.sample.options[0][0] == "…3 · direct ✓ · HiDe ✗"
     form.kind.value = samples[2].kind
     assert samples[2].kind != samples[3].kind
     assert explorer.status == "no sample passes the filters"
     assert explorer.case.name == samples[3].id, "what is shown stays"
-    form.outcomes["direct"].value = form.outcomes["hide"].value = None
+    form.outcomes["direct"].value = form.outcomes["hide"].value = "any"
     assert [i for _, i in form.sample.options] == [s.id for s in samples if s.kind == form.kind.value]
 
 
@@ -363,15 +363,19 @@ def test_heat_map_is_that_of_the_figures():
 def test_boxes_are_outlined_where_they_are():
     drawn = Image.new("RGB", (100, 100))
     explorer_panes.outlined(drawn, [(40, 80, 120, 160)], 0.5, "#ff0000")
-    red = np.asarray(drawn)[..., 0] > 0
-    assert (np.flatnonzero(red.any(0))[[0, -1]].tolist(), np.flatnonzero(red.any(1))[[0, -1]].tolist()) == (
-        [20, 59],
-        [40, 79],
-    )
-    assert not red[45:75, 25:55].any()
+    red = np.asarray(drawn)[..., 0] == 255
+    columns, rows = np.flatnonzero(red.any(0)), np.flatnonzero(red.any(1))
+    assert columns[0] in (19, 20) and columns[-1] in (59, 60) and rows[0] in (39, 40) and rows[-1] in (79, 80)
+    assert not np.asarray(drawn)[45:75, 25:55].any(), "the inside stays"
     dashed = Image.new("RGB", (100, 100))
     explorer_panes.outlined(dashed, [(40, 80, 120, 160)], 0.5, "#ff0000", dash=4)
-    assert 0 < (np.asarray(dashed)[..., 0] > 0).sum() < red.sum()
+    assert 0 < (np.asarray(dashed)[..., 0] == 255).sum() < 0.8 * red.sum()
+
+
+def test_every_filter_stands_at_a_choice(explorer):
+    """ipywidgets shows an option whose value is None as no choice at all."""
+    form = explorer.form
+    assert all(box.index is not None for box in (form.kind, *form.outcomes.values(), form.sample, form.layout))
 
 
 def test_panes_have_pixels_and_stay_small(explorer):
@@ -416,4 +420,5 @@ def test_choice_knows_what_the_evaluation_stored(samples, answers):
     assert choice.entities(samples[0]).names == tuple(samples[0].entities)
     fallback = answers.assign(entities=samples[0].question)
     assert Choice(samples, fallback).entities(samples[0]) is None, "the question itself: the model had listed nothing"
-    assert Choice(samples).passing(None, {}) == [(s.id, s.id) for s in samples]
+    assert Choice(samples).passing(None, {}) == [(f"…{i}", s.id) for i, s in enumerate(samples)]
+    assert Choice(samples[:1]).passing(None, {}) == [(samples[0].id, samples[0].id)]
