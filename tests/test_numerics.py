@@ -82,7 +82,7 @@ def test_half_precision_rows_are_computed_in_single_precision():
 
 
 # How far half precision may be off: attention, as a share of a row, and logits, in standard deviations of all of them.
-# bfloat16 drifts differently with the kernel and the number of threads, so its bound only catches what is plainly wrong.
+# bfloat16 drifts differently with kernels and numbers of threads: its bound only catches what is plainly wrong.
 TOLERANCES = {"float16": (0.005, 0.05), "bfloat16": (0.04, 0.6)}
 
 
