@@ -43,6 +43,7 @@ class Forks:
         environment = os.environ | {
             "OMP_NUM_THREADS": "1",  # a fork has one thread
             "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONWARNINGS": "ignore:resource_tracker",  # says that killed programs left semaphores, and removes them
             "HF_HUB_OFFLINE": "1",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
         }

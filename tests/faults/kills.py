@@ -41,6 +41,8 @@ def killed_runs(forks: Forks, folder: Path, checkpoint: Path, kills: int, n: int
         equal = ended.state == "done" and ended.value == whole.value
         lost += 0 if equal else differences(ended.value or [], whole.value) + len(whole.value) - len(ended.value or [])
         survived += sum(kept) if equal else 0
+        if not equal:
+            break
     return Outcome(
         done,
         survived,
