@@ -33,9 +33,25 @@ TREE_DEPTH, TREE_VIEWS, TREE_SURE, TREE_SIDE = 2, 12, 0.9, 0.6
 
 def tuned(model: VLM, method: str, default: dict[str, Any]) -> dict[str, Any]:
     """A method's settings: those under ``methods`` in the model folder's hide.json, over the default ones."""
-    file = (paths.MINI if model.name == "mini" else Path(model.name)) / "hide.json"
-    chosen = json.loads(file.read_text()).get("methods", {}).get(method, {}) if file.is_file() else {}
+    chosen = _chosen(model).get(method, {})
     return default | {name: value for name, value in chosen.items() if name in default}
+
+
+def settings_in_use(hide: HiDe) -> dict[str, str]:
+    """The settings of every method that has its own, in words: their values, and whether they were tuned."""
+    own = {name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")}
+    defaults = {"rel_att": {"layer": own["layer"]}, "first_token": own, "hide_gated": {"margin": GATE_MARGIN}}
+    said = {}
+    for method, default in defaults.items():
+        values = ", ".join(f"{name} {value:g}" for name, value in tuned(hide.model, method, default).items())
+        chosen = method in _chosen(hide.model)
+        said[method] = f"{values} ({'chosen on the calibration split' if chosen else 'default, not tuned'})"
+    return said
+
+
+def _chosen(model: VLM) -> dict[str, Any]:
+    file = (paths.MINI if model.name == "mini" else Path(model.name)) / "hide.json"
+    return json.loads(file.read_text()).get("methods", {}) if file.is_file() else {}
 
 
 def direct_logits(hide: HiDe, session: Session, sample: Sample) -> Outcome:

@@ -13,10 +13,12 @@ from typing import Any
 from torch import Tensor
 
 
-def forward_flops(config: Any, new: int, past: int = 0, batch: int = 1, inputs: Mapping[str, Tensor] = {}) -> int:  # noqa: B006
+def forward_flops(
+    config: Any, new: int, past: int = 0, batch: int = 1, inputs: Mapping[str, Tensor] | None = None
+) -> int:
     """A pass over `batch` rows of `new` tokens behind `past` cached ones, logits for the last, pictures included.
 
-    config: the model's (`model.config`). inputs: the processor's tensors of the pictures in it, empty without.
+    config: the model's (`model.config`). inputs: the processor's tensors of the pictures in it; None without.
     """
     pictures = VISION[config.model_type](config, inputs) if inputs else 0
     return text_flops(config.get_text_config(), new, past, batch) + pictures
@@ -42,12 +44,12 @@ def skipped_flops(config: Any, new: int, past: int, last_layer: int) -> int:
     return rest + 2 * text.hidden_size * text.vocab_size
 
 
-def capture_flops(config: Any, queries: int, layers: Sequence[int], keys: int, past: int, last: int | None) -> int:
-    """What capturing rows at some layers changes in a pass over `keys` tokens, the first `past` of them cached.
+def capture_flops(config: Any, queries: int, layers: Sequence[int], keys: int, past: int, early_exit: bool) -> int:
+    """What capturing rows at layers (ascending) changes in a pass over `keys` tokens, the first `past` of them cached.
 
-    last: the layer (counted from 0) in which the pass ends; None where it runs through.
+    early_exit: the pass ends in the last of the layers.
     """
-    saved = 0 if last is None else skipped_flops(config, keys - past, past, last)
+    saved = skipped_flops(config, keys - past, past, layers[-1]) if early_exit else 0
     return len(layers) * row_flops(config, queries, keys) - saved
 
 

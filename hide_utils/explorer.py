@@ -288,11 +288,8 @@ class Explorer:
         finally:
             self._quiet = before
 
-    # --- in a notebook ----------------------------------------------------------------------------------------------
-
     def __repr__(self) -> str:
-        n = len(self.choice.samples)
-        return f"Explorer({self.hide.model.name}: {n} samples, showing {self.case.name}, {self.knobs})"
+        return f"Explorer({len(self.choice.samples)} samples, showing {self.case.name}, {self.knobs})"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """The widgets, and for whoever cannot run them (the web, a printout) the same view as a picture."""

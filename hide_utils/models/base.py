@@ -134,8 +134,7 @@ class VLM:
     def _forward(self, ids: Tensor, positions: Tensor, cache=None, inputs=None, mask=None) -> Tensor:
         """One pass over ids (batch, n) at positions (axes, batch, n); logits (batch, vocab) of the last token."""
         past = 0 if cache is None else cache.get_seq_length()
-        flops = forward_flops(self.model.config, ids.shape[1], past, len(ids), inputs or {})
-        self.counts.update(passes=1, flops=flops)
+        self.counts.update(passes=1, flops=forward_flops(self.model.config, ids.shape[1], past, len(ids), inputs))
         return self.model(
             input_ids=ids.to(self.device),
             position_ids=(positions if len(positions) > 1 else positions[0]).to(self.device),
@@ -205,8 +204,7 @@ class VLM:
             raise ValueError("the prompt has no image whose attention could be captured.")
         with capturing(torch.tensor(queries) - start, layers, early_exit=early_exit) as captured:
             self._run(prompt, start, len(prompt), prefix.fork() if prefix else None)
-        last = layers[-1] if early_exit else None
-        self.counts["flops"] += capture_flops(self.model.config, len(queries), layers, len(prompt), start, last)
+        self.counts["flops"] += capture_flops(self.model.config, len(queries), layers, len(prompt), start, early_exit)
         rows = torch.stack([captured.rows[layer] for layer in layers]).cpu()
         maps = [rows[..., span.positions].numpy() for span in prompt.images]
         return Rows(layers, queries, maps, time.perf_counter() - began)
