@@ -82,51 +82,37 @@ def spelled(row: Mapping | pd.Series) -> str:
     )
 
 
-def published_changes(marks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """From the lowest to the highest published setting: experiment, kind, model, before, after, and both accuracies.
-
-    marks: experiment -> its `published` values.
-    """
-    rows = []
-    for experiment, table in marks.items():
-        for (model, kind), part in table.sort_values("value").groupby(["model", "kind"], sort=False):
-            ends = part.iloc[[0, -1]]
-            rows.append((experiment, kind, model, *ends["value"], *ends["accuracy"]))
-    columns = ["experiment", "kind", "model", "before", "after", "accuracy_before", "accuracy_after"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, marks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The published changes and ours between the same two settings: do they agree?
 
-    settings: from `interventions.conditions`. published: from `published_changes`; what was not run is left out.
+    settings: from `interventions.conditions`. marks: experiment -> its `published` values, whose lowest and highest
+    setting for each model and kind are compared; what was not run here is left out.
 
-    Returns experiment, kind, model, before and after (settings), paper and ours (texts) and agrees: `verdict` with the
-    published sign, Holm-corrected over each experiment's comparisons; "–" where the published change is smaller than
-    `NO_CHANGE`.
+    Returns one row a published change: experiment, kind, model, before and after (settings), paper and ours (texts) and
+    agrees: `verdict` with the published sign, Holm-corrected over our distinct comparisons; "–" where the published
+    change is smaller than `NO_CHANGE`.
     """
     methods = {(row.experiment, row.value): row.method for row in settings.itertuples()}
+    changes = []
+    for experiment, table in marks.items():
+        for (model, kind), part in table.sort_values("value").groupby(["model", "kind"], sort=False):
+            first, last = part.iloc[0], part.iloc[-1]
+            pair = tuple(methods.get((experiment, end["value"])) for end in (first, last))
+            if all(pair) and (answers["kind"] == kind).any():
+                changes.append((experiment, kind, model, first, last, pair))
+    ours = comparisons(answers, list(dict.fromkeys(change[-1] for change in changes))) if changes else pd.DataFrame()
+    ours = {(row["before"], row["after"], row["kind"]): row for row in ours.to_dict("records")}
+    needed = list(dict.fromkeys((*pair, kind) for _, kind, *_, pair in changes))
+    corrected = dict(zip(needed, holm([ours[key]["p"] for key in needed]), strict=True))
     rows = []
-    for experiment, part in published.groupby("experiment", sort=False):
-        pairs = [tuple(methods.get((experiment, value)) for value in (r.before, r.after)) for r in part.itertuples()]
-        part = part.assign(pair=pairs)[[all(pair) for pair in pairs] & part["kind"].isin(answers["kind"])]
-        tests = list(dict.fromkeys(zip(part["pair"], part["kind"], strict=True)))
-        ours = {(pair, kind): _one(answers[answers["kind"] == kind], pair) for pair, kind in tests}
-        corrected = dict(zip(tests, holm([ours[test]["p"] for test in tests]), strict=True))
-        for row in part.itertuples():
-            test = (row.pair, row.kind)
-            found, change = ours[test] | {"p_holm": corrected[test]}, row.accuracy_after - row.accuracy_before
-            agrees = verdict(found, change) if abs(change) >= NO_CHANGE else "–"
-            source = row.model if row.model != "not stated" else "model not stated"
-            paper = f"{source}: {row.accuracy_before:.1%} → {row.accuracy_after:.1%}"
-            text = f"{found['accuracy_before']:.1%} → {found['accuracy_after']:.1%}, {_points(found)}, n = {found['n']}"
-            text += f", p = {found['p_holm']:.2g}"
-            rows.append((experiment, row.kind, row.model, row.before, row.after, paper, text, agrees))
+    for experiment, kind, model, first, last, pair in changes:
+        row = ours[(*pair, kind)] | {"p_holm": corrected[(*pair, kind)]}
+        change = last["accuracy"] - first["accuracy"]
+        agrees = verdict(row, change) if abs(change) >= NO_CHANGE else "–"
+        paper = f"{model}: {first['accuracy']:.1%} → {last['accuracy']:.1%}"
+        text = f"{row['accuracy_before']:.1%} → {row['accuracy_after']:.1%}, {_points(row)}, p = {row['p_holm']:.2g}"
+        rows.append((experiment, kind, model, first["value"], last["value"], paper, text, agrees))
     return pd.DataFrame(rows, columns=["experiment", "kind", "model", "before", "after", "paper", "ours", "agrees"])
-
-
-def _one(answers: pd.DataFrame, pair: tuple[str, str]) -> dict:
-    return comparisons(answers, [pair], by_kind=False).iloc[0].to_dict()
 
 
 def _points(row: Mapping | pd.Series) -> str:

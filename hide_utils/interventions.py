@@ -11,7 +11,7 @@ pixels; `enlargement` says where an image processor does so behind their back. `
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -156,16 +156,11 @@ def _mask_name(ratio: float, fill: str) -> str:
     return f"mask {ratio:g} {fill}" if ratio else "direct"
 
 
-def ends(settings: pd.DataFrame, also: Collection[tuple[str, float]] = ()) -> pd.DataFrame:
-    """The rows of `conditions` that tests compare: both ends of each experiment's scale, and every control.
-
-    also: further settings to keep, as (experiment, value).
-    """
+def ends(settings: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `conditions` that tests compare: both ends of each experiment's scale, and every control."""
     value = settings.groupby("experiment")["value"]
-    kept = (settings["value"] == value.transform("min")) | (settings["value"] == value.transform("max"))
-    kept |= settings["experiment"].isin(["fill", "unenlarged"])
-    kept |= [row in set(also) for row in zip(settings["experiment"], settings["value"], strict=True)]
-    return settings[kept].reset_index(drop=True)
+    at_end = (settings["value"] == value.transform("min")) | (settings["value"] == value.transform("max"))
+    return settings[at_end | settings["experiment"].isin(["fill", "unenlarged"])].reset_index(drop=True)
 
 
 @dataclass(frozen=True)

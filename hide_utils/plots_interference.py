@@ -101,18 +101,6 @@ def setting_curves(
     ax.set(ylabel="accuracy", ylim=(0, 1.03))
 
 
-def setting_ends(ax: Axes, table: pd.DataFrame) -> None:
-    """`setting_accuracy` of the ends of a scale on more questions than the curve has: points with Wilson intervals."""
-    values = sorted(table["value"].unique())
-    shift = 0.012 * (values[-1] - values[0])
-    for number, (kind, (colour, label)) in enumerate(kind_style(list(dict.fromkeys(table["kind"]))).items()):
-        part = table[table["kind"] == kind]
-        at = part["value"] + np.where(part["value"] == values[0], -1, 1) * shift * (1.5 + number)
-        errors = np.abs([part["accuracy"] - part["low"], part["high"] - part["accuracy"]])
-        style = {"color": colour, "markersize": 4.5, "elinewidth": 1, "capsize": 2}
-        ax.errorbar(at, part["accuracy"], errors, fmt="o", label=f"{label}, all n = {part['n'].max()}", **style)
-
-
 def published_marks(ax: Axes, marks: pd.DataFrame) -> None:
     """Open marks in the kind's colour, one shape a model; joined by a thin line where a model has several values."""
     models = list(dict.fromkeys(marks["model"]))

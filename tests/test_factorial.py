@@ -87,7 +87,7 @@ def test_no_distractor_is_left_out_of_the_notebook_s_design(monkeypatch):
     """Otherwise large objects would come with fewer distractors, and the factors would not be crossed."""
     placed, draw = [], scenes.draw_thing
     monkeypatch.setattr(scenes, "draw_thing", lambda *args, **more: (placed.append(1), draw(*args, **more))[1])
-    design = Design((20, 40), (320,), (0.0, 2.0), (4, 12))
+    design = Design((24, 48), (384,), (0.0, 2.0), (4, 12))
     _, table = factorial_scenes(design, 8)
     asked = np.where(table["kind"] == "relative_position", 2, 1)
     assert len(placed) == (table["n_distractors"] + asked).sum()
