@@ -10,6 +10,7 @@ import ast
 import hashlib
 import json
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,9 +75,23 @@ class Chapter:
         return next((item for item in self.items if (item.name, item.kind) == (name, kind)), None)
 
 
-def saved_by(book: nbformat.NotebookNode) -> list[tuple[str, str, str]]:
-    """(name, kind, heading above) of what a notebook's code saves under a literal name, in its order."""
-    found, section = {}, ""
+def saved_by(book: nbformat.NotebookNode, there: Collection[tuple[str, str]] = ()) -> list[tuple[str, str, str]]:
+    """(name, kind, heading above) of what a notebook's code saves, in its order.
+
+    Found are the calls that give a literal name, and of what is `there`, as (name, kind), that whose name stands in a
+    cell in any other way. The rest of it comes last, without a heading.
+    """
+    cells = list(_code_cells(book))
+    found = {one: at for at, (_, literal, _) in reversed(list(enumerate(cells))) for one in literal}
+    for one in (one for one in there if one not in found):
+        found[one] = next((at for at, (_, _, words) in enumerate(cells) if one[0] in words), len(cells))
+    ordered = sorted(found, key=lambda one: found[one])  # stable: calls of one cell stay in their order
+    return [(*one, cells[found[one]][0] if found[one] < len(cells) else "") for one in ordered]
+
+
+def _code_cells(book: nbformat.NotebookNode) -> Iterator[tuple[str, list[tuple[str, str]], set[Any]]]:
+    """Heading above, (name, kind) of the calls that save under a literal name, and all constants, of each code cell."""
+    section = ""
     for cell in book.cells:
         if cell.cell_type == "markdown":
             section = next((_plain(line) for line in cell.source.splitlines() if line.startswith("#")), section)
@@ -86,11 +101,13 @@ def saved_by(book: nbformat.NotebookNode) -> list[tuple[str, str, str]]:
         except SyntaxError:  # a magic command
             continue
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
-        for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
-            name = call.args[1]
-            if getattr(call.func, "id", None) in MAKERS and isinstance(name, ast.Constant):
-                found.setdefault((str(name.value), MAKERS[call.func.id]), section)
-    return [(*one, section) for one, section in found.items()]
+        named = [(call.args[1], MAKERS.get(getattr(call.func, "id", ""))) for call in sorted(calls, key=_place)]
+        literal = [(str(name.value), kind) for name, kind in named if kind and isinstance(name, ast.Constant)]
+        yield section, literal, {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+
+
+def _place(node: ast.expr) -> tuple[int, int]:
+    return node.lineno, node.col_offset
 
 
 def _plain(text: str) -> str:
@@ -123,11 +140,10 @@ def collect(figures: Path | None = None, notebooks: Path = paths.NOTEBOOKS) -> l
             continue
         book = nbformat.read(path, as_version=4)
         title, question = _head(book)
-        named, now = saved_by(book), _now(name, path)
+        now, there = _now(name, path), _there(figures / name)
         parameters = inspect(path) if figures == paths.FIGURES else {}
         wanted = {name: entry["default"] for name, entry in parameters.items()}
-        every = [*named, *_others(figures / name, named)]
-        items = tuple(_item(figures / name, *one, now, wanted) for one in every)
+        items = tuple(_item(figures / name, *one, now, wanted) for one in saved_by(book, there))
         chapters.append(Chapter(name, title, question, _texts(book), items))
     return chapters
 
@@ -140,14 +156,13 @@ def _head(book: nbformat.NotebookNode) -> tuple[str, str]:
     return title, _plain(asked[0].removeprefix("**Question.**")) if asked else ""
 
 
-def _others(folder: Path, named: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """What lies in a notebook's folder besides, by name."""
-    found = [
-        (path.name.removesuffix(ending), kind, "")
+def _there(folder: Path) -> list[tuple[str, str]]:
+    """(name, kind) of what lies in a notebook's folder."""
+    return [
+        (path.name.removesuffix(ending), kind)
         for kind, ending in ENDINGS.items()
         for path in sorted(folder.glob(f"*{ending}"))
     ]
-    return [one for one in found if one[:2] not in {(name, kind) for name, kind, _ in named}]
 
 
 def _now(name: str, path: Path) -> dict[str, Any]:

@@ -34,9 +34,10 @@ THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 # From a change made by `act` to the new picture in the page, in milliseconds.
 TIMED = """
 const [name, value, done] = arguments;
-const image = document.querySelector('.hide-explorer img');
-const before = image.src, start = performance.now();
-const watch = () => image.src !== before && image.complete ? done(performance.now() - start) : setTimeout(watch, 2);
+const image = () => document.querySelector('.hide-explorer img');
+const before = image().src, start = performance.now();
+const drawn = () => image() && image().src !== before && image().complete;
+const watch = () => drawn() ? done(performance.now() - start) : setTimeout(watch, 2);
 const row = [...document.querySelectorAll('.hide-explorer .widget-inline-hbox')]
   .find(box => box.querySelector('label')?.textContent === name);
 if (value === 'key') {
@@ -129,7 +130,8 @@ def page(address, tmp_path_factory):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    driver.set_script_timeout(PATIENCE)
+    driver.set_page_load_timeout(PATIENCE)
+    driver.set_script_timeout(60)
     try:
         url, _ = address
         driver.get(url)
