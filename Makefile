@@ -1,6 +1,8 @@
 # `make run` and `make test` are complete on a fresh machine with Python 3.11 or newer: each makes the environment first.
 PYTHON ?= python3
 VENV ?= .venv
+# Notebooks that `make run` executes at a time; on a GPU that holds one model only: JOBS=1
+JOBS ?= 2
 # More flags for pip, for example an index that holds torch builds for this machine: PIP_FLAGS="--extra-index-url ..."
 PIP_FLAGS ?=
 
@@ -24,7 +26,7 @@ $(READY): constraints.txt pyproject.toml
 	@touch $@
 
 run: $(READY)  ## run every notebook on the embedded model and rewrite figures/
-	$(PY) -m hide_utils.run all --preset mini --inplace
+	$(PY) -m hide_utils.run all --preset mini --inplace --jobs $(JOBS)
 
 report: $(READY)  ## write HTML, PDF and figures/tables from the results that are there
 	$(PY) -m hide_utils.report

@@ -1,4 +1,4 @@
-"""Notebooks as files: which there are, what their parameters mean, and what a committed one carries."""
+"""Notebooks as files: which there are, what their parameters mean, how they last ran, what a committed one carries."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import nbformat
 from papermill.inspection import inspect_notebook
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+LONGEST = 24  # characters of a default that `show` shows
 
 
 def discover(folder: Path) -> dict[str, Path]:
@@ -83,3 +84,21 @@ def literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def show(found: dict[str, Path], history: dict[str, dict[str, Any]]) -> None:
+    """Print every notebook with its title, its last run and its parameters: default and meaning."""
+    for name, notebook in found.items():
+        print(f"{name}: {_describe(history[name], notebook) if name in history else 'never run here'}")
+        if about := title(notebook):
+            print(f"    {about}")
+        for parameter, entry in inspect(notebook).items():
+            value = repr(entry["default"])
+            shown = value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
+            print("    {:<44} {}".format(f"{parameter} = {shown}", entry["help"]).rstrip())
+
+
+def _describe(last: dict[str, Any], notebook: Path) -> str:
+    given = "".join(f" -p {name} {value!r}" for name, value in last["given"].items())
+    changed = "; its code has changed since" if last.get("code", code_hash(notebook)) != code_hash(notebook) else ""
+    return f"{last['state']} {last['utc']} in {last['seconds']} s, preset {last['preset']}{given}{changed}"

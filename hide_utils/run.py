@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,17 +17,19 @@ from typing import Any
 
 import nbformat
 import papermill
+import psutil
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from . import paths
 from .config import load_preset, nearest, preset_values
 from .files import replace_file
-from .notebooks import code_hash, discover, inspect, literal, strip, title, without_widgets
+from .notebooks import code_hash, discover, inspect, literal, show, strip, without_widgets
 
 PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder
-LONGEST = 24  # characters of a default that `--list` shows
 SOURCE_LINES = 8  # of a failing cell, to recognise it by
+# Run after all others, one at a time: the first measures time, the second reads what every other one wrote.
+ALONE = ("06_memory_and_latency", "09_report")
 # Without it every kernel warns that its local connection is not encrypted.
 KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})
 
@@ -126,18 +129,6 @@ def execute(run: Run, *, inplace: bool) -> None:
         run.seconds = time.perf_counter() - start
 
 
-def show(found: dict[str, Path], history: dict[str, dict[str, Any]]) -> None:
-    """Print every notebook with its title, its last run and its parameters: default and meaning."""
-    for name, notebook in found.items():
-        print(f"{name}: {_describe(history[name], notebook) if name in history else 'never run here'}")
-        if about := title(notebook):
-            print(f"    {about}")
-        for parameter, entry in inspect(notebook).items():
-            value = repr(entry["default"])
-            shown = value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
-            print("    {:<44} {}".format(f"{parameter} = {shown}", entry["help"]).rstrip())
-
-
 def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, runs: Path = paths.RUNS) -> int:
     """The command line; `--help` says what it takes. Returns 0, 1 where a notebook failed, 130 when interrupted."""
     parser = _parser()
@@ -156,24 +147,56 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
         planned = plan(found, choose(args.notebooks, found), args.preset, given, output, inplace=args.inplace)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
-    status = 0
-    with _environment(None if args.inplace else output / "figures"):
-        for number, run in enumerate(planned, 1):
-            print(f"[{number}/{len(planned)}] {run.notebook.stem}", *_skipped(run), sep="\n", flush=True)
-            try:
-                execute(run, inplace=args.inplace)
-            except KeyboardInterrupt:
-                run.state, status = "interrupted", 130
+    with _environment(None if args.inplace else output / "figures", args.jobs):
+        for number, run in enumerate(_executed(planned, args.jobs, inplace=args.inplace), 1):
             entry = {"state": run.state, "seconds": round(run.seconds, 1), "preset": args.preset, "given": given}
             entry["code"] = code_hash(run.notebook)
             history[run.notebook.stem] = entry | {"utc": datetime.now(UTC).isoformat(timespec="seconds")}
             text = json.dumps(history, indent=1)
             replace_file(history_path, lambda path, text=text: path.write_text(text, encoding="utf-8"))
-            print(f"    {run.state} after {run.seconds:.1f} s", *run.error.splitlines(), sep="\n    ", flush=True)
-            if status:
-                break
+            ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.state} after {run.seconds:.1f} s"
+            print(ended, *run.error.splitlines(), sep="\n    ", flush=True)
     _closing_table(planned)
-    return status or int(any(run.state == "failed" for run in planned))
+    if any(run.state == "interrupted" for run in planned):
+        return 130
+    return int(any(run.state == "failed" for run in planned))
+
+
+def _executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Run]:
+    """The runs as they end, `jobs` at a time, those of `ALONE` last; an interrupt ends what runs and begins no more."""
+
+    def begin(run: Run) -> None:
+        print(f"{run.notebook.stem} begins", *_skipped(run), sep="\n", flush=True)
+        execute(run, inplace=inplace)
+
+    together = [run for run in planned if run.notebook.stem not in ALONE]
+    apart = [run for run in planned if run.notebook.stem in ALONE]
+    for group in [together, *([run] for run in apart)]:
+        pool = ThreadPoolExecutor(jobs)
+        futures = {pool.submit(begin, run): run for run in group}
+        try:
+            for future in as_completed(futures):
+                yield futures[future]
+        except KeyboardInterrupt:
+            begun = [run for future, run in futures.items() if future.running()]
+            _stop(pool, futures)
+            for run in begun:
+                run.state, run.error = "interrupted", ""
+            yield from begun
+            return
+        finally:
+            _stop(pool, futures)
+
+
+def _stop(pool: ThreadPoolExecutor, futures: Iterable[Future]) -> None:
+    """Begin no more notebooks and end the kernels of those that run: their threads wait for nothing else."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    while any(future.running() for future in futures):
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if any("ipykernel" in word for word in child.cmdline()):
+                    child.kill()
+        time.sleep(0.1)
 
 
 def _history(path: Path) -> dict[str, dict[str, Any]]:
@@ -201,14 +224,23 @@ def _parser() -> argparse.ArgumentParser:
         help="a parameter's value as Python writes it, or plain text",
     )
     parser.add_argument("--list", action="store_true", help="show the notebooks, their parameters and last runs")
+    parser.add_argument("--jobs", type=_positive, default=1, help="notebooks at a time, which share the cores (1)")
     parser.add_argument("--inplace", action="store_true", help="write the executed notebooks back to notebooks/")
     return parser
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"want a whole number from 1, not {text!r}")
+    return int(text)
+
+
 @contextlib.contextmanager
-def _environment(figures: Path | None) -> Iterator[None]:
-    """What kernels inherit: no preset laid over the injected values, the folder for figures, this Python's kernel."""
+def _environment(figures: Path | None, jobs: int) -> Iterator[None]:
+    """What kernels inherit: no preset over the injected values, the folder for figures, this Python, its cores."""
     before = dict(os.environ)
+    if jobs > 1:  # more threads than cores make small models many times slower
+        os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // jobs, 1)))
     os.environ.pop("HIDE_PRESET", None)
     os.environ.pop("HIDE_FIGURES", None)
     if figures:
@@ -241,12 +273,6 @@ def _from_here(name: str, value: Any) -> Any:
 
 def _skipped(run: Run) -> list[str]:
     return [f"    has no parameter {key!r}: run without it" for key in run.skipped]
-
-
-def _describe(last: dict[str, Any], notebook: Path) -> str:
-    given = "".join(f" -p {name} {value!r}" for name, value in last["given"].items())
-    changed = "; its code has changed since" if last.get("code", code_hash(notebook)) != code_hash(notebook) else ""
-    return f"{last['state']} {last['utc']} in {last['seconds']} s, preset {last['preset']}{given}{changed}"
 
 
 def _closing_table(runs: list[Run]) -> None:

@@ -1,9 +1,13 @@
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
+import time
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -76,6 +80,51 @@ def test_all_run_in_order_with_the_preset_and_a_failure_does_not_stop_the_rest(p
     assert last.startswith("5 mini 2\n"), "the notebook's own section comes on top"
     figures = project.runs / "tiny" / "figures"
     assert first.splitlines()[1:] == [sys.executable, f"None {figures} {project.notebooks}"]
+
+
+def test_two_at_a_time_really_overlap_and_the_report_waits_for_all(project, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    meet = "from pathlib import Path\nimport time\nPath('../{}').touch()\n"
+    meet += "while not Path('../{}').exists(): time.sleep(0.05)"
+    write(project.notebooks, "00_start", meet.format("a", "b"))
+    write(project.notebooks, "01_broken", meet.format("b", "a"), "time.sleep(1)\nPath('../done').touch()")
+    write(
+        project.notebooks,
+        "02_end",
+        "import os\nassert int(os.environ['OMP_NUM_THREADS']) == max(os.cpu_count() // 2, 1)",
+    )
+    write(project.notebooks, "09_report", "from pathlib import Path\nassert Path('../done').exists()")
+    write(project.notebooks, "10_last", "1 + 1")
+    assert project("all", "--jobs", "2") == 0
+    begun = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.endswith(" begins")]
+    assert begun[-1] == "09_report"
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_jobs_must_be_a_number(project, capsys):
+    assert "want a whole number from 1, not 'two'" in refused(project, capsys, "all", "--jobs", "two")
+
+
+def test_interrupt_ends_the_kernels_and_says_what_was_left(project, tmp_path):
+    """Ctrl-C, as a user's terminal sends it, while one notebook runs and others wait."""
+    write(
+        project.notebooks, "00_start", "import os, time\nopen('../pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    )
+    code = (
+        "import sys; from pathlib import Path; from hide_utils import paths, run; folder = Path(sys.argv[1]); "
+        "paths.PRESETS = folder / 'presets'; sys.exit(run.main(['all'], notebooks=folder, runs=Path(sys.argv[2])))"
+    )
+    command = [sys.executable, "-c", code, project.notebooks, project.runs]
+    runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    pid = tmp_path / "pid"
+    while runner.poll() is None and not (pid.exists() and pid.read_text()):
+        time.sleep(0.05)
+    runner.send_signal(signal.SIGINT)
+    out, _ = runner.communicate(timeout=60)
+    assert runner.returncode == 130
+    table = [line.split()[:2] for line in out[out.index("notebook ") :].splitlines()[1:3]]
+    assert table == [["00_start", "interrupted"], ["01_broken", "not"]]
+    assert not psutil.pid_exists(int(pid.read_text()))
 
 
 def test_value_given_by_hand_beats_the_preset_and_keeps_its_type(project, capsys):
