@@ -19,6 +19,8 @@ from .samples import Sample
 
 PACKAGES = ("numpy", "pandas", "pillow", "scikit-image", "scipy", "statsmodels", "torch", "transformers")
 
+ABOUT = (".md", ".csv", ".jsonl")  # what lies in a model's folder and says something about it, but is no part of it
+
 
 def hash_json(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys; tuples count as lists.
@@ -31,10 +33,10 @@ def hash_json(value: Any) -> str:
 def hash_folder(folder: str | Path, pattern: str = "*") -> str:
     """First 16 hex digits of the SHA-256 over the names and contents of a folder's files, in order of name.
 
-    Notes (``*.md``) and hidden files do not count. Raises FileNotFoundError where no file matches.
+    Notes, tables and logs (`ABOUT`) and hidden files do not count. Raises FileNotFoundError where no file matches.
     """
     folder = Path(folder)
-    files = sorted(p for p in folder.rglob(pattern) if p.is_file() and p.suffix != ".md" and p.name[0] != ".")
+    files = sorted(p for p in folder.rglob(pattern) if p.is_file() and p.suffix not in ABOUT and p.name[0] != ".")
     if not files:
         raise FileNotFoundError(f"{folder}: no file to hash; is this the right folder?")
     lines = [f"{p.relative_to(folder).as_posix()} {_hash_file(p, p.stat().st_mtime_ns)}" for p in files]

@@ -108,3 +108,13 @@ def test_provenance_says_what_made_a_result(tmp_path):
 def test_hash_of_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file to hash"):
         hash_folder(Path(tmp_path))
+
+
+def test_hash_of_a_model_is_that_of_what_it_consists_of(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    first = hash_folder(tmp_path)
+    for name in ("README.md", "accuracy.csv", "training_log.jsonl", ".hidden"):
+        (tmp_path / name).write_text("about it")
+    assert hash_folder(tmp_path) == first
+    (tmp_path / "merges.txt").write_text("a b")
+    assert hash_folder(tmp_path) != first
