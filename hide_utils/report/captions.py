@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hide_utils.plots import METHOD_LABELS
-from hide_utils.report_items import Chapter, Item
+from hide_utils.report.items import Chapter, Item
 
 # The table that holds the numbers of a figure of another name.
 TABLE_OF = {
