@@ -27,6 +27,16 @@ STYLE = """<style>
 .hide-explorer :focus-visible { outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
 </style>"""
 
+# ipywidgets gives a slider's handle, which the keyboard reaches, no name: it gets its label's, once it is there.
+NAMED_SLIDERS = """<img hidden alt="" src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" onload="
+const name = tries => {
+  const handles = [...(this.closest('.hide-explorer')?.querySelectorAll('.widget-hslider .noUi-handle') ?? [])];
+  for (const handle of handles)
+    handle.setAttribute('aria-label', handle.closest('.widget-hslider').querySelector('label').textContent);
+  if (!handles.length && tries) setTimeout(name, 200, tries - 1);
+};
+name(50)">"""
+
 
 def _full(**more: str) -> w.Layout:
     return w.Layout(width="auto", **more)
@@ -82,7 +92,8 @@ class Form:
             w.VBox(self._right(), layout=w.Layout(flex="1 1 480px", min_width="300px")),
         ]
         row = w.Layout(display="flex", flex_flow="row wrap", grid_gap="12px", width="100%")
-        self.box = w.VBox([w.HTML(STYLE), self.status, w.Box(columns, layout=row), self.command])
+        rest = [w.Box(columns, layout=row), self.command, w.HTML(NAMED_SLIDERS)]
+        self.box = w.VBox([w.HTML(STYLE), self.status, *rest])
         self.box.add_class("hide-explorer")
 
     def _choosing(self) -> None:
