@@ -26,12 +26,13 @@ PATIENCE = 480  # seconds for the notebook to run on a busy machine
 KERNEL = "jupyterapp.shell.currentWidget?.context?.sessionContext?.session?.kernel"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
-# From a change made by `act` to the new picture in the page, in milliseconds.
+# From a change of a control to the new panes in the page, in milliseconds.
 TIMED = """
 const [name, value, done] = arguments;
-const image = () => document.querySelector('.hide-explorer img');
-const before = image().src, start = performance.now();
-const drawn = () => image() && image().src !== before && image().complete;
+const command = () => document.querySelector('.hide-explorer code')?.textContent;
+const loaded = () => [...document.querySelectorAll('.hide-explorer img')].every(image => image.complete);
+const before = command(), start = performance.now();
+const drawn = () => command() !== before && loaded();  // the command is written last, and names every setting
 const watch = () => drawn() ? done(performance.now() - start) : setTimeout(watch, 2);
 const row = [...document.querySelectorAll('.hide-explorer .widget-inline-hbox')]
   .find(box => box.querySelector('label')?.textContent === name);
@@ -171,6 +172,10 @@ def status(driver):
 def button(driver, text):
     found = driver.find_elements(By.CSS_SELECTOR, ".hide-explorer button")
     return next(one for one in found if one.text.strip() == text)
+
+
+def command(driver):
+    return driver.find_element(By.CSS_SELECTOR, ".hide-explorer code").text
 
 
 def picture(driver):
