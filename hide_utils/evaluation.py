@@ -65,14 +65,14 @@ def evaluate(
         and has ``letter`` None; a sample that could not be answered counts as wrong and has an ``error``.
 
     Raises:
-        ValueError: unknown method or engine, repeated sample ids, "oracle" without boxes, or (`SettingsError`) rows in
-            ``out`` made with other settings.
+        ValueError: unknown method or engine, repeated sample ids, "oracle" without boxes, a file of another's where the
+            sidecar of ``out`` would be written, or (`SettingsError`) rows in ``out`` made with other settings.
         RuntimeError: another process is writing ``out``.
         Exception: whatever a method raises, where the first samples all fail: then it is not a sample that is bad.
     """
     hide = hide or HiDe(model, protocol=protocol)
     wanted = _checked(samples, methods, engine)
-    out = None if out is None else Path(out)
+    out = None if out is None else _with_free_sidecar(Path(out))
     if shard is not None:
         samples, out = _share(samples, *shard), shard_path(out, *shard)
     ids = [sample.id for sample in samples]
@@ -95,6 +95,14 @@ def evaluate(
         write_sidecar(out, provenance(model=model.name, samples=samples, settings=settings, columns=COLUMNS))
     order = pd.MultiIndex.from_product([ids, list(wanted)], names=["sample_id", "method"])
     return table.set_index(["sample_id", "method"]).reindex(order).reset_index()
+
+
+def _with_free_sidecar(out: Path) -> Path:
+    """The path of the rows, if what lies at their sidecar's is one: `signs.parquet` must not cost `signs.json`."""
+    sidecar = out.with_suffix(".json")
+    if sidecar.is_file() and '"files"' not in sidecar.read_text(encoding="utf-8")[:100]:
+        raise ValueError(f"{sidecar} is there and would be replaced by the sidecar of {out}: give out another name")
+    return out
 
 
 def stored_answers(

@@ -103,14 +103,14 @@ def _hash_notebook(name: str) -> str | None:
 def _commit() -> dict[str, Any]:
     """Commit of the checkout and whether tracked files differ from it; None and None outside a git checkout.
 
-    What a run itself rewrites does not count: figures, and notebooks, whose code has a hash of its own.
+    What a run itself rewrites does not count: figures, the README's tables, and notebooks, whose code has a hash.
     """
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
 
     try:
-        changed = git("status", "--porcelain", "-uno", "--", ".", ":!figures", ":!notebooks/*.ipynb")
+        changed = git("status", "--porcelain", "-uno", "--", ".", ":!figures", ":!notebooks/*.ipynb", ":!README.md")
         return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}

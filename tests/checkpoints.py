@@ -12,7 +12,7 @@ import transformers
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import ByteLevel
 
-FAMILIES = ("qwen2_5_vl", "qwen3_vl", "internvl")
+FAMILIES = ("qwen2_5_vl", "qwen3_vl", "internvl")  # and "qwen2_vl", the example of a new one in CONTRIBUTING.md
 LAYERS = 4
 
 QWEN_SPECIAL = """<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|>
@@ -91,9 +91,13 @@ def _config(family: str, tokenizer) -> transformers.PreTrainedConfig:
         rope = {"rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True, "rope_theta": 1e6}
         text |= {"head_dim": 16, "rope_parameters": rope}
         return transformers.Qwen3VLConfig(vision_config=vision, text_config=text, **special)
-    vision |= {"patch_size": 14, "window_size": 56, "fullatt_block_indexes": [1]}
+    if family == "qwen2_vl":
+        vision = {"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14}
+    else:
+        vision |= {"patch_size": 14, "window_size": 56, "fullatt_block_indexes": [1]}
     text |= {"rope_parameters": {"rope_type": "default", "mrope_section": [4, 2, 2], "rope_theta": 1e6}}
-    return transformers.Qwen2_5_VLConfig(vision_config=vision, text_config=text, **special)
+    kind = transformers.Qwen2VLConfig if family == "qwen2_vl" else transformers.Qwen2_5_VLConfig
+    return kind(vision_config=vision, text_config=text, **special)
 
 
 def _preprocessor(family: str) -> dict:

@@ -12,7 +12,7 @@ from checkpoints import checkpoint
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils import HiDe, load_model, models, paths
+from hide_utils import HiDe, evaluate, load_benchmark, load_model, models, paths
 from hide_utils.samples import Sample
 
 
@@ -89,3 +89,15 @@ def test_loading_and_answering_warn_of_nothing():
     ran = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=paths.ROOT)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
+
+
+def test_sidecar_never_replaces_another_s_file(tmp_path):
+    """A benchmark in `signs.json` whose answers are kept in `signs.parquet`."""
+    model, samples, out = load_model(checkpoint("qwen3_vl")), load_benchmark("scenes", n=1, resolution=256), tmp_path
+    (out / "signs.json").write_text('[{"id": 1}]')
+    with pytest.raises(ValueError, match=r"signs\.json is there and would be replaced .* give out another name"):
+        evaluate(model, samples, ["direct"], out=out / "signs.parquet")
+    assert (out / "signs.json").read_text() == '[{"id": 1}]' and not (out / "signs.parquet").exists()
+    for _ in range(2):
+        evaluate(model, samples, ["direct"], out=out / "answers.parquet", progress=False)
+    assert (out / "answers.json").is_file()

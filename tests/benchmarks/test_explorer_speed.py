@@ -14,7 +14,7 @@ from hide_utils import HiDe
 from hide_utils.config import RunConfig
 from hide_utils.entities import Entities
 from hide_utils.explorer import Explorer
-from hide_utils.explorer_case import Case
+from hide_utils.explorer.case import Case
 from hide_utils.scenes import scene_samples
 from hide_utils.session import Found, Session
 

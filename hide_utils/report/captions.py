@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hide_utils.plots import METHOD_LABELS
-from hide_utils.report_items import Chapter, Item
+from hide_utils.report.items import Chapter, Item
 
 # The table that holds the numbers of a figure of another name.
 TABLE_OF = {
@@ -69,7 +69,8 @@ def number(value: Any) -> str:
     if isinstance(value, (int, np.integer)):
         return str(value)
     if isinstance(value, (float, np.floating)):
-        return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+        whole = 100 <= abs(value) < 1e6 or (value == int(value) and abs(value) < 1e6)
+        return f"{value:.0f}" if whole else f"{value:.3g}"
     return str(value)
 
 

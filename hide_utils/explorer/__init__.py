@@ -18,13 +18,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import OutOfMemoryError
 
-from hide_utils import explorer_panes as panes
 from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.entities import given_entities
-from hide_utils.explorer_case import Case, Knobs, View, answer, command_line, look, open_own, open_sample
-from hide_utils.explorer_choice import Choice, chosen_case, first_case
-from hide_utils.explorer_form import ANY, Form, command_html, status_html
+from hide_utils.explorer import panes
+from hide_utils.explorer.case import Case, Knobs, View, answer, command_line, look, open_own, open_sample
+from hide_utils.explorer.choice import Choice, chosen_case, first_case
+from hide_utils.explorer.form import ANY, Form, command_html, status_html
 from hide_utils.files import replace_file
 from hide_utils.images import read_image
 from hide_utils.pipeline import HiDe

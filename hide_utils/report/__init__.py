@@ -1,18 +1,15 @@
 """The report: every figure and table of the project in one document, with captions computed from the results.
 
-One list of blocks is shown by notebook 09, printed as PDF and written as self-contained HTML. No model is loaded.
-`python -m hide_utils.report` (`make report`) runs the notebook and writes all of it, and the tables for a paper.
+One list of blocks is shown by notebook 09, printed as PDF (`pages`) and written as self-contained HTML; `latex` writes
+the tables for a paper. No model is loaded. `python -m hide_utils.report` (`make report`) makes all of it.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
-import hashlib
 import html
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,20 +21,13 @@ from PIL import Image
 
 from hide_utils import paths
 from hide_utils.files import replace_file
-from hide_utils.report_captions import caption, measured, numbers, printed, words
-from hide_utils.report_items import OWN, Chapter, Item, provenance_table, state_table, stored_answers_table
-from hide_utils.run import main as run_notebooks
+from hide_utils.report.captions import caption, measured, numbers, printed
+from hide_utils.report.items import Chapter, Item, provenance_table, state_table, stored_answers_table
 
 MOST_ROWS = 16  # of a table in the document; the file has all
 DPI = 220  # of the saved PNGs, so that figures are shown at their printed size
 SHOWN = 1.25  # times the printed size, on a screen
 HEADLINE = ("05_benchmarks", "comparison")
-
-LATEX = {
-    "σ": r"$\sigma$", "α": r"$\alpha$", "ρ": r"$\rho$", "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$", "–": "--",
-    "…": r"\dots{}", "·": r"$\cdot$", "−": r"$-$", "→": r"$\rightarrow$", "“": "``", "”": "''", "’": "'", "±": r"$\pm$",
-    "<": r"\textless{}", ">": r"\textgreater{}",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -195,84 +185,6 @@ def _embedded(link: str) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
-# --- tables for a paper ---------------------------------------------------------------------------------------------
-
-
-def write_tables(chapters: Sequence[Chapter], figures: Path) -> list[Path]:
-    """`<figures>/tables/<notebook>_<name>.tex` and `.csv` for every table that is there; others in the folder go.
-
-    The LaTeX needs the package booktabs; the CSV has the same rows with unrounded numbers.
-    """
-    folder = figures / "tables"
-    written = []
-    for chapter in chapters:
-        for item in chapter.items:
-            if item.kind == "table" and not item.table.empty:
-                stem = f"{item.notebook}_{item.name}"
-                texts = {".csv": item.path.read_text(encoding="utf-8"), ".tex": latex(item)}
-                for ending, text in texts.items():
-                    replace_file(folder / f"{stem}{ending}", lambda path, text=text: path.write_text(text, "utf-8"))
-                    written.append(folder / f"{stem}{ending}")
-    for old in set(folder.glob("*.*")) - set(written):
-        if old.suffix in (".csv", ".tex"):
-            old.unlink(missing_ok=True)
-    return written
-
-
-def latex(item: Item) -> str:
-    """A table as a LaTeX float in booktabs style, in ASCII, with its caption and where its numbers come from."""
-    frame = printed(item.table)
-    body = "\n".join(" & ".join(map(_tex, row)) + r" \\" for row in frame.to_numpy().tolist())
-    columns = "".join("l" if _is_text(frame[column]) else "r" for column in frame.columns)
-    digest = hashlib.sha256(item.path.read_bytes()).hexdigest()[:16]
-    said = _tex(f"{words(item.name)}. {numbers(item.table)}")
-    return (
-        f"% {item.notebook}/{item.path.name}, SHA-256 {digest}; needs \\usepackage{{booktabs}}\n"
-        f"\\begin{{table}}\n\\centering\n\\caption{{{said}}}\n\\label{{tab:{item.notebook}-{item.name}}}\n"
-        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{' & '.join(map(_tex, frame.columns))} \\\\\n\\midrule\n"
-        f"{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
-    )
-
-
-def _is_text(column: pd.Series) -> bool:
-    return not column.map(lambda cell: cell in ("–", "") or cell.lstrip("+-<≥ ")[:1].isdigit()).all()
-
-
-def _tex(text: object) -> str:
-    escaped = "".join(
-        {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}.get(c, c)
-        if c in "\\~^"
-        else f"\\{c}"
-        if c in "&%$#_{}"
-        else LATEX.get(c, c)
-        for c in str(text)
-    )
-    return escaped.encode("ascii", "replace").decode()
-
-
-# --- the command ----------------------------------------------------------------------------------------------------
-
-
 def report_folder(figures: Path) -> Path:
     """Where HTML and PDF go: `data/results/report` for the committed figures, else beside the run's own."""
     return (paths.RESULTS if figures == paths.FIGURES else figures.parent) / "report"
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run notebook 09 and write the HTML; the notebook itself writes the PDF and the tables. 1 where it failed."""
-    parser = argparse.ArgumentParser(prog="python -m hide_utils.report", description=main.__doc__)
-    parser.add_argument("--preset", default=paths.DEFAULT_PRESET, help="whose figures are reported")
-    args = parser.parse_args(argv)
-    default = args.preset == paths.DEFAULT_PRESET
-    runs = paths.RUNS / Path(args.preset).stem
-    if status := run_notebooks([OWN, "--preset", args.preset, *(["--inplace"] if default else [])]):
-        return status
-    notebook = paths.NOTEBOOKS / f"{OWN}.ipynb" if default else runs / f"{OWN}.ipynb"
-    folder = report_folder(paths.FIGURES if default else runs / "figures")
-    for path in (write_html(notebook, folder / "report.html"), folder / "report.pdf"):
-        print(paths.portable(path))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

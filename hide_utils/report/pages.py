@@ -25,6 +25,7 @@ TEXT_WIDTH = WIDTH - 2 * MARGIN
 SIZES = {"title": 18.0, "chapter": 13.0, "section": 10.0, "text": 9.0, "caption": 8.0, "table": 7.0, "gap": 9.0}
 LEADING, GAP = 1.35, 0.11  # lines of the font's size; inches between blocks
 SMALLEST = 4.5  # points of a table that is squeezed into the page
+SHORT = 22  # characters of a cell that is not broken
 
 
 class Pages:
@@ -38,13 +39,15 @@ class Pages:
         self.figure: Figure | None = None
         self.y = HEIGHT
 
-    def room(self, height: float) -> None:
-        """Make room for `height`; what is higher than a page begins one."""
-        if self.figure is None or self.y + height > HEIGHT - MARGIN:
-            self.finish()
-            self.number += 1
-            self.figure, self.y = Figure(figsize=(WIDTH, HEIGHT)), MARGIN
-            self.write(f"{self.footer} · page {self.number}", MARGIN, HEIGHT - MARGIN / 2, 7.0, color="0.4")
+    def room(self, height: float) -> bool:
+        """Make room for `height`; whether that took a new page. What is higher than a page begins one."""
+        if self.figure is not None and self.y + height <= HEIGHT - MARGIN:
+            return False
+        self.finish()
+        self.number += 1
+        self.figure, self.y = Figure(figsize=(WIDTH, HEIGHT)), MARGIN
+        self.write(f"{self.footer} · page {self.number}", MARGIN, HEIGHT - MARGIN / 2, 7.0, color="0.4")
+        return True
 
     def write(self, text: str, x: float, y: float, size: float, **style) -> None:
         """One line of text with its top at `y`; a dollar sign is a dollar sign."""
@@ -195,30 +198,40 @@ def _figure(pages: Pages, block: Block, following: Sequence[Block]) -> None:
 
 
 def _table(pages: Pages, block: Block, following: Sequence[Block]) -> None:
+    """A table stays on one page where it fits on one; a longer one repeats its head on each."""
     frame = block.frame.head(MOST_ROWS)
     said = block.text + rest_of(block.frame)
-    lines = len(wrapped(said, TEXT_WIDTH, SIZES["caption"]))
-    pages.room(lines * SIZES["caption"] * LEADING / 72 + 0.9)
+    size, widths = column_widths(frame)
+    head, *rows = [
+        _cells(list(map(str, row)), widths, size, bold=number == 0)
+        for number, row in enumerate([frame.columns, *frame.to_numpy().tolist()])
+    ]
+    lines = len(wrapped(said, TEXT_WIDTH, SIZES["caption"])) + bool(block.stale)
+    above = lines * SIZES["caption"] * LEADING / 72
+    whole = above + sum(_row_height(cells, size) for cells in [head, *rows]) + 0.2
+    pages.room(whole if whole < HEIGHT - 2 * MARGIN else above + 0.9)
     _caption(pages, said, block.stale)
     pages.y += 0.05
-    size, widths = column_widths(frame)
-    _rule(pages)
-    _row(pages, list(map(str, frame.columns)), widths, size, bold=True)
-    _rule(pages)
-    for row in frame.to_numpy().tolist():
-        _row(pages, list(map(str, row)), widths, size)
+    _head(pages, head, widths, size)
+    for cells in rows:
+        if pages.room(_row_height(cells, size)):
+            _head(pages, head, widths, size)
+        _row(pages, cells, widths, size)
     _rule(pages)
     pages.y += 1.5 * GAP
 
 
 def column_widths(frame: pd.DataFrame) -> tuple[float, list[float]]:
-    """Font size and column widths in inches with which a table fits the page: long cells wrap before letters shrink."""
+    """Font size and column widths in inches with which a table fits the page.
+
+    Heads and long cells wrap before letters shrink, letters shrink before short cells wrap.
+    """
     size, pad = SIZES["table"], 0.1
     while True:
         cells = [[str(name), *map(str, frame[name])] for name in frame.columns]
         natural = [max(text_width(cell, size, i == 0) for i, cell in enumerate(column)) + pad for column in cells]
         least = [
-            min(width, max(_longest_word(column, size), 0.45) + pad)
+            min(width, max(_unbroken(column, size, size <= SMALLEST), 0.45) + pad)
             for width, column in zip(natural, cells, strict=True)
         ]
         if sum(natural) <= TEXT_WIDTH:
@@ -233,21 +246,38 @@ def column_widths(frame: pd.DataFrame) -> tuple[float, list[float]]:
         size -= 0.25
 
 
-def _longest_word(cells: Sequence[str], size: float) -> float:
-    return max(text_width(word, size, i == 0) for i, cell in enumerate(cells) for word in (cell.split() or [""]))
+def _unbroken(cells: Sequence[str], size: float, by_word: bool) -> float:
+    """Width of what must not be broken in a column: a word, and of the cells below the head each that is short."""
+    parts = [
+        (part, row == 0)
+        for row, cell in enumerate(cells)
+        for part in ([cell] if row and len(cell) <= SHORT and not by_word else cell.split())
+    ]
+    return max((text_width(part, size, bold) for part, bold in parts), default=0.0)
 
 
-def _row(pages: Pages, cells: Sequence[str], widths: Sequence[float], size: float, bold: bool = False) -> None:
-    texts = [wrapped(cell, width - 0.08, size, bold) for cell, width in zip(cells, widths, strict=True)]
-    height = max(len(lines) for lines in texts) * size * LEADING / 72 + 0.03
-    pages.room(height)
+def _cells(texts: Sequence[str], widths: Sequence[float], size: float, bold: bool = False) -> list[list[str]]:
+    return [wrapped(text, width - 0.08, size, bold) for text, width in zip(texts, widths, strict=True)]
+
+
+def _row_height(cells: Sequence[Sequence[str]], size: float) -> float:
+    return max(len(lines) for lines in cells) * size * LEADING / 72 + 0.03
+
+
+def _head(pages: Pages, cells: Sequence[Sequence[str]], widths: Sequence[float], size: float) -> None:
+    _rule(pages)
+    _row(pages, cells, widths, size, bold=True)
+    _rule(pages)
+
+
+def _row(pages: Pages, cells: Sequence[Sequence[str]], widths: Sequence[float], size: float, bold: bool = False):
     x = MARGIN
-    for lines, width in zip(texts, widths, strict=True):
+    for lines, width in zip(cells, widths, strict=True):
         for number, line in enumerate(lines):
             y = pages.y + number * size * LEADING / 72
             pages.write(line, x, y, size, weight="bold" if bold else "normal")
         x += width
-    pages.y += height
+    pages.y += _row_height(cells, size)
 
 
 def _rule(pages: Pages) -> None:

@@ -17,7 +17,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from hide_utils.explorer_case import Answer, Case, Knobs, View
+from hide_utils.explorer.case import Answer, Case, Knobs, View
 from hide_utils.images import composite_on_white
 from hide_utils.plots import (
     BOX_COLOUR,

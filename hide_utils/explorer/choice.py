@@ -10,7 +10,7 @@ import pandas as pd
 
 from hide_utils.config import RunConfig, nearest
 from hide_utils.entities import Entities, given_entities
-from hide_utils.explorer_case import Case, Knobs, look, open_own, open_sample
+from hide_utils.explorer.case import Case, Knobs, look, open_own, open_sample
 from hide_utils.pipeline import HiDe
 from hide_utils.plots import METHOD_LABELS
 from hide_utils.rowcache import RowCache

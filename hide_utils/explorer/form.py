@@ -20,12 +20,23 @@ OUTCOMES = [(ANY, ANY), ("right", True), ("wrong", False)]
 STYLE = """<style>
 .hide-explorer .widget-label, .hide-explorer .widget-html-content { color: var(--jp-content-font-color1, inherit); }
 .hide-explorer .widget-html-content { line-height: 1.4; }
+.hide-explorer img { display: block; object-fit: contain; object-position: left top; }
 .hide-explorer h4 { margin: 2px 0; }
 .hide-explorer p { margin: 2px 0; }
 .hide-explorer td { color: var(--jp-content-font-color1, inherit); }
 .hide-explorer code { overflow-wrap: anywhere; white-space: pre-wrap; }
 .hide-explorer :focus-visible { outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
 </style>"""
+
+# ipywidgets gives a slider's handle, which the keyboard reaches, no name: it gets its label's, once it is there.
+NAMED_SLIDERS = """<img hidden alt="" src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" onload="
+const name = tries => {
+  const handles = [...(this.closest('.hide-explorer')?.querySelectorAll('.widget-hslider .noUi-handle') ?? [])];
+  for (const handle of handles)
+    handle.setAttribute('aria-label', handle.closest('.widget-hslider').querySelector('label').textContent);
+  if (!handles.length && tries) setTimeout(name, 200, tries - 1);
+};
+name(50)">"""
 
 
 def _full(**more: str) -> w.Layout:
@@ -35,17 +46,17 @@ def _full(**more: str) -> w.Layout:
 class Picture(w.HTML):
     """A picture with a text for whoever cannot see it (`widgets.Image` has none, and fails with a tooltip).
 
-    meaning: that text. width: the most it takes, in CSS units.
+    meaning: that text. side: the most that its width and its height take, in CSS pixels.
     """
 
-    def __init__(self, meaning: str, width: str) -> None:
+    def __init__(self, meaning: str, side: int) -> None:
         super().__init__()
-        self.meaning, self.width = meaning, width
+        self.meaning, self.side = meaning, side
 
     def show(self, jpeg: bytes) -> None:
         """Show an encoded picture."""
         data = base64.b64encode(jpeg).decode()
-        style = f"display:block;width:100%;max-width:{self.width}"
+        style = f"width:100%;max-width:{self.side}px;max-height:{self.side}px"
         self.value = f'<img alt="{html.escape(self.meaning)}" style="{style}" src="data:image/jpeg;base64,{data}">'
 
 
@@ -82,7 +93,8 @@ class Form:
             w.VBox(self._right(), layout=w.Layout(flex="1 1 480px", min_width="300px")),
         ]
         row = w.Layout(display="flex", flex_flow="row wrap", grid_gap="12px", width="100%")
-        self.box = w.VBox([w.HTML(STYLE), self.status, w.Box(columns, layout=row), self.command])
+        rest = [w.Box(columns, layout=row), self.command, w.HTML(NAMED_SLIDERS)]
+        self.box = w.VBox([w.HTML(STYLE), self.status, *rest])
         self.box.add_class("hide-explorer")
 
     def _choosing(self) -> None:
@@ -124,8 +136,8 @@ class Form:
 
     def _panes(self) -> None:
         self.status = w.HTML(value=status_html("starting"))
-        self.picture = Picture("picture with the map of all tokens, regions (solid) and true boxes (dashed)", "640px")
-        self.compact = Picture("second picture: the regions in the chosen layout", "320px")
+        self.picture = Picture("picture with the map of all tokens, regions (solid) and true boxes (dashed)", 640)
+        self.compact = Picture("second picture: the regions in the chosen layout", 320)
         self.legend, self.caption, self.answers = w.HTML(), w.HTML(), w.HTML()
         self.numbers, self.timings, self.command = w.HTML(), w.HTML(), w.HTML()
         self.tokens = w.Box(layout=w.Layout(display="flex", flex_flow="row wrap", grid_gap="6px"))
@@ -147,7 +159,7 @@ class Form:
             chip.unobserve_all()
         names = [token or "␣" for token in tokens[:most]]
         self.chips = [w.ToggleButton(True, description=name, tooltip=f"count the token “{name}”") for name in names]
-        self.thumbs = [Picture(f"purified map of the token “{name}”", "100px") for name in names]
+        self.thumbs = [Picture(f"purified map of the token “{name}”", 100) for name in names]
         for chip in self.chips:
             chip.layout = w.Layout(width="100px")
             chip.observe(toggled, "value")
@@ -189,7 +201,7 @@ def command_html(command: str) -> str:
     )
     return (
         '<h4>Reproduce</h4><div style="display:flex;gap:8px;align-items:flex-start">'
-        f'<button class="jupyter-button" style="width:9em;flex:none" onclick="{copy}">Copy command</button>'
+        f'<button class="jupyter-button" style="width:auto;flex:none" onclick="{copy}">Copy command</button>'
         f"<code>{html.escape(command)}</code></div>"
     )
 

@@ -1,0 +1,88 @@
+"""The explorer's panes: heat map, boxes, chips, labels and what is said of stored answers."""
+
+import html
+
+import ipywidgets
+import numpy as np
+from explorer_parts import shown
+from matplotlib import colormaps
+from model_helpers import picture
+from PIL import Image
+
+from hide_utils.entities import given_entities
+from hide_utils.explorer import panes
+from hide_utils.explorer.case import open_own
+from hide_utils.explorer.choice import Choice
+
+
+def test_heat_map_is_that_of_the_figures():
+    base, level = picture(60, 40), np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)
+    found = np.asarray(panes.heated(base, level), float)
+    cells = np.kron(level, np.ones((10, 10)))[..., None]
+    opacity = 0.2 + 0.6 * cells
+    colour = 255 * colormaps["inferno"](cells[..., 0])[..., :3]
+    np.testing.assert_allclose(found, (1 - opacity) * np.asarray(base) + opacity * colour, atol=3)
+
+
+def test_boxes_are_outlined_where_they_are():
+    drawn = Image.new("RGB", (100, 100))
+    panes.outlined(drawn, [(40, 80, 120, 160)], 0.5, "#ff0000")
+    red = np.asarray(drawn)[..., 0] == 255
+    columns, rows = np.flatnonzero(red.any(0)), np.flatnonzero(red.any(1))
+    assert columns[0] in (19, 20) and columns[-1] in (59, 60) and rows[0] in (39, 40) and rows[-1] in (79, 80)
+    assert not np.asarray(drawn)[45:75, 25:55].any(), "the inside stays"
+    dashed = Image.new("RGB", (100, 100))
+    panes.outlined(dashed, [(40, 80, 120, 160)], 0.5, "#ff0000", dash=4)
+    assert 0 < (np.asarray(dashed)[..., 0] == 255).sum() < 0.8 * red.sum()
+
+
+def test_every_filter_stands_at_a_choice(explorer):
+    """ipywidgets shows an option whose value is None as no choice at all."""
+    form = explorer.form
+    assert all(box.index is not None for box in (form.kind, *form.outcomes.values(), form.sample, form.layout))
+
+
+def test_panes_have_pixels_and_stay_small(explorer):
+    assert max(shown(explorer.form.picture).size) == 256, "never enlarged"
+    assert all(max(shown(thumb).size) == panes.THUMB for thumb in explorer.form.thumbs)
+    wide = panes.fitted(Image.new("RGBA", (4000, 10)), 640)
+    assert (wide.size, wide.mode, wide.getpixel((0, 0))) == ((640, 2), "RGB", (255, 255, 255))
+
+
+def test_many_tokens_are_drawn_in_part_and_the_rest_counts(hide, samples, explorer):
+    names = ", ".join(
+        f"{word} with {colour} color" for word in ("star", "dog", "truck") for colour in ("red", "blue", "white")
+    )
+    case = open_own(hide, samples[0].image, "Where?", None, given_entities(names))
+    explorer.show(case)
+    extra = len(case.found.tokens) - panes.MOST_THUMBS
+    assert extra > 0 and len(explorer.form.chips) == panes.MOST_THUMBS
+    assert f"and {extra} more" in explorer.form.tokens.children[-1].value
+    assert explorer.view.on.all()
+
+
+def test_every_control_has_a_label_and_every_picture_a_meaning(explorer):
+    form = explorer.form
+    for control in form.enabled:
+        assert control.description.strip(), control
+    for image in (form.picture, form.compact, *form.thumbs):
+        assert f'alt="{html.escape(image.meaning)}"' in image.value and image.meaning.strip()
+    placed = {id(form.box)}
+    todo = [form.box]
+    while todo:
+        children = getattr(todo.pop(), "children", ())
+        placed |= {id(child) for child in children}
+        todo += children
+    missing = [control for control in form.enabled if id(control) not in placed]
+    assert not missing and all(isinstance(control, ipywidgets.DOMWidget) for control in form.enabled)
+
+
+def test_choice_knows_what_the_evaluation_stored(samples, answers):
+    choice = Choice(samples, answers)
+    assert choice.right(samples[1].id) == {"direct": False, "hide": True}
+    assert choice.letters(samples[1].id)["hide"] == samples[1].label
+    assert choice.entities(samples[0]).names == tuple(samples[0].entities)
+    fallback = answers.assign(entities=samples[0].question)
+    assert Choice(samples, fallback).entities(samples[0]) is None, "the question itself: the model had listed nothing"
+    assert Choice(samples).passing(None, {}) == [(f"…{i}", s.id) for i, s in enumerate(samples)]
+    assert Choice(samples[:1]).passing(None, {}) == [(samples[0].id, samples[0].id)]

@@ -1,0 +1,115 @@
+"""The explorer shows what the method itself computes; its sliders need no model."""
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from explorer_parts import runs
+from scipy.special import softmax
+
+from hide_utils import lpd, tad
+from hide_utils.explorer.case import Knobs, look, open_sample
+from hide_utils.layouts import LAYOUTS
+
+# --- what is shown is what the method does --------------------------------------------------------------------------
+
+
+def test_view_at_the_method_s_settings_is_what_the_method_finds_and_answers(hide, samples, explorer):
+    sample, names = samples[0], samples[0].entities
+    explorer.open(sample.id)
+    explorer.answer()
+    session = hide.open(sample.image)
+    result = hide.run(session, sample.question, sample.options, names)
+    assert explorer.knobs == Knobs(1, 0.5, 0.6)
+    np.testing.assert_array_equal(explorer.view.maps, result.maps)
+    assert explorer.view.regions == result.boxes and result.boxes
+    assert explorer.view.compact.tobytes() == result.compact_image.tobytes()
+    given = explorer.case.answers
+    assert (given[explorer.knobs].text, given[explorer.knobs].letter) == (result.answer, result.letter)
+    assert given[None].text == session.answer(sample.question, sample.options).text
+    assert explorer.view.quality == tad.box_quality(result.boxes, sample.boxes_xyxy, sample.image.size)
+
+
+@pytest.mark.parametrize("change", [{"layer": 3}, {"sigma": 2.0}, {"alpha": 0.2}, {"prior": False}, {"off": (0,)}])
+def test_every_setting_is_the_method_s_own_computation(hide, samples, change):
+    case = open_sample(hide, samples[1])
+    knobs = replace(Knobs(1, 0.5, 0.6), **change)
+    view, row = look(case, knobs), case.found.layers.index(knobs.layer)
+    noise = case.found.noise[row] if knobs.prior else np.zeros((0, *case.found.noise.shape[2:]), np.float32)
+    maps = tad.purify(np.concatenate([noise, case.found.semantic[row]]), len(noise), knobs.sigma)
+    np.testing.assert_array_equal(view.maps, maps)
+    counted = [i for i in range(len(maps)) if i not in knobs.off]
+    assert len(counted) == len(maps) - len(knobs.off)
+    assert view.regions == lpd.regions_of(maps[counted], knobs.alpha, case.image.size)
+    np.testing.assert_array_equal(view.union, maps[counted].max(0))
+    assert (look(case, Knobs(1, 0.5, 0.6)).maps.shape, knobs.layer) == (maps.shape, knobs.layer)
+
+
+def test_layouts_show_the_same_regions_and_no_region_shows_none(hide, samples):
+    case = open_sample(hide, samples[1])
+    views = {name: look(case, Knobs(1, 0.5, 0.6, layout=name)) for name in LAYOUTS}
+    assert len({tuple(view.regions) for view in views.values()}) == 1
+    assert views["masked_in_place"].compact.size == case.image.size
+    everything = tuple(range(len(case.found.tokens)))
+    nothing = look(case, Knobs(1, 0.5, 0.6, off=everything))
+    assert (nothing.regions, nothing.compact, nothing.quality["area"]) == ([], None, 0.0)
+    assert not nothing.union.any()
+    with pytest.raises(ValueError, match="did you mean 'spatial_aggregate'"):
+        Knobs(1, 0.5, 0.6, layout="spatial_agregate")
+    with pytest.raises(ValueError, match="layer 9 was not captured"):
+        look(case, Knobs(9, 0.5, 0.6))
+
+
+def test_letter_probabilities_are_the_softmax_of_the_letters_logits(hide, samples, explorer):
+    explorer.open(samples[0].id)
+    explorer.answer()
+    reply = hide.open(samples[0].image).answer(samples[0].question, samples[0].options)
+    logits = hide.model.letter_logits(reply, len(samples[0].options))
+    found = explorer.case.answers[None].probabilities
+    assert sum(found.values()) == pytest.approx(1)
+    np.testing.assert_allclose(list(found.values()), softmax([logits[letter] for letter in found]), atol=1e-5)
+
+
+# --- sliders --------------------------------------------------------------------------------------------------------
+
+
+def test_settings_redraw_without_the_model_and_answering_runs_it(hide, explorer):
+    explorer.answer()
+    before, seen = runs(hide), [explorer.form.picture.value]
+    for name, value in (("layer", 3), ("sigma", 2.0), ("alpha", 0.1), ("prior", False), ("layout", "bounding_crop")):
+        getattr(explorer.form, name).value = value
+        seen.append((explorer.form.picture.value, explorer.form.compact.value, explorer.form.command.value))
+    explorer.form.chips[0].value = False
+    assert runs(hide) == before
+    assert len(set(seen)) == 6, "every change shows"
+    assert explorer.knobs == Knobs(3, 2.0, 0.1, False, (0,), "bounding_crop")
+    assert "not asked with these settings" in explorer.form.answers.value
+    explorer.form.answer.click()
+    assert runs(hide) != before
+    assert "not asked" not in explorer.form.answers.value
+    assert explorer.status.startswith("answering: done in")
+
+
+def test_values_of_a_dragged_slider_are_drawn_as_one_and_the_last_is_drawn(explorer):
+    async def drag():
+        start = explorer.draws
+        for step in range(20):
+            explorer.form.alpha.value = 0.2 + step / 100
+        assert explorer.draws == start, "nothing is drawn while values come in"
+        await asyncio.sleep(0.2)
+        assert explorer.draws == start + 1
+        explorer.form.alpha.value = 0.9
+        assert explorer.view.regions == look(explorer.case, replace(explorer.knobs, alpha=0.9)).regions
+        assert explorer.draws == start + 2, "whoever asks for the view need not wait"
+        await asyncio.sleep(0.2)
+        assert explorer.draws == start + 2
+
+    asyncio.run(drag())
+    assert explorer.knobs.alpha == 0.9
+
+
+def test_slider_s_rounding_is_no_other_setting(explorer):
+    explorer.form.alpha.value = 0.35000000000000003
+    assert explorer.knobs.alpha == 0.35
+    assert "0.35 " in explorer.command

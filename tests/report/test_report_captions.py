@@ -1,0 +1,92 @@
+"""Captions and printed tables, with numbers worked by hand."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from hide_utils.report.captions import caption, intervals, measured, number, numbers, printed
+
+
+def test_caption_of_a_comparison_has_its_numbers_worked_by_hand(project):
+    chapter = project()[0]
+    said = caption(chapter.items[0], chapter)
+    assert said.startswith(
+        "Accuracy. Embedded miniature, scenes 448 px, test split, n = 40. Accuracy: direct 25.0 % (4.6 to"
+    )
+    assert "HiDe 75.0 % (30.1 to 95.4, n = 4)" in said
+    assert re.search(r"HiDe \+50\.0 points \(-?\+?[\d.]+ to \+[\d.]+; Holm-corrected p = 1, not significant\)", said)
+    assert caption(chapter.items[1], chapter) == "Comparison. The numbers of figure “Accuracy”."
+    assert caption(chapter.items[2], chapter) == "Missing: Never made (figure). Run 05_benchmarks."
+
+
+def test_significance_is_said_by_the_corrected_p():
+    row = {
+        "method": ["a", "b"],
+        "n": 9,
+        "difference": [0.5, -0.1],
+        "low": -0.2,
+        "high": 0.8,
+        "p_holm": [0.0499, 0.0501],
+    }
+    said = numbers(pd.DataFrame(row))
+    assert "a +0.500" not in said and "a 0.5 (-0.2 to 0.8; Holm-corrected p = 0.05, significant)" in said
+    assert "p = 0.05, not significant" in said
+    many = pd.DataFrame(
+        {"layer": range(9), "difference": [1.0] * 4 + [-1.0] * 5, "low": 0, "high": 1, "p_holm": [0.01, 0.9, 0.01] * 3}
+    )
+    assert numbers(many) == "Of 9 differences 3 are significantly above and 3 below zero (Holm-corrected, 5 %)."
+
+
+def test_captions_of_other_tables_say_ranges_counts_and_verdicts():
+    curve = pd.DataFrame(
+        {"resolution": [448, 896] * 2, "method": ["direct"] * 2 + ["hide"] * 2, "n": [40, 400] * 2,
+         "accuracy": [0.8, 0.5, 0.9, 0.7], "low": 0.1, "high": 0.95}
+    )  # fmt: skip
+    assert numbers(curve) == (
+        "Accuracy from resolution 448 to 896: direct 80.0 % to 50.0 %; HiDe 90.0 % to 70.0 % (n = 40 to 400 a point)."
+    )
+    findings = pd.DataFrame({"finding": list("abc"), "agrees": ["yes", "no", "yes"]})
+    assert numbers(findings) == "Of 3 findings of the paper, agreement here: 2 “yes”, 1 “no”."
+    spread = pd.DataFrame(
+        {"measure": ["iou", "iou", "area", "area"], "estimate": [0.1, 0.25, 2, 3], "low": 0, "high": 4, "n": 7}
+    )
+    assert numbers(spread) == "Estimate over 4 rows: IoU 0.1 to 0.25; area 2 to 3, n = 7."
+    assert numbers(pd.DataFrame({"a_b": [1], "c": [2]})) == "1 rows: a b, c."
+    assert numbers(pd.DataFrame()) == ""
+    assert measured(None) == ""
+
+
+def test_intervals_are_found_behind_their_estimate_whatever_it_is_called():
+    before_after = [
+        "kind",
+        "accuracy_before",
+        "before_low",
+        "before_high",
+        "difference",
+        "difference_low",
+        "difference_high",
+    ]
+    assert intervals(pd.DataFrame(columns=before_after)) == {
+        "accuracy_before": ("before_low", "before_high"),
+        "difference": ("difference_low", "difference_high"),
+    }
+    tested = pd.DataFrame(
+        [["x", 0.75, 0.25, 0.5, 0.1, 0.9]],
+        columns=["method", "accuracy", "accuracy_against", "difference", "low", "high"],
+    )
+    shown = printed(tested)
+    assert list(shown.columns) == ["method", "accuracy %", "accuracy against %", "difference % [95 % interval]"]
+    assert shown.iloc[0].tolist() == ["x", "75", "25", "50.0 [10.0, 90.0]"]
+    assert intervals(pd.DataFrame(columns=["low", "x_low"])) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"), (float("nan"), "–"), (0.123456, "0.123"), (985.875, "986"), (2.0, "2"), (7, "7"), (True, "yes"),
+        ("a", "a"), (1e-5, "1e-05"),
+    ],
+)  # fmt: skip
+def test_numbers_are_printed_short(value, text):
+    assert number(value) == text

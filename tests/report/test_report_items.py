@@ -1,0 +1,130 @@
+"""What there is to report: found, missing and stale."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from report_parts import book, write_item
+
+from hide_utils import paths, report
+from hide_utils.report.captions import TABLE_OF
+from hide_utils.report.items import Item, provenance_table, saved_by, state_table, stored_answers_table
+from hide_utils.results import ResultStore
+
+
+def test_collects_what_notebooks_save_in_their_order_with_titles_and_questions(project):
+    first, second = project()
+    assert (first.title, first.question) == ("05 · Benchmarks", "Does it work?")
+    found = [(item.name, item.kind, item.missing, item.section) for item in first.items]
+    section = "1 · How often is it right?"
+    assert found == [
+        ("accuracy", "figure", False, section),
+        ("comparison", "table", False, section),
+        ("never_made", "figure", True, section),
+    ]
+    assert first.texts == {section: "Bars are intervals."}
+    assert [(item.name, item.missing) for item in second.items] == [("cost", True)]
+    assert not any(item.stale for item in first.items)
+
+
+def test_collects_what_lies_there_besides_and_nothing_of_half_written_files(project):
+    folder = project.figures / "05_benchmarks"
+    write_item(folder, "view.png", project.now)
+    (folder / "notes.txt").write_text("x")
+    (folder / "odd.csv").write_text("")
+    (folder / "odd.csv.json").write_text("{torn")
+    items = {item.name: item for item in project()[0].items}
+    assert set(items) == {"accuracy", "comparison", "never_made", "view", "odd"}
+    assert items["odd"].stale == ("no sidecar says what made it",)
+    assert items["odd"].table.empty
+    assert report.document(project(), project.folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"code": "older"}, "hide_utils changed since"),
+        ({"notebook": {"hash": "older"}}, "the notebook's code changed since"),
+        ({"model": {"name": "mini", "hash": "older"}}, "the model's weights changed since"),
+        ({"versions": {"torch": "1.0"}}, "made with torch 1.0, here is"),
+        ({"files": {"accuracy.png": "0" * 64}}, "accuracy.png is not the file that was made"),
+        ({"files": {"accuracy.pdf": "0" * 64}}, "accuracy.pdf is not the file that was made"),
+    ],
+)
+def test_older_than_code_settings_or_versions_is_stale(project, changes, reason):
+    write_item(project.figures / "05_benchmarks", "accuracy.png", project.now, **changes)
+    (item,) = (item for item in project()[0].items if item.name == "accuracy")
+    assert any(said.startswith(reason) for said in item.stale)
+    table = state_table(project())
+    stale = table[table["state"] == "stale"]
+    assert stale["names"].tolist() == ["accuracy.png"] and reason in stale["why"].item()
+
+
+def test_other_parameters_than_the_notebook_s_are_stale_in_the_committed_figures_alone(project, monkeypatch):
+    used = {"n": 7, "model": "mini"}
+    write_item(project.figures / "05_benchmarks", "accuracy.png", project.now, parameters=used)
+    assert not project()[0].items[0].stale
+    monkeypatch.setattr(paths, "FIGURES", project.figures)
+    assert project()[0].items[0].stale == ("made with n 7, the notebook has 40",)
+
+
+def test_another_model_s_weights_are_not_compared(project):
+    model = {"name": "Qwen/Qwen2.5-VL-7B-Instruct", "hash": None}
+    write_item(project.figures / "05_benchmarks", "accuracy.png", project.now, model=model)
+    assert not project()[0].items[0].stale
+
+
+def test_state_lists_what_is_missing_and_is_empty_where_nothing_is(project):
+    table = state_table(project())
+    assert table[["notebook", "state", "items", "names"]].to_numpy().tolist() == [
+        ["05_benchmarks", "missing", 1, "never_made.png"],
+        ["06_memory", "missing", 1, "cost.csv"],
+    ]
+    assert state_table([]).empty
+
+
+def test_provenance_has_one_row_for_what_was_made_alike(project):
+    table = provenance_table(project())
+    assert table[["notebook", "samples", "items"]].to_numpy().tolist() == [["05_benchmarks", 40, 2]]
+    write_item(project.figures / "05_benchmarks", "accuracy.png", project.now, commit="f" * 40)
+    assert provenance_table(project())["items"].tolist() == [1, 1]
+    assert provenance_table([]).empty
+
+
+def test_stored_answers_say_whether_the_weights_are_today_s(tmp_path, project):
+    for name, weights in (("now", project.now["model"]["hash"]), ("old", "older")):
+        with ResultStore(tmp_path / "05_x" / f"{name}.parquet", {"model": "mini", "weights": weights}) as store:
+            store.append([{"sample_id": "a", "method": "direct"}])
+    table = stored_answers_table(tmp_path).set_index("file")
+    assert table["current weights"].to_dict() == {"now": "yes", "old": "no"}
+    assert table["rows"].tolist() == [1, 1]
+
+
+def test_notebooks_of_the_project_save_under_names_that_the_captions_know():
+    for (notebook, figure), table in TABLE_OF.items():
+        book = nbformat.read(paths.NOTEBOOKS / f"{notebook}.ipynb", as_version=4)
+        wanted = [(figure, "figure"), (table, "table")]
+        known = {one[:2] for one in saved_by(book, wanted) if one[2]}
+        assert set(wanted) <= known, (notebook, figure, table)
+
+
+def test_what_is_saved_under_a_name_from_a_variable_is_found_at_its_place(project):
+    cells = [
+        new_markdown_cell("## First"),
+        new_code_cell(
+            'kinds = ["last"]\nfor name in ["left", "right"]:\n    save_figure(fig, name, cfg.notebook, entry)'
+        ),
+        new_markdown_cell("## Second"),
+        new_code_cell('%magic\nsave_figure(fig, "unseen", cfg.notebook, entry)'),
+        new_code_cell('save_table(df, "last", cfg.notebook, entry)'),
+    ]
+    there = [("besides", "figure"), ("left", "figure"), ("last", "table")]
+    assert saved_by(book("x", *cells), there) == [
+        ("left", "figure", "First"),
+        ("last", "table", "Second"),
+        ("besides", "figure", ""),
+    ]
+
+
+def test_item_without_a_file_is_missing_and_has_no_rows(tmp_path):
+    item = Item("05_x", "a", "table", tmp_path / "a.csv")
+    assert item.missing and item.table.empty
