@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -209,7 +210,7 @@ def measured(settings: pd.DataFrame, samples: Sequence[Sample], model: VLM) -> p
     for sample in samples:
         size = sample.image.size
         regions = lpd.merge_boxes(np.array(sample.boxes_xyxy) / [*size, *size], size)
-        who = {"sample_id": sample.id, "image_id": sample.image_id, "kind": sample.kind}
+        who: dict[str, Any] = {"sample_id": sample.id, "image_id": sample.image_id, "kind": sample.kind}
         who["object_px"] = tad.union_area(regions)
         rows += [who | row | _sizes(row, regions, size, model) for row in settings.to_dict("records")]
     return pd.DataFrame(rows)

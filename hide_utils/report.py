@@ -14,7 +14,8 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -50,8 +51,8 @@ class Block:
 
     kind: str
     text: str
-    path: Path | None = None
-    frame: pd.DataFrame | None = None
+    path: Path = Path()
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     stale: str = ""
 
 
@@ -211,7 +212,7 @@ def write_tables(chapters: Sequence[Chapter], figures: Path) -> list[Path]:
                 stem = f"{item.notebook}_{item.name}"
                 texts = {".csv": item.path.read_text(encoding="utf-8"), ".tex": latex(item)}
                 for ending, text in texts.items():
-                    replace_file(folder / f"{stem}{ending}", lambda path, text=text: path.write_text(text, "utf-8"))
+                    replace_file(folder / f"{stem}{ending}", partial(Path.write_text, data=text, encoding="utf-8"))
                     written.append(folder / f"{stem}{ending}")
     for old in set(folder.glob("*.*")) - set(written):
         if old.suffix in (".csv", ".tex"):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
             entry["code"] = code_hash(run.notebook)
             history[run.notebook.stem] = entry | {"utc": datetime.now(UTC).isoformat(timespec="seconds")}
             text = json.dumps(history, indent=1)
-            replace_file(history_path, lambda path, text=text: path.write_text(text, encoding="utf-8"))
+            replace_file(history_path, partial(Path.write_text, data=text, encoding="utf-8"))
             print(f"    {run.state} after {run.seconds:.1f} s", *run.error.splitlines(), sep="\n    ", flush=True)
             if status:
                 break

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -47,7 +48,8 @@ class ImageSpan:
 
     @property
     def grid_hw(self) -> tuple[int, int]:
-        return tuple(self.picture.layout.shape)
+        height, width = self.picture.layout.shape
+        return height, width
 
     @property
     def image_size_wh(self) -> tuple[int, int]:
@@ -126,7 +128,7 @@ class PromptBuilder:
     `wrap` names the tokens that the family puts around an image when its template does not.
     """
 
-    tokenizer: object
+    tokenizer: Any
     image_token: str
     wrap: tuple[str, str] | None = None
     special: dict[str, int] = field(init=False)
@@ -171,7 +173,9 @@ class PromptBuilder:
             raise ValueError(
                 f"a text holds half a character ({odd[0]!r}): it was cut or read wrongly; read it as UTF-8."
             )
-        ids, images, texts = [], [], {}
+        ids: list[int] = []
+        images: list[ImageSpan] = []
+        texts: dict[int, TextSpan] = {}
         run: list[tuple[str, int | None]] = []  # adjacent plain strings; the number of the user text, None for template
         before, after = ([self.special[token]] for token in self.wrap) if self.wrap else ([], [])
         for piece in (*self.pieces(tuple("image" if isinstance(part, Picture) else "text" for part in parts)), None):
