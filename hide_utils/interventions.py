@@ -185,6 +185,7 @@ class Edit:
         return on_canvas(image, regions, unenlarged_ratio(model, regions, image.size) if tightest else self.value)
 
     def __call__(self, hide: HiDe, session: Session, sample: Sample) -> Outcome:
+        """An answer from the edited picture. Raises ValueError for a sample without true boxes."""
         if not sample.boxes_xyxy:
             raise ValueError(f"sample {sample.id} has no ground-truth boxes: take samples or a benchmark that has them")
         edited = self.picture(session.model, session.image, true_regions(session, sample))

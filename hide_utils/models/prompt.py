@@ -39,6 +39,7 @@ class ImageSpan:
 
     @property
     def stop(self) -> int:
+        """The position behind its last token."""
         return self.start + self.picture.n_tokens
 
     @property
@@ -48,11 +49,13 @@ class ImageSpan:
 
     @property
     def grid_hw(self) -> tuple[int, int]:
+        """Cells of the picture's grid."""
         height, width = self.picture.layout.shape
         return height, width
 
     @property
     def image_size_wh(self) -> tuple[int, int]:
+        """Pixels of the picture handed in."""
         return self.picture.image_size_wh
 
 
@@ -104,10 +107,12 @@ class Prompt:
 
     @property
     def n_image_tokens(self) -> int:
+        """Tokens of all its images."""
         return sum(span.picture.n_tokens for span in self.images)
 
     @property
     def n_text_tokens(self) -> int:
+        """All other tokens, the template's included."""
         return len(self) - self.n_image_tokens
 
     def images_in(self, start: int, stop: int) -> list[ImageSpan]:
