@@ -92,7 +92,7 @@ def capturing(
         _active.reset(token)
 
 
-def _observe(capture: Capture, module: torch.nn.Module, query: Tensor, key: Tensor, mask, scaling) -> None:
+def _observe(capture: Capture, module, query: Tensor, key: Tensor, mask, scaling) -> None:
     layer = module.layer_idx
     if layer in capture.layers:
         # A flash kernel carries a (batch, keys) padding mask or none; only the 4-D kind says who sees whom.

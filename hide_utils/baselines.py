@@ -84,7 +84,7 @@ def best_window(map_hw: Float[np.ndarray, "h w"], image_size_wh: tuple[int, int]
     sum minus the mean of the windows one cell away, per cell), which prefers neither small nor large ones.
     """
     (height, width), (w_px, h_px) = map_hw.shape, image_size_wh
-    best: tuple[float, lpd.Region] | None = None
+    best: tuple[float, lpd.Region] = (float("-inf"), (0, 0, w_px, h_px))
     for factor in WINDOW_FACTORS:
         rows = int(np.clip(round(base * factor * height / h_px), 1, height))
         columns = int(np.clip(round(base * factor * width / w_px), 1, width))
@@ -93,9 +93,10 @@ def best_window(map_hw: Float[np.ndarray, "h w"], image_size_wh: tuple[int, int]
         around = sums[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
         neighbours = (around.sum() - sums[y, x]) / max(around.size - 1, 1)
         score = float((sums[y, x] - neighbours) / (rows * columns))
-        if best is None or score > best[0]:
+        if score > best[0]:
             edges = (x * w_px // width, y * h_px // height, (x + columns) * w_px // width, (y + rows) * h_px // height)
-            best = score, tuple(int(edge) for edge in edges)
+            left, top, right, bottom = (int(edge) for edge in edges)
+            best = score, (left, top, right, bottom)
     return best[1]
 
 

@@ -93,7 +93,7 @@ def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, marks: Mapping[s
     change is smaller than `NO_CHANGE`.
     """
     methods = {(row.experiment, row.value): row.method for row in settings.itertuples()}
-    changes = []
+    changes: list[tuple] = []
     for experiment, table in marks.items():
         for (model, kind), part in table.sort_values("value").groupby(["model", "kind"], sort=False):
             first, last = part.iloc[0], part.iloc[-1]

@@ -36,12 +36,12 @@ def corrupted(kind: str, spoilt: int, sample: Sample, image_size_wh: Sequence[in
     """
     if kind not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {kind!r}; known: {', '.join(CORRUPTIONS)}")
-    boxes = [tuple(round(v) for v in box) for box in sample.boxes_xyxy]
+    boxes = [(round(x0), round(y0), round(x1), round(y1)) for x0, y0, x1, y1 in sample.boxes_xyxy]
     if not 0 <= spoilt <= len(boxes):
         raise ValueError(f"sample {sample.id} has {len(boxes)} true box(es): cannot spoil {spoilt}")
     rng = _rng(sample)
     boxes = [boxes[i] for i in rng.permutation(len(boxes))]
-    places = []
+    places: list[lpd.Region] = []
     if kind != "missing":
         sizes = [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes]
         places = scatter(sizes, image_size_wh, rng, boxes, gap=1) or scatter(sizes, image_size_wh, rng) or boxes

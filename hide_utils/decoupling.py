@@ -150,10 +150,11 @@ def weights(sigma: float, values: Iterable[float] = WEIGHTS) -> dict[str, Varian
 
 def answer_layers(sigma: float, n_layers: int) -> dict[str, Variant]:
     """`FIRST` at each decoder layer; names count layers from 1."""
-    return {
-        f"{FIRST}, layer {i + 1} of {n_layers}": lambda case, i=i: scaled(case.answer[[i]], sigma)
-        for i in range(n_layers)
-    }
+    return {f"{FIRST}, layer {i + 1} of {n_layers}": partial(_answer_at, layer=i, sigma=sigma) for i in range(n_layers)}
+
+
+def _answer_at(case: Case, layer: int, sigma: float) -> Maps:
+    return scaled(case.answer[[layer]], sigma)
 
 
 def learned_prior(calibration: Sequence[Case], sigma: float, grid_hw: tuple[int, int]) -> Float[np.ndarray, "h w"]:

@@ -97,7 +97,7 @@ def draw_thing(
     shade = tuple(int(np.clip(c + rng.integers(-14, 15), 0, 255)) for c in COLOURS[colour])
     image.paste((24, 24, 24), xy, ImageChops.subtract(outlined, fill))
     image.paste(shade, xy, fill)
-    left, top, right, bottom = outlined.point(lambda v: 255 if v >= 64 else 0).getbbox()
+    left, top, right, bottom = outlined.point(lambda v: 255 if v >= 64 else 0).getbbox()  # type: ignore[misc]  # no shape is empty
     return Thing(shape, colour, (xy[0] + left, xy[1] + top, xy[0] + right, xy[1] + bottom))
 
 
@@ -106,7 +106,7 @@ def add_clutter(image: Image.Image, rng: np.random.Generator, clutter: float) ->
     side, draw = image.width, ImageDraw.Draw(image)
     for _ in range(int(rng.poisson(12 * clutter * (side / 256) ** 2))):
         x, y = (int(v) for v in rng.integers(0, side, 2))
-        colour = image.getpixel(tuple(int(v) for v in rng.integers(0, side, 2)))
+        colour = image.getpixel([int(v) for v in rng.integers(0, side, 2)])
         dx, dy = (int(v) for v in rng.integers(-30, 31, 2))
         if rng.random() < 0.5:
             draw.line((x, y, x + dx, y + dy), fill=colour, width=int(rng.integers(1, 5)))

@@ -128,7 +128,7 @@ def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[t
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-_worker: Worker | None = None  # one a process, in worker processes only
+_worker: Worker  # one a process, in worker processes only
 
 
 def _start(recipes) -> None:
@@ -139,8 +139,9 @@ def _start(recipes) -> None:
 
 def _end_with_the_program() -> None:
     """Without this the workers of a killed program would wait for work for ever, and keep their GPUs' memory."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    if (program := multiprocessing.parent_process()) is not None:
+        program.join()
+        os._exit(1)
 
 
 def _answer(task: Task) -> list[Answered]:

@@ -216,7 +216,7 @@ def _collect(
                 break
             bar.update()
             bar.set_postfix_str(_so_far(tally), refresh=False)
-    if held:
+    if held and held[0].error is not None:
         raise held[0].error
     if bad := [row for row in kept if row["error"]]:
         first = f"{bad[0]['sample_id']}: {bad[0]['error']}"

@@ -73,9 +73,9 @@ def causes(answers: pd.DataFrame, samples: Sequence[Sample], model: VLM, method:
 
 
 def cause_table(found: pd.DataFrame, answers: pd.DataFrame, reference: str = "oracle") -> pd.DataFrame:
-    """Counts by cause: n samples, how many answered wrong (share with Wilson interval), and of these how many the
-    reference got wrong too, which no better boxes would have saved.
+    """Counts by cause: n samples, how many answered wrong, and of these how many the reference got wrong too.
 
+    Shares have Wilson intervals; what the reference got wrong too no better boxes would have saved.
     found: from `causes`; answers: with rows of the reference on the same samples.
     """
     other = answers[answers["method"] == reference].set_index("sample_id")["correct"].astype(bool)

@@ -188,7 +188,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         if not deep and not image.has_transparency_data:
             return image.convert("RGB")
         # Floats lie in [0, 1], or in [0, 255] if any value exceeds 1.
-        scale = 255 if image.mode == "F" and image.getextrema()[1] <= 1 else 1
+        scale = 255 if image.mode == "F" and np.max(image.getextrema()) <= 1 else 1
         inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0  # TIFF's "min is white"
         rgb = Image.new("RGB", image.size)
         rows = max(1, _BAND_PIXELS // image.width)

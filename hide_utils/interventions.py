@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -184,6 +185,7 @@ class Edit:
         return on_canvas(image, regions, unenlarged_ratio(model, regions, image.size) if tightest else self.value)
 
     def __call__(self, hide: HiDe, session: Session, sample: Sample) -> Outcome:
+        """An answer from the edited picture. Raises ValueError for a sample without true boxes."""
         if not sample.boxes_xyxy:
             raise ValueError(f"sample {sample.id} has no ground-truth boxes: take samples or a benchmark that has them")
         edited = self.picture(session.model, session.image, true_regions(session, sample))
@@ -209,7 +211,7 @@ def measured(settings: pd.DataFrame, samples: Sequence[Sample], model: VLM) -> p
     for sample in samples:
         size = sample.image.size
         regions = lpd.merge_boxes(np.array(sample.boxes_xyxy) / [*size, *size], size)
-        who = {"sample_id": sample.id, "image_id": sample.image_id, "kind": sample.kind}
+        who: dict[str, Any] = {"sample_id": sample.id, "image_id": sample.image_id, "kind": sample.kind}
         who["object_px"] = tad.union_area(regions)
         rows += [who | row | _sizes(row, regions, size, model) for row in settings.to_dict("records")]
     return pd.DataFrame(rows)

@@ -54,7 +54,7 @@ def random_aggregate(regions: Sequence[lpd.Region]) -> Places:
 
 def masked_in_place(regions: Sequence[lpd.Region]) -> Places:
     """Where they are; everything else is left out."""
-    return [tuple(region) for region in regions]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in regions]
 
 
 def bounding_crop(regions: Sequence[lpd.Region]) -> Places:
@@ -131,10 +131,11 @@ def budget_size(size_wh: Sequence[int], smallest: int, multiple: int) -> tuple[i
     Sides are multiples of `multiple`, and long enough for the picture at its own size.
     """
     rounded = [max(round(side / multiple), 1) * multiple for side in size_wh]
+    width, height = size_wh
     if math.prod(rounded) >= smallest:
-        return tuple(size_wh)
+        return width, height
     scale = max(math.sqrt(smallest / math.prod(size_wh)), 1)
-    return tuple(math.ceil(side * scale / multiple) * multiple for side in size_wh)
+    return math.ceil(width * scale / multiple) * multiple, math.ceil(height * scale / multiple) * multiple
 
 
 def native_size(budget: tuple[int, int], image: Image.Image, regions: Sequence[lpd.Region]) -> Image.Image:
@@ -145,7 +146,7 @@ def native_size(budget: tuple[int, int], image: Image.Image, regions: Sequence[l
     compact = composite_on_white(lpd.compact_image(image, regions))
     size = budget_size(compact.size, *budget)
     padded = Image.new("RGB", size, "white")
-    padded.paste(compact, tuple((new - old) // 2 for new, old in zip(size, compact.size, strict=True)))
+    padded.paste(compact, ((size[0] - compact.width) // 2, (size[1] - compact.height) // 2))
     return padded
 
 
@@ -167,16 +168,17 @@ def scatter(
     if (sizes > room).any():
         raise ValueError(f"boxes of up to {sizes.max(0).tolist()} pixels do not fit into {room.tolist()}")
     for _ in range(rounds):
-        placed = {}
+        placed: dict[int, lpd.Region] = {}
         for i in np.argsort(-sizes.prod(1), kind="stable"):  # large ones first, while there is room
             low = rng.integers(0, room - sizes[i], (tries, 2), endpoint=True)
             drawn = np.concatenate([low, low + sizes[i]], axis=1)
             others = np.array([*avoid, *placed.values()]).reshape(-1, 4)
             near = (drawn[:, None, :2] < others[:, 2:] + gap) & (others[:, :2] < drawn[:, None, 2:] + gap)
-            free = np.flatnonzero(~near.all(2).any(1))
+            free = np.flatnonzero(~np.any(near.all(2), axis=1))
             if not len(free):
                 break
-            placed[i] = tuple(drawn[free[0]].tolist())
+            x0, y0, x1, y1 = drawn[free[0]].tolist()
+            placed[i] = x0, y0, x1, y1
         else:
             return [placed[i] for i in range(len(sizes))]
     return None

@@ -74,7 +74,7 @@ def merge_boxes(boxes: BoxesXYXY, image_size_wh: Sequence[int]) -> list[Region]:
     merged = np.empty((0, 4), np.int64)
     for start in range(0, len(pixels), 1024):  # in chunks: the table of pairs stays small for thousands of boxes
         merged = _merge(np.concatenate([merged, pixels[start : start + 1024]]))
-    return sorted(tuple(region) for region in merged.tolist())
+    return sorted((x0, y0, x1, y1) for x0, y0, x1, y1 in merged.tolist())
 
 
 def regions_of(maps: Float[np.ndarray, "tokens h w"], alpha: float, image_size_wh: Sequence[int]) -> list[Region]:
@@ -164,7 +164,7 @@ def random_boxes(
     """
     rng = np.random.default_rng(seed)
     sizes = [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in regions]
-    room = np.array(image_size_wh)
+    room = np.array(image_size_wh, np.int64)
     placed = np.empty((0, 4), np.int64)
     for size in sorted(sizes, key=lambda wh: -wh[0] * wh[1]):  # large ones first, while there is room
         if (np.array(size) > room).any():
@@ -175,4 +175,4 @@ def random_boxes(
         side = np.minimum(drawn[:, None, 2:], placed[:, 2:]) - np.maximum(drawn[:, None, :2], placed[:, :2]) + 1
         shared = np.clip(side, 0, None).prod(2).sum(1)
         placed = np.concatenate([placed, drawn[[shared.argmin()]]])
-    return sorted(tuple(box) for box in placed.tolist())
+    return sorted((x0, y0, x1, y1) for x0, y0, x1, y1 in placed.tolist())

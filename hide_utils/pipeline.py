@@ -119,7 +119,7 @@ class HiDe:
             result.timings["direct"] = session.seconds["direct"]
         return result
 
-    def open(self, image: str | PathLike | Image.Image) -> Session:
+    def open(self, image: str | PathLike | bytes | Image.Image) -> Session:
         """Read a picture and run the prefill that everything about it shares."""
         return Session(self.model, read_image(image, max_megapixels=self.max_megapixels), self.reuse_prefix)
 

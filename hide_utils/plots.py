@@ -169,7 +169,8 @@ def accuracy_bars(ax: Axes, results: pd.DataFrame, by: str = "kind", *, chance: 
     """
     table = accuracy_table(results, by)
     groups, methods = list(table[by].unique()), list(table["method"].unique())
-    width, handles = 0.8 / len(methods), []
+    handles: list[Any] = []
+    width = 0.8 / len(methods)
     for number, method in enumerate(methods):
         part = table[table["method"] == method]
         x = [groups.index(group) + (number - (len(methods) - 1) / 2) * width for group in part[by]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ KIND_COLOURS = {"direct_attributes": PALETTE[0], "relative_position": PALETTE[1]
 KIND_LABELS = {"direct_attributes": "attribute", "relative_position": "spatial"}
 SIZE_COLOURS = (PALETTE[9], PALETTE[0], PALETTE[4], PALETTE[6])
 MARKS = ("D", "s", "v", "P")
-ZERO = {"color": "0.3", "linestyle": ":", "linewidth": 0.8}
+ZERO: dict[str, Any] = {"color": "0.3", "linestyle": ":", "linewidth": 0.8}
 TITLES = {"mask": "mask ratio {value:g}", "canvas": "expand/crop {value:g}", "fill": "{fill}", "upscale": "× {value:g}"}
 
 
@@ -139,7 +140,7 @@ def setting_points(ax: Axes, table: pd.DataFrame, x: str, *, chance: Mapping[str
         part = table[table["kind"] == kind]
         at = [values.index(value) + 0.16 * (number - (len(styles) - 1) / 2) for value in part[x]]
         errors = np.abs([part["accuracy"] - part["low"], part["high"] - part["accuracy"]])
-        style = {"color": colour, "markersize": 4, "elinewidth": 1, "capsize": 2}
+        style: dict[str, Any] = {"color": colour, "markersize": 4, "elinewidth": 1, "capsize": 2}
         ax.errorbar(at, part["accuracy"], errors, fmt="o", label=label, **style)
         ax.axhline(chance[kind], **ZERO | {"color": colour}, label=f"chance, {label}")
     ax.set_xticks(range(len(values)), values)
@@ -178,7 +179,7 @@ def forest(ax: Axes, table: pd.DataFrame, *, colours: Sequence[str] | None = Non
     ax.axvline(0, **ZERO)
     for i in range(len(table)):
         colour = colours[i] if colours else PALETTE[0]
-        style = {"color": colour, "markersize": 4, "elinewidth": 1.2, "capsize": 2.5}
+        style: dict[str, Any] = {"color": colour, "markersize": 4, "elinewidth": 1.2, "capsize": 2.5}
         ax.errorbar(table["estimate"].iloc[i], at[i], xerr=errors[:, i : i + 1], fmt="o", **style)
     ax.set_yticks(at, table["label"])
     ax.set_ylim(-len(table) + 0.4, 0.6)

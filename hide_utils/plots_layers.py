@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,7 +81,7 @@ def published_marks(ax: Axes, peaks: pd.DataFrame, n_layers: int, *, named: bool
 
 def shared_legend(fig: Figure, axes: Iterable[Axes], columns: int = 2) -> None:
     """One legend above all panels, each label once."""
-    entries = {}
+    entries: dict[str, Any] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)

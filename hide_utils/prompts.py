@@ -19,7 +19,7 @@ def _letters(question: str, options: list[str]) -> str:
 
 def _mme_realworld(question: str, options: list[str]) -> str:
     lines = "".join(f"({ascii_uppercase[i]}) {option}\n" for i, option in enumerate(options))
-    *first, last = ascii_uppercase[: len(options)]
+    *first, last = list(ascii_uppercase[: len(options)])
     letters = f"{', '.join(first)}{',' if len(first) > 1 else ''} or {last}"
     return (
         f"{question} The choices are listed below:\n{lines}"

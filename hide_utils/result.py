@@ -119,8 +119,8 @@ class Result:
             "image.png": lambda path: self.image.save(path, format="PNG"),
             "stages.png": lambda path: path.write_bytes(self._repr_png_()),
         }
-        if self.compact_image is not None:
-            writers["compact.png"] = lambda path: self.compact_image.save(path, format="PNG")
+        if (compact := self.compact_image) is not None:
+            writers["compact.png"] = lambda path: compact.save(path, format="PNG")
         for name, write in writers.items():
             replace_file(folder / name, write)
         return [folder / name for name in writers]

@@ -162,7 +162,7 @@ class ResultStore:
                     row = entry["row"]
                     if entry["crc"] != crc(row):
                         raise ValueError("the row does not match its checksum")
-                    found = row["settings"] if first else _key(row)
+                    found: Any = row["settings"] if first else _key(row)
                 except (ValueError, KeyError, TypeError):
                     if first:
                         raise ValueError(f"{self.journal} is damaged where its settings stand: remove it") from None
@@ -213,7 +213,7 @@ def merge_shards(store: ResultStore) -> int:
     Raises SettingsError where a shard was made with other settings.
     """
     beside = store.path.parent.glob(f"{glob.escape(store.path.stem)}.shard-*-of-*")
-    names = {re.match(r".*\.shard-\d+-of-\d+", path.name)[0] for path in beside}
+    names = {match[0] for path in beside if (match := re.match(r".*\.shard-\d+-of-\d+", path.name))}
     shards = [ResultStore(store.path.with_name(f"{name}.parquet"), store.settings) for name in sorted(names)]
     return sum(store.append(list(shard._rows.values())) for shard in shards)
 

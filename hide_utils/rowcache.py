@@ -94,15 +94,15 @@ class RowCache:
         layers = sorted(set(range(model.n_layers) if layers is None else layers))
         text_layers = layers if text_layers is None else sorted(set(text_layers))
         hide, shared = HiDe(model), model_key(model)
-        found, sizes, last = [], [], {name: [] for name in texts}
+        last: dict[str, list] = {name: [] for name in texts}
+        found, sizes = [], []
         for sample in tqdm(samples, desc="rows", disable=not progress):
             picture = read_image(sample.image)  # drawn or decoded once
             session, common = Session(model, picture), shared | {"picture": _hash_picture(picture)}
             found.append(self._found(hide, session, sample, layers, common))
             for name, text in texts.items():
                 key = common | {"layers": text_layers, "last": text(sample)}
-                capture = partial(session.rows_of_last, text(sample), text_layers)
-                last[name].append(self._stored(key, lambda capture=capture: {"rows": capture()})["rows"])
+                last[name].append(self._stored(key, partial(_of_last, session, text(sample), text_layers))["rows"])
             sizes.append(session.image.size)
         return found, sizes, last
 
@@ -117,8 +117,8 @@ class RowCache:
             return texts | {"noise": rows.noise, "semantic": rows.semantic}
 
         stored = self._stored(key, capture)
-        layers, tokens = tuple(stored["layers"].tolist()), tuple(stored["tokens"].tolist())
-        return Found(layers, tokens, stored["noise"], stored["semantic"])
+        stored_layers, tokens = tuple(stored["layers"].tolist()), tuple(stored["tokens"].tolist())
+        return Found(stored_layers, tokens, stored["noise"], stored["semantic"])
 
     def _stored(self, key: dict, capture: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """The arrays stored under what they depend on; captured and stored where they are missing or damaged."""
@@ -151,7 +151,7 @@ class RowCache:
 
     def _write(self, key: str, arrays: dict[str, np.ndarray]) -> None:
         stream = io.BytesIO()
-        np.savez(stream, **arrays)
+        np.savez(stream, **arrays)  # type: ignore[arg-type]  # none is called allow_pickle
         content = stream.getvalue()
         try:
             replace_file(self.folder / _name(key, content), lambda temporary: temporary.write_bytes(content))
@@ -180,6 +180,10 @@ class RowCache:
             path.unlink(missing_ok=True)
             self.removed += 1
             total -= size
+
+
+def _of_last(session: Session, text: str, layers: Sequence[int]) -> dict[str, np.ndarray]:
+    return {"rows": session.rows_of_last(text, layers)}
 
 
 def model_key(model: VLM) -> dict[str, object]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
             entry["code"] = code_hash(run.notebook)
             history[run.notebook.stem] = entry | {"utc": datetime.now(UTC).isoformat(timespec="seconds")}
             text = json.dumps(history, indent=1)
-            replace_file(history_path, lambda path, text=text: path.write_text(text, encoding="utf-8"))
+            replace_file(history_path, partial(Path.write_text, data=text, encoding="utf-8"))
             ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.state} after {run.seconds:.1f} s"
             print(ended, *run.error.splitlines(), sep="\n    ", flush=True)
     _closing_table(planned)

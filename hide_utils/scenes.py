@@ -253,7 +253,7 @@ def _render(split: str, seed: int, index: int, kind: str, config: SceneConfig) -
 
 def _sample(split: str, seed: int, index: int, kind: str, config: SceneConfig) -> Sample:
     _, things, question, options, label, entities = make_question(scene_rng(split, seed, index), split, config, kind)
-    boxes: list[Box] = [tuple(float(v) for v in t.box_xyxy) for t in things]
+    boxes: list[Box] = [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in (t.box_xyxy for t in things)]
     name = f"scenes-{split}-{config.resolution}-s{seed}-{index:05d}"
     return Sample(
         name,

@@ -120,8 +120,9 @@ class Session:
         other = Session(self.model, self.image, self.reuse_prefix)
         if "_shared" in vars(self):  # a cached property, filled when first needed
             vars(other)["_shared"] = self._shared
-            for mine, theirs in ((self.seconds, other.seconds), (self.counts, other.counts), (self.peaks, other.peaks)):
-                theirs.update({step: mine[step] for step in ("prefill",) if step in mine})
+            for account in ("seconds", "counts", "peaks"):
+                mine = getattr(self, account)
+                getattr(other, account).update({step: mine[step] for step in ("prefill",) if step in mine})
         return other
 
     def search(self, entities: Entities, layers: Iterable[int]) -> Found:
@@ -180,7 +181,8 @@ class Session:
         picture, prefix = self._shared if own else (None, None)
         with self.measured(step):
             more = [self.model.prepare(_fitting(self.model, image)) for image in pictures[1 if own else 0 :]]
-            prompt = self.model.prompt(*([picture] if own else []), *more, multiple_choice(question, options, style))
+            known = [picture] if picture else []
+            prompt = self.model.prompt(*known, *more, multiple_choice(question, options, style))
             limit = ANSWER_TOKENS["choice" if options else "free"]
             return self.model.generate(prompt, max_new_tokens=limit, prefix=prefix)
 

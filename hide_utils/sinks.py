@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def sink_table(cases: Sequence[Case], share: float = SHARE) -> pd.DataFrame:
     for case in cases:
         groups, mask = rows_by_group(case), sinks(case, share)
         touched = tad.box_coverage(case.truth, mask.shape) > 1e-9
-        known = {"sample_id": case.sample.id, "image_id": case.sample.image_id}
+        known: dict[str, Any] = {"sample_id": case.sample.id, "image_id": case.sample.image_id}
         known |= {"inside": float(touched[mask].mean()), "touched": float(touched.mean())}
         for group, of in groups.items():
             masks = [

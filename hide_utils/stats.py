@@ -67,7 +67,7 @@ def paired_difference(a: Outcomes, b: Outcomes, level: float = 0.95) -> Interval
         raise ValueError("no samples: a difference needs at least one")
     one, two = wilson(int(a.sum()), n, level), wilson(int(b.sum()), n, level)
     both, neither = int((a & b).sum()), int((~a & ~b).sum())
-    cross = both * neither - int((a & ~b).sum()) * int((b & ~a).sum())
+    cross: float = both * neither - int((a & ~b).sum()) * int((b & ~a).sum())
     if cross > 0:  # continuity correction of the correlation, in the conservative direction
         cross = max(cross - n / 2, 0)
     margins = math.sqrt(float(a.sum()) * float((~a).sum()) * float(b.sum()) * float((~b).sum()))
@@ -242,7 +242,7 @@ def comparison_table(
 def _accuracy(right: Outcomes, pictures: pd.Series, level: float) -> dict[str, float]:
     n, clusters = len(right), pictures.nunique()
     if clusters == n:
-        interval = wilson(int(np.sum(right)), n, level)
+        interval = wilson(int(sum(right)), n, level)
     else:
         interval = cluster_bootstrap(right, pictures, level=level)
     known = {"n": n, "pictures": clusters, "accuracy": interval.estimate}

@@ -43,7 +43,7 @@ def pareto(cost: Collection, worth: Collection) -> np.ndarray:
     cost, worth = np.asarray(cost, float), np.asarray(worth, float)
     no_worse = (cost[None] <= cost[:, None]) & (worth[None] >= worth[:, None])
     better = (cost[None] < cost[:, None]) | (worth[None] > worth[:, None])
-    return ~(no_worse & better).any(1)
+    return ~np.any(no_worse & better, axis=1)
 
 
 def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:

@@ -79,7 +79,7 @@ def average_prior(priors: Sequence[Float[np.ndarray, "_ _"]], grid_hw: Sequence[
         raise ValueError("no priors to average: give at least one (h, w) map")
     zooms = [tuple(new / old for new, old in zip(grid_hw, prior.shape, strict=True)) for prior in priors]
     resized = [ndimage.zoom(p, z, order=1, mode="nearest", grid_mode=True) for p, z in zip(priors, zooms, strict=True)]
-    return np.mean(resized, axis=0, dtype=np.float32)
+    return np.stack(resized).mean(0, dtype=np.float32)
 
 
 def subtract_prior(

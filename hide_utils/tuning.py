@@ -93,7 +93,7 @@ def choose_last(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     worth = mean["recall50"] - mean["area"]
     layer, *_ = worth["rel_att"].idxmax()
     first = dict(zip(("layer", "sigma", "alpha"), worth["first_token"].idxmax(), strict=True))
-    chosen = {"rel_att": {"layer": int(layer)}}
+    chosen: dict[str, dict[str, float]] = {"rel_att": {"layer": int(layer)}}
     return chosen | {"first_token": {name: int(v) if name == "layer" else float(v) for name, v in first.items()}}
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 from string import ascii_uppercase as LETTERS
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -117,7 +117,7 @@ def read_tables(files: list[Path], prefix: str) -> list[Sample]:
         rows = _tsv_rows(file) if file.suffix == ".tsv" else _parquet_rows(file)
         samples += [_table_sample(row, cell, fetch, prefix) for row, cell, fetch in rows]
     if samples:
-        replace(samples[-1].render, max_megapixels=float("inf"))()
+        replace(cast(Picture, samples[-1].render), max_megapixels=float("inf"))()
     return samples
 
 
@@ -172,10 +172,13 @@ def _tsv_record(stream: BinaryIO, file: Path, number: int) -> list[str] | None:
             return text.rstrip("\r\n").split("\t") if text else None
         # the csv module is slow on pictures and needs many times their memory, so they wait outside
         pictures: list[str] = []
+
+        def aside(match: re.Match[str]) -> str:
+            pictures.append(match[0])
+            return f"\0{len(pictures) - 1}\0"
+
         rest = (part.decode() for part in iter(stream.readline, b""))
-        lines = (
-            _PICTURE.sub(lambda m: pictures.append(m[0]) or f"\0{len(pictures) - 1}\0", s) for s in chain([text], rest)
-        )
+        lines = (_PICTURE.sub(aside, part) for part in chain([text], rest))
         cells = next(csv.reader(lines, delimiter="\t", strict=True))
         return [_PLACE.sub(lambda m: pictures[int(m[1])], cell) for cell in cells]
     except (UnicodeDecodeError, csv.Error) as error:

@@ -145,7 +145,7 @@ def split_options(text: str) -> tuple[str, list[str]]:
     matches = [_LETTERED.fullmatch(line) for line in lines]
     options: list[str] = []
     # The question may have such a line itself ("A. Smith's sign says what?"): the last one that a B follows counts.
-    for start in (i for i in reversed(range(len(lines))) if matches[i] and matches[i][1] == LETTERS[0]):
+    for start in (i for i in reversed(range(len(lines))) if (match := matches[i]) and match[1] == LETTERS[0]):
         options = []
         for line, match in zip(lines[start:], matches[start:], strict=True):
             if match and LETTERS[len(options) :].startswith(match[1]):
@@ -160,8 +160,8 @@ def split_options(text: str) -> tuple[str, list[str]]:
 def strip_letters(options: list[str]) -> list[str]:
     """Options without their letters where each has its own; otherwise as they are (an option may look like one)."""
     matches = [_LETTERED.fullmatch(option) for option in options]
-    own = [bool(match) and match[1] == letter for match, letter in zip(matches, LETTERS, strict=False)]
-    return [match[2].strip() for match in matches] if options and all(own) else options
+    own = [m[2].strip() for m, letter in zip(matches, LETTERS, strict=False) if m and m[1] == letter]
+    return own if len(own) == len(options) else options
 
 
 def image_bytes(cell: Any) -> bytes:

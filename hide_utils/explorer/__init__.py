@@ -66,7 +66,8 @@ class Explorer:
         self.hide, self.config, self.cache = hide, config, cache
         self.choice = Choice(samples, answers)
         self.upload: Path | None = None
-        self.draws, self.seconds, self.status, self._quiet, self._pending = 0, 0.0, "", False, None
+        self.draws, self.seconds, self.status, self._quiet = 0, 0.0, "", False
+        self._pending: asyncio.TimerHandle | None = None
         self.form = Form(self.choice.kinds, self.choice.methods, hide.model.n_layers)
         with self._silent():
             self._start()
@@ -76,9 +77,7 @@ class Explorer:
 
     def _start(self) -> None:
         config, form = self.config, self.form
-        given = {
-            name: getattr(config, name) for name in ("layer", "sigma", "alpha") if getattr(config, name) is not None
-        }
+        given = {k: value for k in ("layer", "sigma", "alpha") if (value := getattr(config, k)) is not None}
         knobs = replace(self._own_settings(), **given, prior=config.noise_prior, layout=config.layout)
         form.layer.value, form.sigma.value, form.alpha.value = knobs.layer, knobs.sigma, knobs.alpha
         form.prior.value, form.layout.value = knobs.prior, knobs.layout

@@ -139,8 +139,11 @@ def _turns(rng, stage: Stage, things, side: int, inside) -> list[lessons.Turn]:
 
 
 def _pictures(rng, stage: Stage, side: int, two: bool, overview: bool):
-    """The pictures of one sample, the things asked about freely, those that a second picture shows (or None), and the
-    side that relations' distances are a share of."""
+    """The pictures of one sample, and what may be asked about them.
+
+    That is the things asked about freely, those that a second picture shows (or None), and the side that relations'
+    distances are a share of.
+    """
     most = max(3, round(stage.density * (side / 128) ** 2))
     n_things = int(rng.integers(2, (min(most, 24) if stage.zoomed else most) + 1))
     if stage.zoomed and two:  # more to choose from, so that the second picture shows several things

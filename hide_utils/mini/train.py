@@ -91,7 +91,7 @@ def dense_loss(
     seen = model.model.get_image_features(batch["pixel_values"], batch["image_grid_thw"])
     seen = torch.cat(list(seen.pooler_output if hasattr(seen, "pooler_output") else seen[0])).float()
     table = model.get_input_embeddings().weight.float()
-    loss, accuracies = 0.0, {}
+    loss, accuracies = seen.new_zeros(()), {}
     for column, (name, ids) in enumerate(words.items()):
         names = table[ids]
         if name in ("colour", "shape"):
@@ -128,11 +128,12 @@ def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
     """Put the mean over the processes into the gradients; a parameter that no loss touched counts as zero."""
     for p in parameters:
         p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-    flat = torch.cat([p.grad.flatten() for p in parameters])
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        p.grad.copy_(part.view_as(p))
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def update(
@@ -177,7 +178,8 @@ def train_stage(
     nothing = torch.nn.Parameter(torch.randn(model.config.text_config.hidden_size, 2, device=args.device) * 0.02)
     optimisers[1].add_param_group({"params": [nothing], "lr": stage.lr, "peak": stage.lr})
     words = word_ids(tokenizer, args.device)
-    started, sums, count, steps = time.perf_counter(), {}, 0, stage.stop or stage.steps
+    sums: dict[str, float] = {}
+    started, count, steps = time.perf_counter(), 0, stage.stop or stage.steps
     for step in tqdm(range(steps), desc=stage.name, disable=args.quiet or rank > 0):
         for draw in range(step * stage.accumulate, (step + 1) * stage.accumulate):
             batch = {k: v.to(args.device) for k, v in lessons_of.draw(draw).items()}

@@ -6,6 +6,7 @@ A new family is one file with a subclass of `VLM` and one line in `FAMILIES`.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ _QUIET_BYTES = 200_000_000  # weights that load in a moment are loaded without a
 
 
 def load_model(
-    name_or_path: str | Path = "mini",
+    name_or_path: str | os.PathLike = "mini",
     *,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
@@ -86,7 +87,7 @@ def _calibrated(file: Path, vlm: VLM) -> Settings | None:
     return Settings(values["layer"], float(values["sigma"]), float(values["alpha"]), "calibrated, hide.json")
 
 
-def _locate(name_or_path: str | Path) -> str:
+def _locate(name_or_path: str | os.PathLike) -> str:
     if str(name_or_path) == "mini":
         if not (paths.MINI / "config.json").is_file():
             raise FileNotFoundError(f"the embedded model is not in {paths.MINI}; restore that folder from git.")
@@ -186,4 +187,4 @@ def _image_processor(source: str, revision: str | None) -> transformers.BaseImag
         # The name comes with the checkpoint, and from_pretrained of other classes would load other things.
         if not (isinstance(kind, type) and issubclass(kind, transformers.BaseImageProcessor)):
             raise ValueError(f"{source!r}: its image_processor_type {name!r} is no image processor of transformers.")
-        return kind.from_pretrained(source, revision=revision)
+        return kind.from_pretrained(source, revision=revision)  # type: ignore[attr-defined]  # a class by name

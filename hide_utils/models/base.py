@@ -119,8 +119,8 @@ class VLM:
             if not isinstance(part, str | Image.Image | Picture):
                 raise TypeError(f"a prompt is made of texts and images, not {type(part).__name__}; open files first.")
         ready = [self.prepare(part) if isinstance(part, Image.Image) else part for part in parts]
-        ids, images, texts = self.builder.build(ready)
-        ids = torch.tensor(ids)
+        numbers, images, texts = self.builder.build(ready)
+        ids = torch.tensor(numbers)
         positions = self.position_ids(ids, [span.picture for span in images])
         if (taken := int(positions.max()) + 1) > self.n_positions:
             raise ValueError(

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -38,6 +39,7 @@ class ImageSpan:
 
     @property
     def stop(self) -> int:
+        """The position behind its last token."""
         return self.start + self.picture.n_tokens
 
     @property
@@ -47,10 +49,13 @@ class ImageSpan:
 
     @property
     def grid_hw(self) -> tuple[int, int]:
-        return tuple(self.picture.layout.shape)
+        """Cells of the picture's grid."""
+        height, width = self.picture.layout.shape
+        return height, width
 
     @property
     def image_size_wh(self) -> tuple[int, int]:
+        """Pixels of the picture handed in."""
         return self.picture.image_size_wh
 
 
@@ -102,10 +107,12 @@ class Prompt:
 
     @property
     def n_image_tokens(self) -> int:
+        """Tokens of all its images."""
         return sum(span.picture.n_tokens for span in self.images)
 
     @property
     def n_text_tokens(self) -> int:
+        """All other tokens, the template's included."""
         return len(self) - self.n_image_tokens
 
     def images_in(self, start: int, stop: int) -> list[ImageSpan]:
@@ -126,7 +133,7 @@ class PromptBuilder:
     `wrap` names the tokens that the family puts around an image when its template does not.
     """
 
-    tokenizer: object
+    tokenizer: Any
     image_token: str
     wrap: tuple[str, str] | None = None
     special: dict[str, int] = field(init=False)
@@ -171,7 +178,9 @@ class PromptBuilder:
             raise ValueError(
                 f"a text holds half a character ({odd[0]!r}): it was cut or read wrongly; read it as UTF-8."
             )
-        ids, images, texts = [], [], {}
+        ids: list[int] = []
+        images: list[ImageSpan] = []
+        texts: dict[int, TextSpan] = {}
         run: list[tuple[str, int | None]] = []  # adjacent plain strings; the number of the user text, None for template
         before, after = ([self.special[token]] for token in self.wrap) if self.wrap else ([], [])
         for piece in (*self.pieces(tuple("image" if isinstance(part, Picture) else "text" for part in parts)), None):

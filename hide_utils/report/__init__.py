@@ -11,7 +11,7 @@ import html
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -40,8 +40,8 @@ class Block:
 
     kind: str
     text: str
-    path: Path | None = None
-    frame: pd.DataFrame | None = None
+    path: Path = Path()
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     stale: str = ""
 
 

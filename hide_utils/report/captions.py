@@ -69,7 +69,8 @@ def number(value: Any) -> str:
     if isinstance(value, (int, np.integer)):
         return str(value)
     if isinstance(value, (float, np.floating)):
-        whole = 100 <= abs(value) < 1e6 or (value == int(value) and abs(value) < 1e6)
+        size = abs(float(value))
+        whole = 100 <= size < 1e6 or (value == int(value) and size < 1e6)
         return f"{value:.0f}" if whole else f"{value:.3g}"
     return str(value)
 
@@ -99,7 +100,7 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
         if column in pairs:
             rows = table[[column, *pairs[column]]].to_numpy(float)
             shown[f"{heading(column)}{' %' if share else ''} [95 % interval]"] = [
-                _interval(*row, share) for row in rows
+                _interval(value, low, high, share) for value, low, high in rows
             ]
         elif column in ("p", "p_holm"):
             shown[heading(column)] = ["–" if np.isnan(p) else plain_p(p) for p in table[column]]
@@ -241,7 +242,7 @@ def _over_a_number(table: pd.DataFrame) -> str:
         return f"{len(table)} rows of {table['method'].nunique()} methods."
     x = rest[0]
     ends = table[x].min(), table[x].max()
-    said = []
+    said: list[str] = []
     for method, part in table.groupby("method", sort=False):
         at = part.groupby(x)["accuracy"].mean()
         if set(ends) <= set(at.index) and len(said) < MOST_NAMED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +33,7 @@ def write_tables(chapters: Sequence[Chapter], figures: Path) -> list[Path]:
                 stem = f"{item.notebook}_{item.name}"
                 texts = {".csv": item.path.read_text(encoding="utf-8"), ".tex": latex(item)}
                 for ending, text in texts.items():
-                    replace_file(folder / f"{stem}{ending}", lambda path, text=text: path.write_text(text, "utf-8"))
+                    replace_file(folder / f"{stem}{ending}", partial(Path.write_text, data=text, encoding="utf-8"))
                     written.append(folder / f"{stem}{ending}")
     for old in set(folder.glob("*.*")) - set(written):
         if old.suffix in (".csv", ".tex"):

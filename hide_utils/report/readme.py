@@ -140,8 +140,8 @@ def filled(text: str, figures: Path = paths.FIGURES) -> str:
         part = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(\n<!-- end of {name} -->)", re.DOTALL)
         if len(part.findall(text)) != 1:
             raise ValueError(f"README: want the marks of {name!r} once")
-        made = make(figures)
-        text = part.sub(lambda found, made=made: f"{found[1]}\n{made}\n{found[2]}", text)
+        made = make(figures).replace("\\", r"\\")
+        text = part.sub(rf"\1\n{made}\n\2", text)
     return text
 
 

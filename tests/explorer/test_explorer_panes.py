@@ -37,7 +37,7 @@ def test_boxes_are_outlined_where_they_are():
 
 
 def test_every_filter_stands_at_a_choice(explorer):
-    """ipywidgets shows an option whose value is None as no choice at all."""
+    """An option whose value is None is no choice at all to ipywidgets."""
     form = explorer.form
     assert all(box.index is not None for box in (form.kind, *form.outcomes.values(), form.sample, form.layout))
 
