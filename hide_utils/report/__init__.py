@@ -129,7 +129,7 @@ def markdown(block: Block, base: Path = paths.NOTEBOOKS) -> str:
         alt = html.escape(block.text)
         return f'<img src="{link}" width="{_shown_width(block.path)}" alt="{alt}">\n\n<i>{said}</i>{stale}'
     if block.kind == "table":
-        shown = block.frame.head(MOST_ROWS).to_html(index=False, border=0)
+        shown = block.frame.head(MOST_ROWS).to_html(index=False, border=0).replace("&lt; ", "&lt;&nbsp;")
         return f"<i>{said}{rest_of(block.frame)}</i>{stale}\n\n{shown}"
     return said
 
