@@ -83,7 +83,7 @@ def _chapter_blocks(chapter: Chapter) -> Iterator[Block]:
     yield Block("chapter", chapter.title)
     if chapter.question:
         yield Block("text", chapter.question)
-    if chapter.items and all(item.missing for item in chapter.items):
+    if all(item.missing for item in chapter.items):
         yield Block("gap", f"{chapter.notebook} has no results here: python -m hide_utils.run {chapter.notebook}")
         return
     section = ""

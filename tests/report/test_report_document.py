@@ -38,6 +38,12 @@ def test_document_of_a_project_without_any_result_is_all_gaps(project):
     assert pages.write_pdf(blocks, project.folder / "empty.pdf", "x").read_bytes().startswith(b"%PDF")
 
 
+def test_notebook_that_saved_nothing_yet_is_a_gap(project):
+    nbformat.write(book("07 · New"), project.notebooks / "07_new.ipynb")
+    gaps = [b.text for b in report.document(project(), project.folder) if b.kind == "gap"]
+    assert "07_new has no results here: python -m hide_utils.run 07_new" in gaps
+
+
 def test_markdown_links_figures_escapes_text_and_says_what_is_stale(project):
     write_item(project.figures / "05_benchmarks", "accuracy.png", project.now, code="older")
     figure = next(b for b in report.document(project(), project.folder) if b.kind == "figure")
