@@ -127,6 +127,7 @@ def _shown(block: Block) -> tuple[pd.DataFrame, str, str]:
 
 _DRAW: dict[str, Callable[[Pages, Block, Sequence[Block]], None]] = {
     "title": _heading,
+    "contents": lambda pages, block, following: None,  # pages have no links
     "chapter": _heading,
     "section": _heading,
     "text": _text,

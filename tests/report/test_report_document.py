@@ -70,6 +70,8 @@ def test_html_holds_its_pictures_and_needs_nothing_from_elsewhere(project, monke
     assert text.count("data:image/png;base64,") == 1
     assert not re.search(r'(?:src|href)="(?!data:|#)', text) and "<script" not in text and "@import" not in text
     assert "show()" not in text and "hidden" not in text
+    links = re.findall(r'href="#([^"]+)"', text[: text.index("</ul>")])
+    assert len(links) == 5 and set(links) <= set(re.findall(r'<h[12] id="([^"]+)"', text))
     assert "05 · Benchmarks" in text and "GAP" in text and "<table" in text
     nbformat.write(book("09 · Report"), path)
     with pytest.raises(ValueError, match="09_report.ipynb has no outputs: run it first"):
