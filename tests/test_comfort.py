@@ -13,6 +13,8 @@ from model_helpers import picture
 from PIL import Image
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model, models, paths
+from hide_utils.config import RunConfig
+from hide_utils.notebooks import discover, inspect
 from hide_utils.samples import Sample
 
 
@@ -101,3 +103,10 @@ def test_sidecar_never_replaces_another_s_file(tmp_path):
     for _ in range(2):
         evaluate(model, samples, ["direct"], out=out / "answers.parquet", progress=False)
     assert (out / "answers.json").is_file()
+
+
+@pytest.mark.parametrize("name", sorted(discover(paths.NOTEBOOKS)))
+def test_every_parameter_of_a_notebook_has_a_meaning_and_a_default_that_is_valid(name):
+    parameters = inspect(discover(paths.NOTEBOOKS)[name])
+    assert parameters and not [known for known, entry in parameters.items() if len(entry["help"]) < 5]
+    RunConfig(notebook=name, **{known: entry["default"] for known, entry in parameters.items()})

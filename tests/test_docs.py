@@ -65,16 +65,23 @@ def test_headline_has_the_numbers_of_the_table_row_by_row():
     assert f"n = {table[0]['n']}" in read("README.md")
 
 
-def test_readme_without_marks_and_questions_without_answers_are_refused(tmp_path, monkeypatch):
+def test_every_question_of_the_readme_has_its_section_and_its_finding():
+    assert readme.unanswered() == []
+    named = [question for question in readme.QUESTIONS if question.notebook in discover(paths.NOTEBOOKS)]
+    assert all(f"| {question.text} | [" in read("README.md") for question in named) and len(named) >= 8
+
+
+def test_readme_without_marks_is_refused_and_questions_without_answers_are_said(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="want the marks of 'headline' once"):
         readme.filled("# no marks")
-    question = readme.Question("x", "02_layer_sweep", "6 · Does the layer", "other layers")
-    for changes, said in (({"section": "nothing"}, "has 0 sections"), ({"finding": "nothing"}, "has no finding")):
-        monkeypatch.setattr(readme, "QUESTIONS", (readme.Question(**vars(question) | changes),))
-        with pytest.raises(ValueError, match=said):
-            readme.questions()
-    monkeypatch.setattr(readme, "QUESTIONS", (question,))
-    assert "not measured yet" in readme.questions(tmp_path)
+    question = vars(readme.QUESTIONS[0])
+    for changes, said in (({"section": "nothing"}, "[01, whole]"), ({"finding": "nothing"}, "| see there | – |")):
+        monkeypatch.setattr(readme, "QUESTIONS", (readme.Question(**question | changes),))
+        assert said in readme.questions() and readme.unanswered() == [question["text"]]
+    monkeypatch.setattr(readme, "QUESTIONS", (readme.Question(**question),))
+    assert "not measured yet" in readme.questions(tmp_path) and readme.unanswered() == []
+    monkeypatch.setattr(readme, "QUESTIONS", (readme.Question(**question | {"notebook": "77_not_here"}),))
+    assert readme.questions().count("\n") == 1
 
 
 def test_readme_that_is_in_step_is_not_written_again(tmp_path):

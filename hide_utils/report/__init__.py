@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 import pandas as pd
@@ -28,14 +29,16 @@ MOST_ROWS = 16  # of a table in the document; the file has all
 DPI = 220  # of the saved PNGs, so that figures are shown at their printed size
 SHOWN = 1.25  # times the printed size, on a screen
 HEADLINE = ("05_benchmarks", "comparison")
+IN_IDS = "?/:@!$&'()*+,;="  # what nbconvert and JupyterLab leave as it is in a heading's address
+LAST = ("Provenance", "Missing and stale")  # chapters about the results themselves
 
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of the document: "title", "chapter", "section", "text", "figure", "table" or "gap".
+    """A piece of the document: "title", "contents", "chapter", "section", "text", "figure", "table" or "gap".
 
-    text: the words, or the caption. path: of a figure. frame: of a table, as text, all rows. stale: why it is older
-    than what made it; empty where it is not.
+    text: the words, or the caption; of the contents the chapters' titles, a line each. path: of a figure. frame: of a
+    table, as text, all rows. stale: why it is older than what made it; empty where it is not.
     """
 
     kind: str
@@ -53,11 +56,12 @@ def document(chapters: Sequence[Chapter], results: Path | None = None) -> list[B
     state = state_table(list(chapters))
     blocks = [Block("title", "HiDe notebooks: report"), Block("text", summary(chapters, state))]
     blocks += [_headline(item) for c in chapters if (item := c.item(HEADLINE[1])) and c.notebook == HEADLINE[0]]
+    blocks.append(Block("contents", "\n".join([*(c.title for c in chapters), *LAST])))
     for chapter in chapters:
         blocks += _chapter_blocks(chapter)
-    blocks += [Block("chapter", "Provenance"), Block("text", "What made the figures and tables; hashes are shortened.")]
+    blocks += [Block("chapter", LAST[0]), Block("text", "What made the figures and tables; hashes are shortened.")]
     blocks.append(Block("table", "Origins.", frame=printed(provenance_table(list(chapters)))))
-    blocks.append(Block("chapter", "Missing and stale"))
+    blocks.append(Block("chapter", LAST[1]))
     said = "Everything that the notebooks save is there, and made by this code and these settings."
     blocks.append(Block("table", "What to run again.", frame=state) if len(state) else Block("text", said))
     stored = stored_answers_table(results or paths.RESULTS)
@@ -83,7 +87,7 @@ def _chapter_blocks(chapter: Chapter) -> Iterator[Block]:
     yield Block("chapter", chapter.title)
     if chapter.question:
         yield Block("text", chapter.question)
-    if chapter.items and all(item.missing for item in chapter.items):
+    if all(item.missing for item in chapter.items):
         yield Block("gap", f"{chapter.notebook} has no results here: python -m hide_utils.run {chapter.notebook}")
         return
     section = ""
@@ -122,6 +126,8 @@ def markdown(block: Block, base: Path = paths.NOTEBOOKS) -> str:
     stale = f" <b>Stale:</b> {html.escape(block.stale, quote=False)}." if block.stale else ""
     if block.kind in ("title", "chapter", "section"):
         return {"title": "# ", "chapter": "## ", "section": "### "}[block.kind] + said
+    if block.kind == "contents":
+        return "\n".join(f"- [{line}](#{quote(line.replace(' ', '-'), safe=IN_IDS)})" for line in said.splitlines())
     if block.kind == "gap":
         return f'<p style="border:1px dashed;padding:4px 8px"><b>GAP</b> {said}</p>'
     if block.kind == "figure":
@@ -129,7 +135,7 @@ def markdown(block: Block, base: Path = paths.NOTEBOOKS) -> str:
         alt = html.escape(block.text)
         return f'<img src="{link}" width="{_shown_width(block.path)}" alt="{alt}">\n\n<i>{said}</i>{stale}'
     if block.kind == "table":
-        shown = block.frame.head(MOST_ROWS).to_html(index=False, border=0)
+        shown = block.frame.head(MOST_ROWS).to_html(index=False, border=0).replace("&lt; ", "&lt;&nbsp;")
         return f"<i>{said}{rest_of(block.frame)}</i>{stale}\n\n{shown}"
     return said
 

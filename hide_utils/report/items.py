@@ -91,7 +91,7 @@ def saved_by(book: nbformat.NotebookNode, there: Collection[tuple[str, str]] = (
 
 def _code_cells(book: nbformat.NotebookNode) -> Iterator[tuple[str, list[tuple[str, str]], set[Any]]]:
     """Heading above, (name, kind) of the calls that save under a literal name, and all constants, of each code cell."""
-    section = ""
+    section, makers = "", {name: (kind, 1) for name, kind in MAKERS.items()}
     for cell in book.cells:
         if cell.cell_type == "markdown":
             section = next((_plain(line) for line in cell.source.splitlines() if line.startswith("#")), section)
@@ -100,10 +100,24 @@ def _code_cells(book: nbformat.NotebookNode) -> Iterator[tuple[str, list[tuple[s
             tree = ast.parse(cell.source)
         except SyntaxError:  # a magic command
             continue
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
-        named = [(call.args[1], MAKERS.get(getattr(call.func, "id", ""))) for call in sorted(calls, key=_place)]
-        literal = [(str(name.value), kind) for name, kind in named if kind and isinstance(name, ast.Constant)]
+        makers |= _wrappers(tree)
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        made = [(call, *makers.get(getattr(call.func, "id", ""), ("", 0))) for call in sorted(calls, key=_place)]
+        named = [(call.args[at], kind) for call, kind, at in made if kind and len(call.args) > at]
+        literal = [(str(name.value), kind) for name, kind in named if isinstance(name, ast.Constant)]
         yield section, literal, {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+
+
+def _wrappers(tree: ast.Module) -> dict[str, tuple[str, int]]:
+    """A notebook's own functions that save under a name they are given: kind, and which argument the name is."""
+    found = {}
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        given = [argument.arg for argument in function.args.args]
+        for call in (node for node in ast.walk(function) if isinstance(node, ast.Call) and len(node.args) > 1):
+            kind, name = MAKERS.get(getattr(call.func, "id", "")), getattr(call.args[1], "id", None)
+            if kind and name in given:
+                found[function.name] = kind, given.index(name)
+    return found
 
 
 def _place(node: ast.expr) -> tuple[int, int]:

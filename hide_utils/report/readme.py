@@ -30,14 +30,15 @@ HEADLINE = ("05_benchmarks", "main")
 class Question:
     """A question, the section of the notebook that answers it, and the finding of its table that is quoted.
 
-    section: beginning of a heading. finding: beginning of an entry of the column `finding` in the notebook's
-    findings.csv; None: how many of its findings are as in the paper.
+    section: beginning of a heading. finding: beginning of an entry in the first column of `table`, a table of the
+    notebook's; its third column is what was measured, its fourth whether that is as claimed.
     """
 
     text: str
     notebook: str
     section: str
-    finding: str | None = None
+    finding: str
+    table: str = "findings"
 
 
 QUESTIONS = (
@@ -54,6 +55,17 @@ QUESTIONS = (
              "04_layout_ablations", "8 · Negative control", "no harm"),
     Question("Is it the place of the boxes, or any second picture?",
              "05_benchmarks", "Accuracy by kind", "it is the place"),
+    Question("Open question 1: what does it cost, and can it be had for less?",
+             "05_benchmarks", "How good are the boxes, and what do they cost", "cost of HiDe"),
+    Question("Open question 2, next check: how robust is the extraction of entities?",
+             "07_extraction_robustness", "1.3", "what an extraction error costs"),
+    Question("Is the extraction needed at all?", "07_extraction_robustness", "1.4", "extraction can be left out"),
+    Question("When to look, and when to leave the answer alone?",
+             "07_extraction_robustness", "Part 2", "when to look"),
+    Question("Can layer, σ and α be chosen without labels?",
+             "07_extraction_robustness", "Part 3", "layer, σ and α without labels"),
+    Question("Open question 3: are decoupled pictures good training data?",
+             "10_decoupled_training", "4 · Paired", "decoupled training helps direct answering", "open_question"),
 )  # fmt: skip
 
 
@@ -92,43 +104,45 @@ def _share(value: float) -> str:
 def questions(figures: Path = paths.FIGURES, notebooks: Path = paths.NOTEBOOKS) -> str:
     """The table of questions in Markdown: each with the section that answers it and what was measured there.
 
-    Raises ValueError where a notebook has no such section, or its table no such finding.
+    A notebook that is not there is left out, one without results says so; where a section or a finding has another
+    name now, the notebook itself is named (`unanswered` lists those, and a test wants none).
     """
     lines = ["| question | answered in | measured here | as in the paper? |", "|---|---|---|---|"]
     for question in QUESTIONS:
         path = notebooks / f"{question.notebook}.ipynb"
-        heading, number = _heading(path, question.section), title(path).split(" · ")[0]
-        link = f"[{number}, {heading}](notebooks/{question.notebook}.ipynb)"
-        lines.append(f"| {question.text} | {link} | {_answer(question, figures)} |")
+        if path.is_file():
+            number = title(path).split(" · ")[0]
+            link = f"[{number}, {heading(question, notebooks) or 'whole'}](notebooks/{path.name})"
+            said, verdict = finding(question, figures) or ("see there", "–")
+            lines.append(f"| {question.text} | {link} | {said} | {verdict} |")
     return "\n".join(lines)
 
 
-def _heading(notebook: Path, beginning: str) -> str:
-    """The heading of a notebook that begins so, whole."""
-    cells = nbformat.read(notebook, as_version=4).cells
+def unanswered(figures: Path = paths.FIGURES, notebooks: Path = paths.NOTEBOOKS) -> list[str]:
+    """Questions whose notebook lacks the section or the finding that they name."""
+    there = [question for question in QUESTIONS if (notebooks / f"{question.notebook}.ipynb").is_file()]
+    return [q.text for q in there if not (heading(q, notebooks) and finding(q, figures))]
+
+
+def heading(question: Question, notebooks: Path = paths.NOTEBOOKS) -> str | None:
+    """The heading of the section that answers a question; None where not exactly one begins so."""
+    cells = nbformat.read(notebooks / f"{question.notebook}.ipynb", as_version=4).cells
     lines = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
-    headings = [line.lstrip("# ").strip() for line in lines if re.match("##+ ", line)]
-    found = [heading for heading in headings if heading.startswith(beginning)]
-    if len(found) != 1:
-        raise ValueError(f"{notebook.name} has {len(found)} sections that begin with {beginning!r}; it has {headings}")
-    return found[0]
+    found = [line.lstrip("# ") for line in lines if re.match(f"#+ {re.escape(question.section)}", line)]
+    return found[0] if len(found) == 1 else None
 
 
-def _answer(question: Question, figures: Path) -> str:
-    """What was measured and whether that is as in the paper, as two cells."""
-    file = figures / question.notebook / "findings.csv"
+def finding(question: Question, figures: Path = paths.FIGURES) -> tuple[str, str] | None:
+    """What was measured, and whether that is as claimed; None where the table has no such finding."""
+    file = figures / question.notebook / f"{question.table}.csv"
     if not file.is_file():
-        return "not measured yet | –"
-    table = pd.read_csv(file)
-    if question.finding is None:
-        agree = int((table["agrees"] == "yes").sum())
-        return f"{len(table)} findings | {agree} of {len(table)}"
-    found = table[table["finding"].str.startswith(question.finding)]
-    if found.empty:
-        raise ValueError(f"{file.name} of {question.notebook} has no finding that begins with {question.finding!r}")
-    finding, _, measured_here, agrees = found.iloc[0].tolist()[:4]
-    said = f"{finding}: {measured_here}".replace("|", "\\|")
-    return f"{said} | {agrees}"
+        return "not measured yet", "–"
+    table = pd.read_csv(file).fillna("–")
+    found = table[table.iloc[:, 0].str.startswith(question.finding)]
+    if found.empty or len(table.columns) < 4:
+        return None
+    name, _, measured_here, verdict = found.iloc[0].tolist()[:4]
+    return f"{name}: {measured_here}".replace("|", "\\|"), str(verdict)
 
 
 PARTS = {"headline": headline, "questions": questions}

@@ -165,8 +165,13 @@ def show(driver):
     time.sleep(0.5)
 
 
+def read(driver, selector, what):
+    """A property of a part of the explorer, in one step: between two the part may be drawn anew."""
+    return driver.execute_script(f"return document.querySelector('.hide-explorer {selector}').{what}")
+
+
 def status(driver):
-    return driver.find_element(By.CSS_SELECTOR, ".hide-explorer [role=status]").text
+    return read(driver, "[role=status]", "textContent")
 
 
 def button(driver, text):
@@ -175,11 +180,11 @@ def button(driver, text):
 
 
 def command(driver):
-    return driver.find_element(By.CSS_SELECTOR, ".hide-explorer code").text
+    return read(driver, "code", "textContent")
 
 
 def picture(driver):
-    return driver.find_element(By.CSS_SELECTOR, ".hide-explorer img").get_attribute("src")
+    return read(driver, "img", "src")
 
 
 def screenshot(driver, name):

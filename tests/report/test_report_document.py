@@ -38,6 +38,12 @@ def test_document_of_a_project_without_any_result_is_all_gaps(project):
     assert pages.write_pdf(blocks, project.folder / "empty.pdf", "x").read_bytes().startswith(b"%PDF")
 
 
+def test_notebook_that_saved_nothing_yet_is_a_gap(project):
+    nbformat.write(book("07 · New"), project.notebooks / "07_new.ipynb")
+    gaps = [b.text for b in report.document(project(), project.folder) if b.kind == "gap"]
+    assert "07_new has no results here: python -m hide_utils.run 07_new" in gaps
+
+
 def test_markdown_links_figures_escapes_text_and_says_what_is_stale(project):
     write_item(project.figures / "05_benchmarks", "accuracy.png", project.now, code="older")
     figure = next(b for b in report.document(project(), project.folder) if b.kind == "figure")
@@ -64,6 +70,8 @@ def test_html_holds_its_pictures_and_needs_nothing_from_elsewhere(project, monke
     assert text.count("data:image/png;base64,") == 1
     assert not re.search(r'(?:src|href)="(?!data:|#)', text) and "<script" not in text and "@import" not in text
     assert "show()" not in text and "hidden" not in text
+    links = re.findall(r'href="#([^"]+)"', text[: text.index("</ul>")])
+    assert len(links) == 5 and set(links) <= set(re.findall(r'<h[12] id="([^"]+)"', text))
     assert "05 · Benchmarks" in text and "GAP" in text and "<table" in text
     nbformat.write(book("09 · Report"), path)
     with pytest.raises(ValueError, match="09_report.ipynb has no outputs: run it first"):

@@ -107,6 +107,12 @@ def test_notebooks_of_the_project_save_under_names_that_the_captions_know():
         assert set(wanted) <= known, (notebook, figure, table)
 
 
+def test_what_a_function_of_the_notebook_saves_is_known_by_the_name_it_is_given():
+    shown = "def shown(table, name):\n    files.extend(save_table(table, name, cfg.notebook, entry))\n    return table"
+    cells = [new_code_cell(shown), new_markdown_cell("## Ends"), new_code_cell('x = shown(frame, "curve")\nshown(1)')]
+    assert saved_by(book("x", *cells)) == [("curve", "table", "Ends")]
+
+
 def test_what_is_saved_under_a_name_from_a_variable_is_found_at_its_place(project):
     cells = [
         new_markdown_cell("## First"),

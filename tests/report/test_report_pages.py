@@ -6,24 +6,24 @@ import pandas as pd
 import pytest
 
 from hide_utils import report
-from hide_utils.report import pages
+from hide_utils.report import page_tables, pages, paper
 
 
 def test_lines_fit_their_width_and_no_word_is_lost():
     text = "The quick brown fox jumps over the lazy dog and " + "x" * 300 + " ends $a_b$."
-    lines = pages.wrapped(text, 2.0, 9.0)
-    assert all(pages.text_width(line, 9.0) <= 2.0 for line in lines)
+    lines = paper.wrapped(text, 2.0, 9.0)
+    assert all(paper.text_width(line, 9.0) <= 2.0 for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
-    assert pages.wrapped("", 2.0, 9.0) == []
-    assert pages.text_width("mm", 18.0) == pytest.approx(2 * pages.text_width("mm", 9.0))
+    assert paper.wrapped("", 2.0, 9.0) == []
+    assert paper.text_width("mm", 18.0) == pytest.approx(2 * paper.text_width("mm", 9.0))
 
 
 def test_wide_tables_are_squeezed_into_the_page():
     frame = pd.DataFrame({f"column number {i}": ["a few words that can wrap " * 3, "x"] for i in range(9)})
-    size, widths = pages.column_widths(frame)
-    assert sum(widths) <= pages.TEXT_WIDTH + 1e-6 and size >= pages.SMALLEST
-    small = pages.column_widths(pd.DataFrame({"a": ["1"]}))
-    assert small[0] == pages.SIZES["table"] and sum(small[1]) < 1
+    size, widths = page_tables.column_widths(frame)
+    assert sum(widths) <= paper.TEXT_WIDTH + 1e-6 and size >= page_tables.SMALLEST
+    small = page_tables.column_widths(pd.DataFrame({"a": ["1"]}))
+    assert small[0] == paper.SIZES["table"] and sum(small[1]) < 1
 
 
 def test_pdf_has_the_pages_it_needs_and_is_the_same_every_time(project, tmp_path):
@@ -38,9 +38,9 @@ def test_pdf_has_the_pages_it_needs_and_is_the_same_every_time(project, tmp_path
 
 def test_short_cells_are_not_broken_while_letters_can_shrink():
     frame = pd.DataFrame({f"a head of many words {i}": ["70.5 [63.8, 76.4]", "oracle boxes"] for i in range(9)})
-    size, widths = pages.column_widths(frame)
-    assert sum(widths) <= pages.TEXT_WIDTH + 1e-6 and pages.SMALLEST < size < pages.SIZES["table"]
-    assert all(len(pages.wrapped("70.5 [63.8, 76.4]", width - 0.08, size)) == 1 for width in widths)
+    size, widths = page_tables.column_widths(frame)
+    assert sum(widths) <= paper.TEXT_WIDTH + 1e-6 and page_tables.SMALLEST < size < paper.SIZES["table"]
+    assert all(len(paper.wrapped("70.5 [63.8, 76.4]", width - 0.08, size)) == 1 for width in widths)
 
 
 def test_table_moves_to_the_next_page_whole_and_a_long_one_repeats_its_head(monkeypatch, tmp_path):
@@ -49,7 +49,7 @@ def test_table_moves_to_the_next_page_whole_and_a_long_one_repeats_its_head(monk
     def write(self, text, x, y, size, **style):
         written.append((self.number, text))
 
-    monkeypatch.setattr(pages.Pages, "write", write)
+    monkeypatch.setattr(paper.Pages, "write", write)
     title = report.Block("title", "T")
     texts = [report.Block("text", f"line {i}") for i in range(30)]  # they leave room for a few rows
     short = report.Block("table", "Short.", frame=pd.DataFrame({"head": [f"row{i}" for i in range(12)]}))
@@ -63,3 +63,13 @@ def test_table_moves_to_the_next_page_whole_and_a_long_one_repeats_its_head(monk
     )
     heads = [page for page, word in written if word == "head"]
     assert heads == sorted(set(heads)) and len(heads) == max(page for page, _ in written) > 1
+
+
+def test_table_too_wide_to_read_is_folded_and_every_part_says_of_what():
+    names = ["kind", "method", *(f"measure {i} [95 % interval]" for i in range(16))]
+    frame = pd.DataFrame([["colour", "oracle boxes", *["70.5 [63.8, 76.4]"] * 16]] * 3, columns=names)
+    parts = page_tables.folded(frame)
+    assert len(parts) > 1 and all(list(part.columns[:2]) == names[:2] for part in parts)
+    assert [name for part in parts for name in part.columns[2:]] == names[2:]
+    assert all(page_tables.column_widths(part)[0] >= page_tables.LEGIBLE for part in parts)
+    assert page_tables.folded(frame.iloc[:, :4])[0].equals(frame.iloc[:, :4])
