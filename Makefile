@@ -13,7 +13,11 @@ READY := $(VENV)/.ready
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport HIDE_PRESET
 
-.PHONY: help env run report test test-browser lint bench lab faults
+# The oldest transformers that is supported; the newest is the one that constraints.txt pins.
+OLDEST := 5.17.0
+OLD := .venv-$(OLDEST)
+
+.PHONY: help env run report test test-matrix test-browser coverage audit bench lab faults
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
@@ -34,11 +38,42 @@ report: $(READY)  ## write HTML, PDF and figures/tables from the results that ar
 # Two workers with one thread each: the tests are many small forward passes, which more threads only slow down.
 test: export OMP_NUM_THREADS := 1
 test: export HF_HUB_OFFLINE := 1
-test: $(READY)  ## ruff, pytest, then every notebook under the small preset
+test: $(READY)  ## ruff, mypy, pytest, then every notebook under the small preset
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy hide_utils
 	$(PY) -m pytest --numprocesses 2
 	HIDE_PRESET=smoke $(PY) -m pytest --numprocesses 2 --dist loadfile \
 		--nbval-lax --nbval-current-env -p no:python notebooks/
+
+# What stands under the pinned transformers in constraints.txt stays; pip finds what the older one itself needs.
+$(OLD)/.ready: constraints.txt pyproject.toml
+	@echo "Making an environment with transformers $(OLDEST) in $(OLD) ..."
+	@$(OLD)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(OLD)
+	@grep -vE '^(transformers|tokenizers|huggingface_hub)==' constraints.txt > $(OLD)/constraints.txt
+	@$(OLD)/bin/python -m pip install -qq --constraint $(OLD)/constraints.txt $(PIP_FLAGS) \
+		'transformers==$(OLDEST)' --editable '.[notebooks,test]'
+	@touch $@
+
+test-matrix: export OMP_NUM_THREADS := 1
+test-matrix: export HF_HUB_OFFLINE := 1
+test-matrix: $(READY) $(OLD)/.ready  ## pytest on the oldest and the newest supported transformers, an environment each
+	$(OLD)/bin/python -m pytest --numprocesses 2
+	$(PY) -m pytest --numprocesses 2
+
+coverage: export OMP_NUM_THREADS := 1
+coverage: export HF_HUB_OFFLINE := 1
+coverage: $(READY)  ## pytest with the share of hide_utils' lines that it runs; fails below 90 per cent
+	$(PY) -m pytest --numprocesses 2 --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+# In an environment of its own: what it looks up is constraints.txt, not what it needs itself. --strict: a package that
+# cannot be looked up fails the run instead of counting as harmless. The record is written only by a run that could.
+AUDIT := .venv-audit
+audit:  ## look up every pinned version for known vulnerabilities and record the answer in data/audit.json
+	@$(AUDIT)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install -qq pip-audit==2.10.1
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+		--requirement constraints.txt --format json --output data/audit.json
 
 # Selenium goes into a folder of its own, so that the environment stays as constraints.txt has it.
 test-browser: $(READY)  ## the explorer in JupyterLab in headless Chromium (installs Debian's where there is none)

@@ -57,6 +57,9 @@ FAULTS: dict[str, Fault] = {
     "disk full: cache": lambda f, d, heavy: disks.outcome(
         f, "cache", "not kept", "said; the rows are captured all the same", d, checkpoint=MODEL, n=4
     ),
+    "read-only: figures and tables": lambda f, d, heavy: disks.outcome(
+        f, "figures", CLOSED, "said; the files before stay as they were", d, read_only=True
+    ),
     "read-only: cache": lambda f, d, heavy: disks.outcome(
         f, "cache", "not kept", "said; what it holds is read", d, checkpoint=MODEL, n=4, read_only=True
     ),
