@@ -250,10 +250,10 @@ def _target(name: str, notebook: str) -> Path:
     return paths.figures_folder() / notebook / name
 
 
-def write_sidecar(path: Path, entry: dict[str, Any]) -> Path:
-    """Write `<name>.json` beside a file of results: what made it, and its SHA-256; returns its path."""
+def write_sidecar(path: Path, entry: dict[str, Any], *more: Path) -> Path:
+    """Write `<name>.json` beside a file of results: what made it (and more files), their SHA-256; returns its path."""
     sidecar = path.with_suffix(".json")
-    _write_sidecar(sidecar, entry, [path])
+    _write_sidecar(sidecar, entry, [path, *more])
     return sidecar
 
 

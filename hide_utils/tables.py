@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hide_utils import paths
+from hide_utils.files import replace_file
 from hide_utils.plots import METHOD_LABELS
+from hide_utils.results import write_sidecar
 from hide_utils.stats import comparison_table, holm
 
 COSTS = ("calls", "image_tokens", "text_tokens", "decoded", "flops", "seconds", "peak_bytes")
@@ -97,3 +100,59 @@ def published(benchmark: str = "vstar") -> pd.DataFrame:
     theirs = {name: peers[name] for name in ("method", "backbone", "source")} | {"accuracy": peers[column]}
     both = [pd.DataFrame(ours).assign(source="HiDe paper"), pd.DataFrame(theirs)]
     return pd.concat(both, ignore_index=True)[["method", "backbone", "accuracy", "source"]]
+
+
+def beside(main: pd.DataFrame, reference: str, *, model: str, benchmark: str) -> pd.DataFrame:
+    """Measured rows of `main_table`, then the published ones of a benchmark, told apart by the first column.
+
+    What a publication does not say is "–". Raises ValueError as `published` does.
+    """
+    said = readable(main)
+    names = ["method", "n", "accuracy (95 % interval)", "difference to direct", "p (Holm)", "FLOPs"]
+    ours = said[names].assign(model=model, origin=f"measured here: {benchmark}")
+    known = published(reference)
+    theirs = pd.DataFrame(
+        {
+            "method": known["method"].map(lambda name: METHOD_LABELS.get(name, name)),
+            "model": known["backbone"],
+            "accuracy (95 % interval)": known["accuracy"].map("{:.1f}%".format),
+            "origin": "published: " + PUBLISHED[reference][0] + ", " + known["source"],
+        }
+    )
+    both = pd.concat([ours, theirs], ignore_index=True).fillna("–")
+    return both[["origin", "model", *names]]
+
+
+def save_texts(table: pd.DataFrame, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
+    """A table of texts as Markdown and LaTeX for a paper, with a rule wherever the first column's first word changes.
+
+    Writes `<figures>/<notebook>/<name>.md`, `.tex` (needs the package booktabs) and the sidecar `.json`; returns them.
+    """
+    folder = paths.figures_folder() / notebook
+    texts = {".md": _markdown(table), ".tex": _latex(table)}
+    for ending, text in texts.items():
+        replace_file(folder / f"{name}{ending}", lambda path, text=text: path.write_text(text, encoding="utf-8"))
+    written = [folder / f"{name}{ending}" for ending in texts]
+    return [*written, write_sidecar(written[0], provenance, written[1])]
+
+
+def _blocks(table: pd.DataFrame) -> list[list[list[str]]]:
+    kind = table.iloc[:, 0].str.split().str[0]
+    return [part.to_numpy().tolist() for _, part in table.groupby((kind != kind.shift()).cumsum())]
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    lines = [list(table.columns), ["---"] * len(table.columns)]
+    for number, block in enumerate(_blocks(table)):
+        lines += ([[""] * len(table.columns)] if number else []) + block
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _latex(table: pd.DataFrame) -> str:
+    lines = table.to_latex(index=False, escape=True).splitlines(keepends=True)
+    row = next(i for i, line in enumerate(lines) if line.startswith("\\midrule")) + 1
+    for block in _blocks(table)[:-1]:
+        row += len(block)
+        lines.insert(row, "\\midrule\n")
+        row += 1
+    return "".join(lines)

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from hide_utils.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-APART = {"ray"}  # extras that the environment does not hold
+APART = {"ray"}  # extras for users alone: the environment holds what they name through the extra "test"
 EXTRAS = {name: wanted for name, wanted in PROJECT["optional-dependencies"].items() if name not in APART}
 DIRECT = [Requirement(text) for text in [*PROJECT["dependencies"], *(r for extra in EXTRAS.values() for r in extra)]]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -41,6 +41,11 @@ def test_direct_dependency_has_one_version_everywhere(requirement):
     assert version in requirement.specifier
     assert (CONDA | pinned(PIP, "==")).get(name) == version, f"{name} in environment.yml is not {version}"
     assert metadata.version(name).partition("+")[0] == version, "the environment is out of date: make env"
+
+
+@pytest.mark.parametrize("extra", sorted(APART))
+def test_an_extra_for_users_is_tested_at_the_version_it_asks_for(extra):
+    assert set(PROJECT["optional-dependencies"][extra]) <= set(EXTRAS["test"])
 
 
 def test_constraints_pin_public_versions_only():

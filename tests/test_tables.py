@@ -1,5 +1,7 @@
 """Costs, the front of accuracy against cost, the main table, and published numbers."""
 
+import json
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -7,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hide_utils import plots
+from hide_utils import paths, plots
+from hide_utils.plots_benchmarks import pareto_front, radar
 from hide_utils.stats import holm, mcnemar_exact, wilson
-from hide_utils.tables import COSTS, cost_table, main_table, pareto, published, readable
+from hide_utils.tables import COSTS, beside, cost_table, main_table, pareto, published, readable, save_texts
 
 
 def rows(n=30):
@@ -87,3 +90,41 @@ def test_published_numbers_are_the_papers(name, ours):
     assert {"ZoomEye", "CVSearch"} & set(table["method"]) and table["accuracy"].between(30, 100).all()
     with pytest.raises(ValueError, match="no published numbers for 'scenes'"):
         published("scenes")
+
+
+def test_measured_and_published_rows_stay_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "figures_folder", lambda: tmp_path)
+    table = beside(main_table(rows()), "vstar", model="mini", benchmark="scenes | 896 px")
+    kind = table["origin"].str.split(":").str[0]
+    assert kind.tolist() == ["measured here"] * 3 + ["published"] * (len(table) - 3) and len(table) > 8
+    assert table["model"][:3].eq("mini").all() and table["p (Holm)"][3:].eq("–").all()
+    assert "HiDe" in set(table["method"][3:]) and "92.1%" in set(table["accuracy (95 % interval)"])
+    markdown, latex, sidecar = save_texts(table, "both", "05_benchmarks", {"n": 30})
+    lines = markdown.read_text().splitlines()
+    assert len(lines) == 2 + len(table) + 1 and set(lines[5]) == {"|", " "}  # an empty line between the two
+    assert all(line.replace(r"\|", "").count("|") == len(table.columns) + 1 for line in lines)
+    assert latex.read_text().splitlines()[3 + 1 + 3] == r"\midrule" and r"\%" in latex.read_text()
+    assert latex.read_text().count(r"\midrule") == 2 and latex.read_text().count(r"\\") == len(table) + 1
+    assert set(json.loads(sidecar.read_text())["files"]) == {"both.md", "both.tex"}
+
+
+def test_radar_shows_the_accuracy_of_every_group():
+    results = rows().assign(aspect=[f"asked {i % 3}" for i in range(90)])
+    fig, ax = plots.new_figure(subplot_kw={"projection": "polar"})
+    drawn = radar(ax, results, "aspect", ["direct", "hide"])
+    assert len(drawn) == 6 and len(ax.lines) == 2
+    expected = results[results["method"] == "hide"].groupby("aspect")["correct"].mean()
+    assert ax.lines[1].get_ydata().tolist() == pytest.approx([*expected, expected.iloc[0]])
+    with pytest.raises(ValueError, match="2 groups in 'kind'"):
+        radar(ax, results, "kind", ["direct"])
+    plt.close(fig)
+
+
+def test_front_is_drawn_as_steps_through_its_points():
+    table = main_table(rows())
+    fig, ax = plots.new_figure()
+    pareto_front(ax, table, [True, True, False])
+    steps, cost = ax.lines[0], table["times_direct"]
+    assert steps.get_xdata()[:2].tolist() == pytest.approx(cost[:2].tolist()) and steps.get_xdata()[-1] > cost.max()
+    assert steps.get_ydata().tolist() == pytest.approx([*table["accuracy"][:2], table["accuracy"][1]])
+    plt.close(fig)
