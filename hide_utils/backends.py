@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from typing import Any, NamedTuple
 
 import torch
@@ -36,6 +37,16 @@ def choose_device(device: str | torch.device | None = None) -> Choice:
     if torch.backends.mps.is_available():
         return Choice(torch.device("mps"), "Metal is available, CUDA is not")
     return Choice(torch.device("cpu"), "neither CUDA nor Metal is available")
+
+
+def spread_over(model: torch.nn.Module) -> Choice:
+    """Where a model that accelerate has placed takes its inputs, and what lies where."""
+    places = Counter(str(place) for place in getattr(model, "hf_device_map", {}).values())
+    hook = getattr(model.get_input_embeddings(), "_hf_hook", None)
+    device = getattr(hook, "execution_device", None)
+    device = model.get_input_embeddings().weight.device if device is None else device
+    said = ", ".join(f"{n} parts on {place}" for place, n in places.items())
+    return Choice(torch.device(device), f"accelerate's device map: {said}")
 
 
 def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> Choice:

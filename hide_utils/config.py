@@ -134,7 +134,7 @@ class RunConfig(BaseModel):
     # where and how
     engine: Literal["local", "processes", "ray"] = "local"
     workers: Count | None = None
-    device: str | None = Field(None, pattern=r"^(cpu|mps|cuda(:\d+)?)$")
+    device: str | None = Field(None, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     dtype: Literal["bfloat16", "float16", "float32", "float64"] | None = None
     attention: Literal["sdpa", "flash"] | None = None
     out: Path | None = None
