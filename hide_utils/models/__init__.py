@@ -78,7 +78,7 @@ def load_model(
         choices["device"] = spread_over(model)
     else:
         model.to(chosen_device.value)
-    tokenizer = _tokenizer(source, revision)
+    tokenizer = load_tokenizer(source, revision)
     processor = _image_processor(source, revision)
     name = source if Path(source).parent == paths.MODELS else str(name_or_path)  # what lies there is hashed by folder
     vlm = family(name, model, tokenizer, processor, choices, (min_pixels, max_pixels))
@@ -181,7 +181,8 @@ def _weights(source: str, revision: str | None, dtype: torch.dtype, spread: dict
     return model
 
 
-def _tokenizer(source: str, revision: str | None) -> transformers.PreTrainedTokenizerBase:
+def load_tokenizer(source: str, revision: str | None = None) -> transformers.PreTrainedTokenizerBase:
+    """Tokenizer of a folder or hub id, with the chat template where older checkpoints keep it."""
     with _reading("tokenizer", source):
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         if tokenizer.chat_template is None:  # older checkpoints keep it in a file that only processors read
