@@ -15,14 +15,13 @@ from jaxtyping import Float32
 from PIL import Image
 
 from hide_utils import lpd, tad
-from hide_utils.calibration import sweep
 from hide_utils.entities import Extractor
 from hide_utils.models import VLM, load_model
 from hide_utils.pipeline import HiDe
 from hide_utils.result import Result
 from hide_utils.samples import Sample
 from hide_utils.scenes import scene_samples
-from hide_utils.session import Found, Session
+from hide_utils.session import Session
 
 METHODS = ("plain", "hide", "three_passes")
 GRID, TOKENS, NOISE, SIDE = 64, 12, 8, 1792  # of the array work: cells a side, tokens, noise rows, pixels
@@ -118,14 +117,14 @@ def array_seconds(repeats: int = 100) -> list[float]:
 
 
 def sweep_seconds(n: int) -> float:
-    """Seconds of boxes and their quality for 5 layers, 9 sigmas and 9 alphas over n samples of 42 x 42 cells."""
-    found = []
-    for seed in range(n):
-        rows = np.stack([typical_rows(42, 6, seed * LAYERS + layer) for layer in range(LAYERS)])
-        found.append(Found(tuple(range(LAYERS)), ("token",) * 6, rows[:, :NOISE], rows[:, NOISE:]))
-    samples = scene_samples("test", 1, resolution=256) * n
+    """Seconds of the regions of 5 layers, 9 sigmas and 9 alphas over n samples, from rows of 42 x 42 cells."""
+    size, rows = (1344, 1344), [[typical_rows(42, 6, s * LAYERS + layer) for layer in range(LAYERS)] for s in range(n)]
     started = time.perf_counter()
-    sweep(found, samples, [(1344, 1344)] * n, SIGMAS, ALPHAS)
+    for of_sample in rows:
+        for of_layer in of_sample:
+            for maps in tad.purify_grid(of_layer, NOISE, SIGMAS):
+                for boxes in lpd.boxes_grid(maps, ALPHAS):
+                    lpd.merge_boxes([box for token in boxes for box in token], size)
     return time.perf_counter() - started
 
 
