@@ -154,6 +154,26 @@ def by_resolution(architecture: Architecture, sides: Sequence[int] = SIDES) -> p
     return pd.DataFrame(rows)
 
 
+def cost_table() -> pd.DataFrame:
+    """A question about the largest picture at each architecture's own settings, a row each, nothing run.
+
+    Columns model, layer (from 0), tokens, compact, plain_tflop; hide, released (three full passes) and hide_causal as
+    multiples of plain; eager_gb, what all layers' attention of a pass takes in bfloat16, and rows_gb, ours in float32.
+    """
+    rows = []
+    for one in ARCHITECTURES.values():
+        config, work = one.config(), work_for(one)
+        text, keys = config.get_text_config(), work.around + work.image.n_tokens + work.search
+        base, causal = (flops(config, plain(work), causal=masked) for masked in (False, True))
+        released = hide(work, RELEASED.but(compact_budget=True))
+        row = {"model": one.name, "layer": one.layer, "tokens": work.image.n_tokens, "compact": work.compact.n_tokens}
+        row |= {"plain_tflop": base / 1e12, "hide": flops(config, hide(work)) / base}
+        row |= {"released": flops(config, released) / base, "hide_causal": flops(config, hide(work), True) / causal}
+        row["eager_gb"] = text.num_hidden_layers * text.num_attention_heads * keys**2 * 2 / 1e9
+        rows.append(row | {"rows_gb": (1 + text.num_attention_heads) * work.rows * keys * 4 / 1e9})
+    return pd.DataFrame(rows)
+
+
 def meta_model(config: transformers.PreTrainedConfig) -> transformers.PreTrainedModel:
     """The stock class at full size without weights, its text model pointed at the wrapper that captures rows."""
     with torch.device("meta"):
