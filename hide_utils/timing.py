@@ -122,7 +122,7 @@ def array_work(rows: Float32[np.ndarray, "rows h w"], picture: Image.Image) -> I
 
 
 def array_seconds(repeats: int = 100) -> list[float]:
-    """Processor seconds (one core) of `array_work` on a 64 x 64 grid with 12 tokens and a picture of 1792 pixels a side."""
+    """Processor seconds of `array_work` on one core: 64 x 64 cells, 12 tokens, a picture of 1792 pixels a side."""
     rows, picture, found = typical_rows(), noise_picture(), []
     for _ in range(repeats):
         started = time.process_time()
@@ -132,7 +132,7 @@ def array_seconds(repeats: int = 100) -> list[float]:
 
 
 def sweep_seconds(n: int) -> float:
-    """Processor seconds (one core) of the regions of 5 layers, 9 sigmas and 9 alphas over n samples, from rows of 42 x 42 cells."""
+    """Processor seconds, one core, of the regions of 5 layers, 9 sigmas, 9 alphas and n samples of 42 x 42 cells."""
     size, rows = (1344, 1344), [[typical_rows(42, 6, s * LAYERS + layer) for layer in range(LAYERS)] for s in range(n)]
     started = time.process_time()
     for of_sample in rows:
