@@ -88,8 +88,9 @@ faults: $(READY)  ## do every fault to evaluations, files and pictures, and prin
 	$(PY) -m faults
 
 bench: export OMP_NUM_THREADS := 1
-bench: $(READY)  ## time the benchmarks under tests/benchmarks
+bench: $(READY)  ## time the benchmarks under tests/benchmarks, then HiDe against plain answering
 	$(PY) -m pytest tests/benchmarks --benchmark-enable --benchmark-only
+	$(PY) -m hide_utils.timing
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab notebooks

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import functools
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +20,35 @@ class Choice(NamedTuple):
 
     value: Any
     reason: str
+
+
+@dataclass
+class Clock:
+    """Seconds that a block took; peak: most bytes that CUDA's allocator held in it, None on other devices."""
+
+    seconds: float = 0.0
+    peak: int | None = None
+
+
+@contextmanager
+def clocked(device: torch.device | str) -> Iterator[Clock]:
+    """Time a block: by CUDA events around its kernels on a GPU, which run on behind the program, else by the clock."""
+    clock, device = Clock(), torch.device(device)
+    if device.type != "cuda":
+        started = time.perf_counter()
+        yield clock
+        clock.seconds = time.perf_counter() - started
+        return
+    with torch.cuda.device(device):
+        torch.cuda.synchronize()  # what was launched before is not the block's
+        torch.cuda.reset_peak_memory_stats()
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first.record()
+        yield clock
+        last.record()
+        torch.cuda.synchronize()
+        clock.seconds = first.elapsed_time(last) / 1000
+        clock.peak = torch.cuda.max_memory_allocated()
 
 
 def choose_device(device: str | torch.device | None = None) -> Choice:
@@ -36,6 +70,16 @@ def choose_device(device: str | torch.device | None = None) -> Choice:
     if torch.backends.mps.is_available():
         return Choice(torch.device("mps"), "Metal is available, CUDA is not")
     return Choice(torch.device("cpu"), "neither CUDA nor Metal is available")
+
+
+def spread_over(model: torch.nn.Module) -> Choice:
+    """Where a model that accelerate has placed takes its inputs, and what lies where."""
+    places = Counter(str(place) for place in getattr(model, "hf_device_map", {}).values())
+    hook = getattr(model.get_input_embeddings(), "_hf_hook", None)
+    device = getattr(hook, "execution_device", None)
+    device = model.get_input_embeddings().weight.device if device is None else device
+    said = ", ".join(f"{n} parts on {place}" for place, n in places.items())
+    return Choice(torch.device(device), f"accelerate's device map: {said}")
 
 
 def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> Choice:

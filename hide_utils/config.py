@@ -131,10 +131,15 @@ class RunConfig(BaseModel):
     growths: tuple[Annotated[float, Field(ge=1, le=100)], ...] = ()
     margin: Annotated[float, Field(gt=0, le=1)] = 0.05
     n_control: Count | None = None
+    # time and memory (notebook 06)
+    repeats: Count = 3
+    n_questions: Count = 32
+    memory_side: Pixels = 1120
+    sizes: tuple[Literal["small", "middle", "large"], ...] = ("small", "middle", "large")
     # where and how
     engine: Literal["local", "processes", "ray"] = "local"
     workers: Count | None = None
-    device: str | None = Field(None, pattern=r"^(cpu|mps|cuda(:\d+)?)$")
+    device: str | None = Field(None, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     dtype: Literal["bfloat16", "float16", "float32", "float64"] | None = None
     attention: Literal["sdpa", "flash"] | None = None
     out: Path | None = None

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 from scipy import ndimage
-from scipy.sparse.csgraph import connected_components
 
 from hide_utils.tad import BoxesXYXY, as_boxes
 
@@ -84,17 +83,19 @@ def regions_of(maps: Float[np.ndarray, "tokens h w"], alpha: float, image_size_w
 
 
 def _merge(boxes: np.ndarray) -> np.ndarray:
-    """Bounding boxes of the groups of touching boxes, repeated until nothing changes (the order has no influence)."""
+    """Bounding boxes of groups of touching boxes, repeated until nothing changes (the order has no influence)."""
     while len(boxes) > 1:
-        low, high = boxes[:, :2], boxes[:, 2:]
-        touch = (low[:, None] <= high[None]).all(2)
-        n, group = connected_components(touch & touch.T, directed=False)
-        if n == len(boxes):
+        (x0, y0), (x1, y1) = boxes[:, :2].T, boxes[:, 2:].T
+        reach = (x0[:, None] <= x1) & (y0[:, None] <= y1)
+        group = (reach & reach.T).argmax(1)  # the first box that each touches, itself at the latest
+        group = group[group[group]]  # and the first that this one touches, and so on
+        first, group = np.unique(group, return_inverse=True)
+        if len(first) == len(boxes):
             break
-        joined = np.empty((n, 4), boxes.dtype)
+        joined = np.empty((len(first), 4), boxes.dtype)
         joined[:, :2], joined[:, 2:] = np.iinfo(boxes.dtype).max, 0
-        np.minimum.at(joined[:, :2], group, low)
-        np.maximum.at(joined[:, 2:], group, high)
+        np.minimum.at(joined[:, :2], group, boxes[:, :2])
+        np.maximum.at(joined[:, 2:], group, boxes[:, 2:])
         boxes = joined
     return boxes
 

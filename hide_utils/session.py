@@ -8,7 +8,6 @@ of measurements.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
@@ -16,11 +15,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from PIL import Image
 
 from hide_utils import lpd, tad
+from hide_utils.backends import clocked
 from hide_utils.entities import SEARCH_INSTRUCTION, Entities
 from hide_utils.images import pad_to_aspect
 from hide_utils.models import VLM, Reply
@@ -68,13 +67,14 @@ class Session:
     Methods of one comparison share a session; `seconds` and `counts` say what each step took, so that each method can
     be charged for everything it needs, the prefill included, as if it had run alone.
 
-    image: RGB picture. reuse_prefix: False runs every prompt from its first token. entities, located: what was found so
-    far, by question (and settings).
+    image: RGB picture. reuse_prefix: False runs every prompt from its first token. early_exit: False runs a search's
+    pass to its end. entities, located: what was found so far, by question (and settings).
     """
 
     model: VLM
     image: Image.Image
     reuse_prefix: bool = True
+    early_exit: bool = True
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Counter] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
@@ -93,16 +93,12 @@ class Session:
     @contextmanager
     def measured(self, step: str):
         """Charge seconds and token counts of the block to ``step``, replacing what an earlier run of it cost."""
-        on_cuda = torch.device(self.model.device).type == "cuda"
-        if on_cuda:  # kernels run on behind the program: wait for those before, and below for the block's own
-            torch.cuda.synchronize(self.model.device)
-            torch.cuda.reset_peak_memory_stats(self.model.device)
-        before, started = Counter(self.model.counts), time.perf_counter()
-        yield
-        if on_cuda:
-            torch.cuda.synchronize(self.model.device)
-            self.peaks[step] = torch.cuda.max_memory_allocated(self.model.device)
-        self.seconds[step] = time.perf_counter() - started
+        before = Counter(self.model.counts)
+        with clocked(self.model.device) as clock:
+            yield
+        self.seconds[step] = clock.seconds
+        if clock.peak is not None:
+            self.peaks[step] = clock.peak
         self.counts[step] = Counter(self.model.counts) - before
 
     def cost(self, steps: Iterable[str]) -> tuple[float, dict[str, int]]:
@@ -117,7 +113,7 @@ class Session:
 
     def beside(self) -> Session:
         """A session for another question about the same picture: the prefill is shared, accounts and findings not."""
-        other = Session(self.model, self.image, self.reuse_prefix)
+        other = Session(self.model, self.image, self.reuse_prefix, self.early_exit)
         if "_shared" in vars(self):  # a cached property, filled when first needed
             vars(other)["_shared"] = self._shared
             for account in ("seconds", "counts", "peaks"):
@@ -136,7 +132,7 @@ class Session:
             semantic = entity_positions(span.positions, text, entities)
             if not semantic:
                 raise ValueError(f"no token of {entities.text!r} could be located; name the entities in plain words")
-            rows = self.model.capture(prompt, noise + semantic, tuple(layers), prefix)
+            rows = self.model.capture(prompt, noise + semantic, tuple(layers), prefix, self.early_exit)
         tokens = tuple(span.characters(i).strip() for i in semantic)
         (maps,) = rows.maps
         return Found(tuple(rows.layers), tokens, maps[:, : len(noise)], maps[:, len(noise) :])
@@ -161,9 +157,11 @@ class Session:
         second: Image.Image | None = None,
         step: str = "answer",
         style: str = "letters",
+        limit: int | None = None,
     ) -> Reply:
         """Greedy reply to the question about the picture, with a second picture (RGB) behind it where there is one."""
-        return self.answer_from([self.image] + ([] if second is None else [second]), question, options, step, style)
+        pictures = [self.image] + ([] if second is None else [second])
+        return self.answer_from(pictures, question, options, step, style, limit)
 
     def answer_from(
         self,
@@ -172,10 +170,12 @@ class Session:
         options: list[str] | None = None,
         step: str = "answer",
         style: str = "letters",
+        limit: int | None = None,
     ) -> Reply:
         """Greedy reply to a question about any RGB pictures; the session's own, if it comes first, is not run again.
 
-        style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
+        style: wording of the prompt, a name in `hide_utils.prompts.STYLES`. limit: most tokens of the reply; None:
+        as in `ANSWER_TOKENS`.
         """
         own = pictures[0] is self.image
         picture, prefix = self._shared if own else (None, None)
@@ -183,7 +183,7 @@ class Session:
             more = [self.model.prepare(_fitting(self.model, image)) for image in pictures[1 if own else 0 :]]
             known = [picture] if picture else []
             prompt = self.model.prompt(*known, *more, multiple_choice(question, options, style))
-            limit = ANSWER_TOKENS["choice" if options else "free"]
+            limit = limit or ANSWER_TOKENS["choice" if options else "free"]
             return self.model.generate(prompt, max_new_tokens=limit, prefix=prefix)
 
 

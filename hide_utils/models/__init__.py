@@ -18,7 +18,7 @@ import transformers
 from safetensors import SafetensorError
 
 from hide_utils import paths
-from hide_utils.backends import choose_attention, choose_device, choose_dtype
+from hide_utils.backends import choose_attention, choose_device, choose_dtype, spread_over
 from hide_utils.models.base import VLM
 from hide_utils.models.internvl import InternVL
 from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
@@ -48,16 +48,23 @@ def load_model(
     max_pixels: int | None = None,
     min_pixels: int | None = None,
     revision: str | None = None,
+    device_map: str | dict | None = None,
+    max_memory: dict | None = None,
+    offload_folder: str | Path | None = None,
 ) -> VLM:
     """Load a model: "mini" (the embedded miniature), a local folder, or a hub id (looked for in data/models first).
 
     The family is read from the config. device, dtype and attention ("sdpa" | "flash") are chosen for the machine when
-    left out; `max_pixels` and `min_pixels` bound the pixels of a picture after the processor's resize.
+    left out; `max_pixels` and `min_pixels` bound the pixels of a picture after the processor's resize. A model that is
+    larger than the device is spread by accelerate: device "auto", or a `device_map`, `max_memory` (device -> bytes) and
+    `offload_folder` as `from_pretrained` takes them; what does not fit waits in the CPU's memory or on disk.
     Raises FileNotFoundError when there are no such files (or no hub), ValueError for an unknown family or for weights
     that do not belong to the config. Only safetensors are read, and no code from a checkpoint is run.
     """
     source = _locate(name_or_path)
     family = _family(source, revision)
+    if device == "auto":
+        device, device_map = None, device_map or "auto"
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device.value)
     choices = {
@@ -66,8 +73,13 @@ def load_model(
         "attention": choose_attention(attention, chosen_device.value, chosen_dtype.value),
     }
     with _announced(str(name_or_path), source, f"{chosen_device.value} as {chosen_dtype.value}"):
-        model = _weights(source, revision, chosen_dtype.value).to(chosen_device.value).eval()
-    tokenizer = _tokenizer(source, revision)
+        spread = {"device_map": device_map, "max_memory": max_memory, "offload_folder": offload_folder}
+        model = _weights(source, revision, chosen_dtype.value, spread if device_map else {}).eval()
+    if device_map:
+        choices["device"] = spread_over(model)
+    else:
+        model.to(chosen_device.value)
+    tokenizer = load_tokenizer(source, revision)
     processor = _image_processor(source, revision)
     name = source if Path(source).parent == paths.MODELS else str(name_or_path)  # what lies there is hashed by folder
     vlm = family(name, model, tokenizer, processor, choices, (min_pixels, max_pixels))
@@ -148,7 +160,7 @@ def _family(source: str, revision: str | None) -> type[VLM]:
     return FAMILIES[kind]
 
 
-def _weights(source: str, revision: str | None, dtype: torch.dtype) -> transformers.PreTrainedModel:
+def _weights(source: str, revision: str | None, dtype: torch.dtype, spread: dict) -> transformers.PreTrainedModel:
     try:
         with _reading("weights", source):
             model, report = transformers.AutoModelForImageTextToText.from_pretrained(
@@ -158,6 +170,7 @@ def _weights(source: str, revision: str | None, dtype: torch.dtype) -> transform
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                **spread,
             )
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"the weights of {source!r} are damaged or do not fit its config.json: {error}") from error
@@ -169,7 +182,8 @@ def _weights(source: str, revision: str | None, dtype: torch.dtype) -> transform
     return model
 
 
-def _tokenizer(source: str, revision: str | None) -> transformers.PreTrainedTokenizerBase:
+def load_tokenizer(source: str, revision: str | None = None) -> transformers.PreTrainedTokenizerBase:
+    """Tokenizer of a folder or hub id, with the chat template where older checkpoints keep it."""
     with _reading("tokenizer", source):
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         if tokenizer.chat_template is None:  # older checkpoints keep it in a file that only processors read

@@ -54,7 +54,7 @@ class VLM:
                 f"{name}: the tokenizer does not give {self.image_token} the config's id {self.image_token_id}; "
                 "the files belong to different models."
             )
-        self.defaults = self._scaled_settings()
+        self.defaults = self.family_settings.at_depth(self.family_depth, self.n_layers)
         ends = model.generation_config.eos_token_id
         self.end_ids = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         # Per part: a plain string would send the vision tower through the wrapper too.
@@ -66,15 +66,6 @@ class VLM:
     def __repr__(self) -> str:
         chosen = ", ".join(f"{key} {choice.value} ({choice.reason})" for key, choice in self.choices.items())
         return f"{type(self).__name__}({self.name}: {self.family}, {self.n_layers} layers, {chosen})"
-
-    def _scaled_settings(self) -> Settings:
-        """The family's settings, at the same relative depth where this model has another number of layers."""
-        family = self.family_settings
-        if self.n_layers == self.family_depth:
-            return family
-        layer = max(round((family.layer + 1) / self.family_depth * self.n_layers) - 1, 0)
-        source = f"{family.source}, layer scaled from {family.layer} of {self.family_depth}"
-        return Settings(layer, family.sigma, family.alpha, source)
 
     # --- what a family fills in -------------------------------------------------------------------------------------
 
@@ -205,7 +196,8 @@ class VLM:
         with capturing(torch.tensor(queries) - start, layers, early_exit=early_exit) as captured:
             self._run(prompt, start, len(prompt), prefix.fork() if prefix else None)
         self.counts["flops"] += capture_flops(self.model.config, len(queries), layers, len(prompt), start, early_exit)
-        rows = torch.stack([captured.rows[layer] for layer in layers]).cpu()
+        home = captured.rows[layers[0]].device  # layers may lie on several devices; the host gets one tensor, once
+        rows = torch.stack([captured.rows[layer].to(home) for layer in layers]).cpu()
         maps = [rows[..., span.positions].numpy() for span in prompt.images]
         return Rows(layers, queries, maps, time.perf_counter() - began)
 

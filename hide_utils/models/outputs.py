@@ -23,6 +23,13 @@ class Settings:
     alpha: float
     source: str = ""
 
+    def at_depth(self, known: int, layers: int) -> Settings:
+        """The same settings for a model of so many `layers`: at the same relative depth as in the `known` number."""
+        if layers == known:
+            return self
+        layer = max(round((self.layer + 1) / known * layers) - 1, 0)
+        return Settings(layer, self.sigma, self.alpha, f"{self.source}, layer scaled from {self.layer} of {known}")
+
 
 @dataclass(frozen=True)
 class Prefix:

@@ -1,0 +1,107 @@
+"""Measuring time and memory on random weights: the path of a GPU's full-size models, on a CPU at small sizes."""
+
+import functools
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from hide_utils import footprint, random_models
+from hide_utils.fullsize import ARCHITECTURES
+
+NAMES = ["plain", "hide", "released", "pass", "rows", "eager"]
+
+
+def shrunk(full):
+    """A published architecture with a narrow, shallow language model and tower, its other features kept."""
+    config = full()
+    text, vision = config.get_text_config(), config.vision_config
+    text.hidden_size, text.intermediate_size, text.num_hidden_layers, text.vocab_size = 64, 96, 3, 700
+    text.num_attention_heads, text.num_key_value_heads, text.head_dim = 4, 2, 16
+    if config.model_type != "internvl":
+        text.rope_parameters["mrope_section"] = [4, 2, 2]
+        vision.depth, vision.out_hidden_size, vision.num_heads = 2, 64, 2
+        vision.fullatt_block_indexes = vision.deepstack_visual_indexes = [1]
+    else:
+        vision.num_hidden_layers, vision.num_attention_heads = 2, 2
+    vision.hidden_size, vision.intermediate_size = 32, 64
+    return config
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def small(request, monkeypatch):
+    """A model made as a full-size one is, but small."""
+    real = ARCHITECTURES[request.param]
+    fields = {"config": functools.partial(shrunk, real.config)}
+    monkeypatch.setitem(ARCHITECTURES, request.param, type(real)(**(vars(real) | fields)))
+    return request.param
+
+
+def test_every_procedure_is_measured_by_step(small):
+    table = footprint.on_gpu([small], side=200, compact_side=64, repeats=2, device="cpu")
+    assert set(table["model"]) == {small} and list(dict.fromkeys(table["procedure"])) == NAMES[::-1]
+    steps = table.groupby("procedure")["step"].agg(set)
+    assert steps["plain"] == {"prefill", "answer", "whole"}
+    assert (
+        steps["hide"] == {"extract", "prefill", "search", "decouple", "compact", "answer", "whole"} == steps["released"]
+    )
+    assert (table["seconds"] > 0).all() and table["peak_bytes"].isna().all()
+    assert (table.groupby(["procedure", "step"]).size() == 2).all()
+
+
+def test_tokens_of_a_procedure_are_fixed(small):
+    vlm = random_models.random_model(small, device="cpu")
+    work, known = footprint.task(200, 64), footprint.procedures(vlm)
+    for name, decoded in (("plain", 2), ("hide", 32), ("released", 32)):
+        vlm.counts.clear()
+        session = known[name](work)
+        assert vlm.counts["decoded"] == decoded
+        assert session.counts["answer"]["images"] == {"plain": 1, "hide": 1, "released": 2}[name]
+    whole, early = (known[name](work).counts["search"]["flops"] for name in ("released", "hide"))
+    assert whole > early
+
+
+def test_what_does_not_fit_is_a_row_without_seconds(monkeypatch):
+    vlm = random_models.random_model("small", device="cpu")
+
+    def full(*_):
+        raise torch.cuda.OutOfMemoryError("full")
+
+    known = footprint.procedures(vlm)
+    monkeypatch.setattr(footprint, "procedures", lambda _: known | {"eager": full})
+    table = footprint.measured(vlm, footprint.task(96, 64), ["plain", "eager"], repeats=1)
+    assert (
+        table[table["procedure"] == "eager"]["seconds"].isna().all() and len(table[table["procedure"] == "eager"]) == 1
+    )
+    assert len(table[table["procedure"] == "plain"]) == 3
+
+
+def test_peak_memory_is_measured_in_forks_of_a_fresh_process():
+    table = footprint.measured_in_children("small", 448, 128, ["plain", "eager"], repeats=1)
+    peak = table.set_index("procedure")["peak_bytes"]
+    held = 4 * 6 * 196**2 * 4  # layers, heads, tokens, bytes: what eager attention hands out, at least
+    assert peak["eager"] - table.set_index("procedure")["start_bytes"]["eager"] > held
+    assert peak["plain"] > table.set_index("procedure")["start_bytes"]["plain"] > 1e8
+    with pytest.raises(RuntimeError, match="huge"):
+        footprint.measured_in_children("huge", 448, 128, ["plain"], repeats=1)
+
+
+def test_command_line_without_a_gpu_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert footprint.main([]) == 1
+    assert "no CUDA" in capsys.readouterr().err
+
+
+def test_command_line_on_a_gpu_writes_table_and_sidecar(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("HIDE_FIGURES", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "NVIDIA H200")
+    rows = pd.DataFrame(
+        [("m", "plain", "whole", 0, 1.0, 2)], columns=["model", "procedure", "step", "repeat", "seconds", "peak_bytes"]
+    )
+    monkeypatch.setattr(footprint, "on_gpu", lambda *_: rows)
+    assert footprint.main(["--models", "Qwen3-VL-8B"]) == 0
+    (csv,) = tmp_path.rglob("full_size.csv")
+    assert csv.parent.name == "nvidia_h200" and pd.read_csv(csv).shape == (1, 6)
+    assert json.loads(csv.with_suffix(".json").read_text())["asked"]["models"] == ["Qwen3-VL-8B"]

@@ -1,0 +1,82 @@
+"""Models larger than the device: a part of the layers waits on disk and comes when it is needed (accelerate)."""
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import FAMILIES, LAYERS, checkpoint, tiny_model
+from model_helpers import picture
+
+from hide_utils import HiDe, load_model
+from hide_utils.entities import SEARCH_INSTRUCTION
+
+QUESTION, OPTIONS = "What is the color of the dog?", ["red", "blue"]
+
+
+def spread(family):
+    """Every part on the CPU but two layers and the vision tower, which are on disk."""
+    whole = tiny_model(family).model
+    parts = [f"model.{name}" for name, _ in whole.model.named_children() if name != "language_model"]
+    text = whole.model.language_model
+    parts += [f"model.language_model.{name}" for name, _ in text.named_children() if name != "layers"]
+    places = dict.fromkeys([*parts, "lm_head"], "cpu") | {parts[0]: "disk"}
+    return places | {f"model.language_model.layers.{i}": "disk" if i in (1, 3) else "cpu" for i in range(LAYERS)}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def offloaded(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("offload")
+    places = spread(request.param)
+    return load_model(checkpoint(request.param), dtype="float32", device_map=places, offload_folder=folder)
+
+
+def waiting(model):
+    """Weights that are on disk now, by name."""
+    return {name for name, weight in model.model.named_parameters() if weight.device.type == "meta"}
+
+
+def test_answers_boxes_and_maps_are_those_of_the_whole_model(offloaded):
+    model, whole = offloaded, tiny_model(offloaded.family)
+    before = waiting(model)
+    assert len(before) > 10 and "parts on disk" in model.choices["device"].reason
+    assert str(model.device) == "cpu"
+    for shared in (True, False):
+        ours, wanted = (
+            HiDe(one, 1, 1.0, 0.5, reuse_prefix=shared)(picture(300, 220), QUESTION, OPTIONS) for one in (model, whole)
+        )
+        assert (ours.answer, ours.direct_answer, ours.boxes) == (wanted.answer, wanted.direct_answer, wanted.boxes)
+        np.testing.assert_array_equal(ours.maps, wanted.maps)
+    assert waiting(model) == before  # an early exit leaves no weights behind
+
+
+def test_rows_of_an_early_exit_and_of_a_whole_pass_agree(offloaded):
+    prompt = offloaded.prompt(picture(150, 90), f"{SEARCH_INSTRUCTION} dog")
+    prefix, queries, before = offloaded.prefill(prompt), [len(prompt) - 1, len(prompt) - 3], waiting(offloaded)
+    early = offloaded.capture(prompt, queries, [1, 3], prefix)
+    whole = offloaded.capture(prompt, queries, [1, 3], prefix, early_exit=False)
+    np.testing.assert_array_equal(early.maps[0], whole.maps[0])
+    assert waiting(offloaded) == before
+    replies = [offloaded.generate(prompt, 4, start).ids for start in (prefix, None)]
+    assert replies[0] == replies[1]
+
+
+def test_rows_move_to_the_host_once(monkeypatch):
+    model = tiny_model("qwen3_vl")
+    prompt = model.prompt(picture(150, 90), f"{SEARCH_INSTRUCTION} dog")
+    moved, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(
+        torch.Tensor, "cpu", lambda self, *a, **k: moved.append(tuple(self.shape)) or cpu(self, *a, **k)
+    )
+    model.capture(prompt, [len(prompt) - 1, len(prompt) - 2], [0, 1, 2])
+    assert moved == [(3, 2, len(prompt))]
+
+
+def test_accelerate_chooses_places_under_a_limit(tmp_path):
+    """As on a machine whose memory does not hold the model."""
+    whole = tiny_model("qwen3_vl")
+    size = sum(weight.nbytes for weight in whole.model.parameters())
+    model = load_model(
+        checkpoint("qwen3_vl"), device="auto", dtype="float32", max_memory={"cpu": size // 2}, offload_folder=tmp_path
+    )
+    assert waiting(model)
+    prompt = model.prompt(picture(150, 90), "What is it?")
+    assert model.generate(prompt, 4, model.prefill(prompt)).ids == whole.generate(prompt, 4).ids

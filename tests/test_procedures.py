@@ -1,0 +1,122 @@
+"""Procedures as lists of passes: against torch's counter on full-size models without weights, and against real runs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from checkpoints import FAMILIES, tiny_model
+from model_helpers import picture
+
+from hide_utils import HiDe, fullsize
+from hide_utils.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION
+from hide_utils.images import composite_on_white
+from hide_utils.procedures import (
+    LEVERS,
+    OURS,
+    RELEASED,
+    Visual,
+    Work,
+    direct_besides,
+    flops,
+    hide,
+    lever_table,
+    pass_flops,
+    plain,
+    weight_reads,
+)
+from hide_utils.prompts import multiple_choice
+
+QUESTION, OPTIONS = "What is the color of the dog?", ["red", "blue"]
+AT_MOST = {"Qwen2.5-VL-7B": 1.07, "Qwen3-VL-8B": 1.10, "InternVL3-8B": 1.10}
+WEIGHTS = {"Qwen2.5-VL-7B": 8.292e9, "Qwen3-VL-8B": 8.767e9, "InternVL3-8B": 7.944e9}
+
+
+@pytest.mark.parametrize("name", fullsize.ARCHITECTURES)
+def test_full_size_models_cost_what_torch_counts(name):
+    architecture = fullsize.ARCHITECTURES[name]
+    model, work = fullsize.meta_model(architecture.config()), fullsize.work_for(architecture, listed=2)
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(WEIGHTS[name], rel=1e-4)
+    passes = plain(work) + hide(work) + [hide(work, RELEASED)[1]]
+    assert fullsize.counted(model, passes) == [pass_flops(model.config, one) for one in passes]
+
+
+def test_windows_taken_at_once_cost_what_the_stock_tower_costs():
+    """A picture of 10 x 10 tokens has windows of three sizes."""
+    config = fullsize.ARCHITECTURES["Qwen2.5-VL-7B"].config()
+    config.vision_config.depth, config.vision_config.fullatt_block_indexes = 3, [1]
+    config.get_text_config().num_hidden_layers = 1
+    work = Work(fullsize.visual(config, 100), fullsize.visual(config, 30), layer=0)
+    at_once, stock = fullsize.meta_model(config), fullsize.meta_model(config)
+    stock.set_attn_implementation({"vision_config": "sdpa"})
+    passes = plain(work, OURS.but(last_head=False))
+    (expected,) = fullsize.counted(stock, passes)
+    assert fullsize.counted(at_once, passes) == [expected] == [pass_flops(config, passes[0])]
+
+
+@pytest.mark.parametrize("name", fullsize.ARCHITECTURES)
+def test_targets_of_cost_are_met(name):
+    architecture = fullsize.ARCHITECTURES[name]
+    config, work = architecture.config(), fullsize.work_for(architecture)
+    base = flops(config, plain(work))
+    assert flops(config, hide(work)) / base <= AT_MOST[name]
+    released = flops(config, hide(work, RELEASED.but(compact_budget=True))) / base
+    assert released == pytest.approx(2.08, abs=0.05)
+
+
+@pytest.mark.parametrize("name", fullsize.ARCHITECTURES)
+def test_cost_grows_no_faster_than_plain_answering(name):
+    table = fullsize.by_resolution(fullsize.ARCHITECTURES[name])
+    assert list(table["side"]) == list(fullsize.SIDES) and table["tokens"].is_monotonic_increasing
+    slopes = {method: np.polyfit(np.log(table["side"]), np.log(table[method]), 1)[0] for method in ("plain", "hide")}
+    assert slopes["hide"] <= slopes["plain"]
+    last = np.log(table[["plain", "hide"]]).diff().iloc[-1]
+    assert last["hide"] <= last["plain"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_real_run_costs_what_its_passes_say(family, shared):
+    model = tiny_model(family)
+    method = HiDe(model, layer=1, sigma=1.0, alpha=0.5, reuse_prefix=shared)
+    session = method.open(picture(300, 220))
+    result = method.run(session, QUESTION, OPTIONS)
+    image, compact = model.prepare(session.image), model.prepare(composite_on_white(result.compact_image))
+    cut = (search := model.prompt(image, f"{SEARCH_INSTRUCTION} {result.entities.text}")).cut
+    answer = model.prompt(image, compact, multiple_choice(QUESTION, OPTIONS))
+    asked = model.prompt(f"{EXTRACTION_PROMPT} {QUESTION}")
+    static = len(method.extractor._prefix) if shared else 0
+    (span,) = search.texts
+    work = Work(
+        Visual(image.n_tokens, image.inputs),
+        Visual(compact.n_tokens, compact.inputs),
+        layer=1,
+        around=cut - image.n_tokens,
+        between=0,
+        search=len(search) - cut,
+        rows=len(result.tokens) + len(span.positions(0, len(SEARCH_INSTRUCTION))),
+        question=len(answer) - cut - compact.n_tokens,
+        static=static,
+        asked=len(asked) - static,
+        listed=session.counts["extract"]["decoded"],
+        answered=session.counts["answer"]["passes"] - 1,
+    )
+    levers = replace(OURS, shared_prefill=shared, static_prompt=shared)
+    assert result.counts["flops"] == flops(model.model.config, hide(work, levers))
+
+
+def test_levers_move_what_they_claim():
+    architecture = fullsize.ARCHITECTURES["Qwen2.5-VL-7B"]
+    config, work = architecture.config(), fullsize.work_for(architecture)
+    table = lever_table(config, work).set_index("lever")
+    assert list(table.index) == [*LEVERS, "direct_besides"]
+    never_dearer = table.drop("batched")
+    assert (never_dearer["ours_with"] < never_dearer["ours_without"]).all()
+    assert (never_dearer["released_with"] < never_dearer["released_without"]).all()
+    assert table.loc["batched", "ours_with"] == table.loc["batched", "ours_without"]  # the same work, read once for all
+    saved = table.loc["batched", "reads_without"] - table.loc["batched", "reads_with"]
+    assert saved == pytest.approx((1 + work.listed) * (1 - 1 / work.batch))
+    assert flops(config, direct_besides(work)) < 0.03 * flops(config, plain(work))
+    assert flops(config, hide(work), causal=True) < flops(config, hide(work))
+    assert weight_reads(plain(work)) == 2
+    with pytest.raises(ValueError, match="smallest picture"):
+        fullsize.visual(fullsize.ARCHITECTURES["InternVL3-8B"].config(), 100)
