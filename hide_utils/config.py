@@ -131,6 +131,8 @@ class RunConfig(BaseModel):
     growths: tuple[Annotated[float, Field(ge=1, le=100)], ...] = ()
     margin: Annotated[float, Field(gt=0, le=1)] = 0.05
     n_control: Count | None = None
+    # pictures of each set on which settings are chosen and judged (notebook 07)
+    n_settings: Count | None = None
     # where and how
     engine: Literal["local", "processes", "ray"] = "local"
     workers: Count | None = None

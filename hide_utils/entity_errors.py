@@ -21,6 +21,7 @@ from hide_utils.methods import Method, of_regions
 from hide_utils.pipeline import HiDe
 from hide_utils.samples import Sample
 from hide_utils.session import Session
+from hide_utils.stats import Interval, cluster_bootstrap, wilson
 
 ERRORS = {
     "dropped": "left out; where none is left, the question itself is searched for",
@@ -177,3 +178,22 @@ def at_rates(
 def applicable(samples: Sequence[Sample]) -> tuple[str, ...]:
     """The kinds of errors that can be made on all of the samples."""
     return tuple(kind for kind in ERRORS if kind != "distractor" or all(sample.others for sample in samples))
+
+
+def means(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Accuracy, recall and IoU of each group with 95 % intervals: columns `by`, measure, n, estimate, low, high.
+
+    table: rows of `evaluate`. Wilson for accuracy, bootstrap over pictures for the others; an answer without regions
+    has found nothing.
+    """
+    rows = []
+    for group, part in table.groupby(list(by), sort=False):
+        rows.append((*group, "accuracy", *_ordered(wilson(int(part["correct"].sum()), len(part)))))
+        for measure in ("recall50", "iou"):
+            values = part[measure].fillna(0).astype(float).to_numpy()
+            rows.append((*group, measure, *_ordered(cluster_bootstrap(values, part["image_id"].tolist()))))
+    return pd.DataFrame(rows, columns=[*by, "measure", "n", "estimate", "low", "high"])
+
+
+def _ordered(interval: Interval) -> tuple[float, ...]:
+    return interval.n, *interval[:3]

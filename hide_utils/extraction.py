@@ -139,12 +139,12 @@ def scores(rows: pd.DataFrame, by: Sequence[str] = ("extractor", "match")) -> pd
     return pd.DataFrame(table, columns=[*by, "measure", "n", "estimate", "low", "high"])
 
 
-def cost_of_errors(answers: pd.DataFrame, wrong: Mapping[str, float], measure: str = "correct") -> pd.DataFrame:
+def cost_of_errors(answers: pd.DataFrame, wrong: Mapping[str, float], measure: str = "correct") -> Interval:
     """What an error costs: the measure against the number of spoilt entities, within samples (their own intercepts).
 
     answers: one row a sample and method, `wrong` method -> number of spoilt entities, 0 for the reference. The slope is
     ordinary least squares with an intercept for each sample; its 95 % interval resamples samples.
-    Returns one row: n (samples), slope (change of the measure for one more wrong entity), low, high.
+    Returns the change of the measure for one more wrong entity; n counts the samples.
     """
     part = answers[answers["method"].isin(wrong)]
     x = part["method"].map(dict(wrong)).astype(float)

@@ -22,7 +22,7 @@ SETTING = ["layer", "sigma", "alpha"]
 SIGMAS = (0.0, 0.5, 1.0, 2.0)
 ALPHAS = (0.3, 0.5, 0.7, 0.8, 0.9)
 STATISTICS = {
-    "above instruction": "contrast of the entity tokens' maps minus that of the instruction's, each purified by the others",
+    "above instruction": "contrast of the best entity token's map minus that of the best instruction token's",
     "contrast": "share of a map's mass above the threshold minus that part's share of the area, mean over the tokens",
     "tokens agree": "Cohen's kappa of the masks of two tokens of one entity, mean over the pairs",
     "layers agree": "Cohen's kappa of the layer's mask and its neighbours' (all tokens together), mean over the two",
@@ -71,16 +71,17 @@ def statistics(
             nothing = np.stack([held_out_maps(noise, sigma) for noise in one.noise])
             flat, chance = (m.reshape(*m.shape[:2], -1) for m in (maps, nothing))
             for alpha in alphas:
-                values = zip(contrast(flat, alpha) - contrast(chance, alpha), *_at(flat, alpha, owners), strict=True)
+                above = contrast(flat, alpha).max(1) - contrast(chance, alpha).max(1)
+                values = zip(above, *_at(flat, alpha, owners), strict=True)
                 rows += [(sample.id, n, sigma, alpha, *v) for n, v in zip(one.layers, values, strict=True)]
     return pd.DataFrame(rows, columns=["sample_id", *SETTING, *STATISTICS])
 
 
-def contrast(flat: Float[np.ndarray, "layers tokens cells"], alpha: float) -> Float[np.ndarray, " layers"]:
-    """Share of each map's mass above the threshold minus that part's share of the area, mean over the tokens."""
+def contrast(flat: Float[np.ndarray, "layers tokens cells"], alpha: float) -> Float[np.ndarray, "layers tokens"]:
+    """Share of each map's mass above the threshold minus that part's share of the area; 0 for an empty map."""
     masks = flat >= alpha
     mass = (flat * masks).sum(-1) / np.maximum(flat.sum(-1), 1e-12)
-    return np.where(masks.any(-1), mass - masks.mean(-1), 0.0).mean(1)
+    return np.where(masks.any(-1), mass - masks.mean(-1), 0.0)
 
 
 def _at(flat: Float[np.ndarray, "layers tokens cells"], alpha: float, owners: Sequence[int]) -> tuple[np.ndarray, ...]:
@@ -93,7 +94,7 @@ def _at(flat: Float[np.ndarray, "layers tokens cells"], alpha: float, owners: Se
     steps = kappa(either[1:], either[:-1])
     neighbours = np.concatenate([[np.nan], steps]), np.concatenate([steps, [np.nan]])
     layers = np.nanmean(np.stack(neighbours), axis=0) if len(steps) else np.zeros(1)
-    return contrast(flat, alpha), tokens, layers
+    return contrast(flat, alpha).mean(1), tokens, layers
 
 
 def label_free(table: pd.DataFrame) -> dict[str, Chosen]:
