@@ -11,7 +11,7 @@ import re
 from hide_utils.entities import Entities, clean
 
 PROPERTIES = {
-    "color": "red green blue yellow purple cyan orange pink black white gray grey brown silver golden beige dark light",
+    "color": "red green blue yellow purple cyan orange pink black white gray grey brown silver golden beige",
     "size": "large small big tiny tall short little long huge",
     "material": "wooden metal plastic glass leather steel stone",
     "pattern": "striped checkered plaid dotted spotted",
@@ -42,7 +42,7 @@ NOT_ACTIONS = frozenset(
     "building ring painting string ceiling wing king clothing awning railing earring swing thing icing".split()
 )  # nouns, though they end like a verb
 
-_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:'s|s'(?=\s))?|,")
+_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:'s\b|(?<=s)'(?=\s))?|,")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 

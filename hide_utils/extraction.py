@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def score_rows(
 
 
 def ratio_interval(
-    numerator: Sequence[float], denominator: Sequence[float], seed: int = 0, n_resamples: int = 4000
+    numerator: Collection, denominator: Collection, seed: int = 0, n_resamples: int = 4000
 ) -> Interval:
     """Sum over sum with a 95 % percentile interval, resampling the pairs (questions, pictures) behind both.
 

@@ -43,14 +43,13 @@ def kappa(a: Bool[np.ndarray, "... cells"], b: Bool[np.ndarray, "... cells"]) ->
 
 def token_owners(tokens: Sequence[str], names: Sequence[str]) -> list[int]:
     """Which entity each token belongs to, by its place in the search text; all of the first where texts do not fit."""
-    owners, rest = [], [len(name.replace(" ", "")) for name in names]
-    current = 0
+    owners, rest, current = [], [len(name.replace(" ", "")) for name in names] or [0], 0
     for token in tokens:
         while current < len(rest) - 1 and rest[current] <= 0:
             current += 1
         owners.append(current)
         rest[current] -= len(token.replace(" ", ""))
-    return owners if rest and not any(rest) else [0] * len(tokens)
+    return owners if not any(rest) else [0] * len(tokens)
 
 
 def statistics(
@@ -104,7 +103,7 @@ def label_free(table: pd.DataFrame) -> dict[str, Chosen]:
     """
     means = table.groupby(SETTING)[list(STATISTICS)].mean()
     chosen = {name: means[name].idxmax() for name in STATISTICS}
-    chosen[COMBINED] = means.rank(pct=True).mean(1).idxmax()
+    chosen[COMBINED] = means.rank(pct=True).mean(axis=1).idxmax()
     return {name: _setting(value) for name, value in chosen.items()}
 
 
