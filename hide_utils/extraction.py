@@ -127,11 +127,14 @@ def scores(rows: pd.DataFrame, by: Sequence[str] = ("extractor", "match")) -> pd
     """Precision, recall and F1 over all entities of a group (micro) and the share of exact questions, with intervals.
 
     rows: from `score_rows`. Precision is hits / found, recall hits / reference, F1 twice the hits over both together;
-    intervals bootstrap questions, Wilson for exact. Columns `by`, measure, n (questions), estimate, low, high.
+    intervals bootstrap questions, Wilson for exact.
+    Recall and F1 are NaN where no question has entities. Columns `by`, measure, n (questions), estimate, low, high.
     """
     table = []
     for group, part in rows.groupby(list(by), sort=False):
         below = {"precision": part["found"], "recall": part["reference"], "f1": (part["found"] + part["reference"]) / 2}
+        if not below["recall"].any():  # nothing is to be found: then F1 says no more than precision
+            below["f1"] = below["recall"]
         for measure in MEASURES:
             interval = ratio_interval(part["hits"].to_numpy(), below[measure].to_numpy())
             table.append((*group, measure, interval.n, *interval[:3]))

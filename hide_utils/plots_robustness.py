@@ -128,8 +128,8 @@ def matrix(ax: Axes, table: pd.DataFrame) -> None:
     names = list(dict.fromkeys(table["used_on"]))
     lines = list(dict.fromkeys(table["chosen_on"]))
     grid = table.pivot(index="chosen_on", columns="used_on", values="regret").loc[lines, names]
-    worst = max(float(grid.to_numpy().max()), 1e-9)
-    ax.imshow(grid, cmap="Blues", vmin=min(0.0, float(grid.to_numpy().min())), vmax=worst * 1.4, aspect="auto")
+    reach = 1.5 * max(float(np.abs(grid.to_numpy()).max()), 1e-9)  # pale enough for the numbers to be read
+    ax.imshow(grid, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
     for row in table.to_dict("records"):
         said = f"{row['regret']:+.3f}\n{row['low']:+.3f} to\n{row['high']:+.3f}"
         if row["chosen_on"] == row["used_on"]:
@@ -137,7 +137,7 @@ def matrix(ax: Axes, table: pd.DataFrame) -> None:
         ax.text(
             names.index(row["used_on"]), lines.index(row["chosen_on"]), said, ha="center", va="center", fontsize=5.5
         )
-    ax.set_xticks(range(len(names)), [textwrap.fill(name, 10) for name in names])
+    ax.set_xticks(range(len(names)), [textwrap.fill(name, 11, break_long_words=False) for name in names])
     ax.set_yticks(range(len(lines)), [textwrap.fill(name, 16) for name in lines])
     ax.tick_params(length=0)
     ax.set(xlabel="used on", ylabel="chosen on")
