@@ -106,9 +106,7 @@ def score_rows(
     return pd.DataFrame(rows)
 
 
-def ratio_interval(
-    numerator: Collection, denominator: Collection, seed: int = 0, n_resamples: int = 4000
-) -> Interval:
+def ratio_interval(numerator: Collection, denominator: Collection, seed: int = 0, n_resamples: int = 4000) -> Interval:
     """Sum over sum with a 95 % percentile interval, resampling the pairs (questions, pictures) behind both.
 
     NaN where the denominators sum to nothing; resamples without any are left out of the interval. n counts the pairs.

@@ -59,17 +59,19 @@ def dots(
         ax.axhline(line, color="0.9", linewidth=0.6, zorder=0)
 
 
-def error_curves(ax: Axes, table: pd.DataFrame, measure: str, rows: Mapping[str, str] | None = None) -> None:
-    """A measure over the rate of spoilt entities, a line for each kind of error, with bands.
+def error_curves(ax: Axes, table: pd.DataFrame, measure: str) -> None:
+    """A measure over the rate of spoilt entities, a line for each kind of error, with bars a little beside each other.
 
     table: columns corruption, rate, measure and `measure`'s estimate, low, high.
     """
     part = table[table["measure"] == measure]
-    for kind, line in part.groupby("corruption", sort=False):
-        line, colour = line.sort_values("rate"), ERROR_COLOURS.get(kind, "0.3")
-        label = (rows or {}).get(kind, kind)
-        ax.plot(line["rate"], line["estimate"], "o-", color=colour, markersize=2.6, linewidth=1.1, label=label)
-        ax.fill_between(line["rate"], line["low"], line["high"], color=colour, alpha=0.1, linewidth=0)
+    kinds = list(dict.fromkeys(part["corruption"]))
+    for number, kind in enumerate(kinds):
+        line, colour = part[part["corruption"] == kind].sort_values("rate"), ERROR_COLOURS.get(kind, "0.3")
+        shift = 0.014 * (number - (len(kinds) - 1) / 2)
+        reach = np.abs([line["estimate"] - line["low"], line["high"] - line["estimate"]])
+        look = {"color": colour, "markersize": 2.6, "linewidth": 1.1, "elinewidth": 0.5, "label": kind}
+        ax.errorbar(line["rate"] + shift, line["estimate"], yerr=reach, fmt="o-", **look)
 
 
 def own_errors(ax: Axes, points: pd.DataFrame, colours: Mapping[str, str]) -> None:

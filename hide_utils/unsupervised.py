@@ -14,9 +14,10 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from hide_utils.localisation import held_out_maps
+from hide_utils.paired import compare
 from hide_utils.samples import Sample
 from hide_utils.session import Found
-from hide_utils.stats import Interval, cluster_bootstrap
+from hide_utils.stats import Interval, cluster_bootstrap, holm
 
 SETTING = ["layer", "sigma", "alpha"]
 SIGMAS = (0.0, 0.5, 1.0, 2.0)
@@ -156,11 +157,23 @@ def regrets(
     return pd.DataFrame(rows, columns=["domain", "rule", *SETTING, "n", "regret", "low", "high"])
 
 
-def transfer(test: Mapping[str, pd.DataFrame], best: Mapping[str, Chosen]) -> pd.DataFrame:
-    """Regret on each domain of the setting that another domain's true boxes chose: columns chosen_on, used_on, ..."""
+def transfer(test: Mapping[str, pd.DataFrame], best: Mapping[str, Chosen], measure: str = "iou") -> pd.DataFrame:
+    """Regret on each domain of the setting that another domain's true boxes chose, and whether it is shown.
+
+    Columns chosen_on, used_on, layer, sigma, alpha, n, regret, low, high, p (sign-flip permutation test; none where the
+    setting is the domain's own) and p_holm, corrected over all transfers.
+    """
     rows = []
     for used_on, quality in test.items():
+        wide = quality.pivot(index="sample_id", columns=SETTING, values=measure)
         for chosen_on, chosen in best.items():
-            interval = regret(quality, chosen, best[used_on])
-            rows.append((chosen_on, used_on, *chosen, interval.n, *interval[:3]))
-    return pd.DataFrame(rows, columns=["chosen_on", "used_on", *SETTING, "n", "regret", "low", "high"])
+            interval, p = regret(quality, chosen, best[used_on], measure), np.nan
+            if chosen_on != used_on:
+                pair = pd.DataFrame({"own": wide[best[used_on]], "other": wide[chosen]}).rename_axis(columns="variant")
+                long = pair.stack().rename(measure).reset_index()
+                p = compare(long.assign(image_id=long["sample_id"]), [("own", "other")], [measure])["p"].item()
+            rows.append((chosen_on, used_on, *chosen, interval.n, *interval[:3], p))
+    table = pd.DataFrame(rows, columns=["chosen_on", "used_on", *SETTING, "n", "regret", "low", "high", "p"])
+    moved = table["p"].notna()
+    table.loc[moved, "p_holm"] = holm(table.loc[moved, "p"].tolist())
+    return table

@@ -85,3 +85,6 @@ def test_regrets_and_transfer_of_every_set():
     moved = unsupervised.transfer(test, best).set_index(["chosen_on", "used_on"])["regret"]
     assert moved["a", "a"] == moved["b", "b"] == 0
     assert moved["b", "a"] == pytest.approx(0.2) and moved["a", "b"] == pytest.approx(-0.2)
+    table = unsupervised.transfer(test, best)
+    assert table["p"].isna().sum() == 2 and (table["p_holm"].dropna() >= table["p"].dropna()).all()
+    assert table["p"].dropna().tolist() == pytest.approx([2 / 2**5] * 2, abs=0.01)  # all five differ by the same
