@@ -136,6 +136,8 @@ class RunConfig(BaseModel):
     n_questions: Count = 32
     memory_side: Pixels = 1120
     sizes: tuple[Literal["small", "middle", "large"], ...] = ("small", "middle", "large")
+    # pictures of each set on which settings are chosen and judged (notebook 07)
+    n_settings: Count | None = None
     # where and how
     engine: Literal["local", "processes", "ray"] = "local"
     workers: Count | None = None

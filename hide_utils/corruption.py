@@ -7,7 +7,7 @@ once (`states`), and any rate is put together from them afterwards (`at_rates`) 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -99,36 +99,53 @@ def _enlarge(factor: float, hide: HiDe, session: Session, sample: Sample) -> lis
     return grown(factor, sample, session.image.size)
 
 
-def spoilt_boxes(samples: Sequence[Sample], rates: Sequence[float]) -> pd.DataFrame:
+def _boxes(sample: Sample) -> int:
+    return len(sample.boxes_xyxy)
+
+
+def spoilt_boxes(
+    samples: Sequence[Sample], rates: Sequence[float], count: Callable[[Sample], int] = _boxes
+) -> pd.DataFrame:
     """How many boxes of each sample are spoilt at each rate: columns sample_id, rate, boxes, spoilt.
 
     All boxes of all samples are put in one random order (each sample's own draws decide it) and the first of them are
     spoilt, so that the rate holds exactly, up to whole boxes, and a higher rate spoils the same ones and more.
+
+    count: how many a sample has; of entities, say, where those are spoilt instead.
     Raises ValueError for a rate outside [0, 1].
     """
     if not all(0 <= rate <= 1 for rate in rates):
         raise ValueError(f"rates={list(rates)}: a rate is a share of the boxes, 0 to 1")
-    owner = np.repeat(np.arange(len(samples)), [len(s.boxes_xyxy) for s in samples])
-    draws = [np.random.default_rng([1, zlib.crc32(s.id.encode())]).random(len(s.boxes_xyxy)) for s in samples]
+    owner = np.repeat(np.arange(len(samples)), [count(s) for s in samples])
+    draws = [np.random.default_rng([1, zlib.crc32(s.id.encode())]).random(count(s)) for s in samples]
     order = owner[np.argsort(np.concatenate(draws), kind="stable")] if len(samples) else owner
     rows = []
     for rate in rates:
         counts = np.bincount(order[: round(rate * len(order))], minlength=len(samples))
-        rows += [(s.id, rate, len(s.boxes_xyxy), int(k)) for s, k in zip(samples, counts, strict=True)]
+        rows += [(s.id, rate, count(s), int(k)) for s, k in zip(samples, counts, strict=True)]
     return pd.DataFrame(rows, columns=["sample_id", "rate", "boxes", "spoilt"])
 
 
-def at_rates(answers: pd.DataFrame, samples: Sequence[Sample], rates: Sequence[float]) -> pd.DataFrame:
+def at_rates(
+    answers: pd.DataFrame,
+    samples: Sequence[Sample],
+    rates: Sequence[float],
+    kinds: Iterable[str] = CORRUPTIONS,
+    method: Callable[[str, int], str] | None = None,
+    count: Callable[[Sample], int] = _boxes,
+) -> pd.DataFrame:
     """The answers at each rate, put together from those to the states: one row a sample, corruption and rate.
 
-    answers: one row a sample and method, among them LPD's on the true boxes and on `states` up to each sample's number
-    of boxes. The columns are theirs, with `corruption` and `rate` added and `method` named "<corruption> <rate>".
+    answers: one row a sample and method, among them those to every state up to each sample's `count`. The columns are
+    theirs, with `corruption` and `rate` added and `method` named "<corruption> <rate>".
+
+    method: name of the method with so many spoilt by a kind; None: LPD's on `states` of the true boxes.
     """
     by_state = answers.set_index(["sample_id", "method"])
-    rows = []
-    for kind in CORRUPTIONS:
-        table = spoilt_boxes(samples, rates)
-        keys = [(row.sample_id, name_of(_state(kind, row.spoilt))) for row in table.itertuples()]
+    method = method or (lambda kind, spoilt: name_of(_state(kind, spoilt)))
+    table, rows = spoilt_boxes(samples, rates, count), []
+    for kind in kinds:
+        keys = [(row.sample_id, method(kind, row.spoilt)) for row in table.itertuples()]
         part = by_state.loc[keys].reset_index()
         names = [f"{kind} {rate:.0%}" for rate in table["rate"]]
         rows.append(part.assign(method=names, corruption=kind, rate=table["rate"].to_numpy()))

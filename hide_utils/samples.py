@@ -26,6 +26,7 @@ class Sample:
         render: returns the picture (RGB); called at every access of ``image`` so that a list of samples stays small.
         boxes_xyxy: ground-truth boxes in pixels, half-open; empty where the benchmark has none.
         entities: reference entities of the question; empty where the benchmark has none.
+        others: what else is drawn in the picture, named as entities are; empty where that is not known.
         image_id: samples that share a picture share it (the cluster of the bootstrap).
         style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
         cycle: which of a question's rotations of its options this is (HR-Bench); empty where there are none.
@@ -42,6 +43,7 @@ class Sample:
     image_id: str = ""
     style: str = "letters"
     cycle: str = ""
+    others: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         letters = [chr(ord("A") + i) for i in range(len(self.options))]

@@ -176,7 +176,7 @@ def _attribute_question(rng: np.random.Generator, split: str, config: SceneConfi
     options = [answer, *wrong[:3]]
     text = f"What is the color of the {shape}?" if by_shape else f"What is the shape of the {colour} object?"
     entities = [shape] if by_shape else [f"object with {colour} color"]
-    return image, things[:1], text, options, entities
+    return image, things, text, options, entities
 
 
 def _relation_question(rng: np.random.Generator, split: str, config: SceneConfig):
@@ -196,14 +196,20 @@ def _relation_question(rng: np.random.Generator, split: str, config: SceneConfig
     else:
         text, options = f"Is the {names[0]} above or below the {names[1]}?", ["above", "below"]
         options = options if a.centre[1] < b.centre[1] else options[::-1]
-    return image, [a, b], text, options, [f"{t.shape} with {t.colour} color" for t in (a, b)]
+    return image, things, text, options, [entity_name(t) for t in (a, b)]
+
+
+def entity_name(thing: Thing) -> str:
+    """The canonical entity that says both of a thing's attributes."""
+    return f"{thing.shape} with {thing.colour} color"
 
 
 def make_question(rng: np.random.Generator, split: str, config: SceneConfig, kind: str):
     """Draw a scene and ask about it.
 
     Returns:
-        ``(image, things, question, options, label, entities)``; the options are shuffled by ``rng``.
+        ``(image, things, question, options, label, entities)``: all things that were drawn, those asked about first (as
+        many as there are entities); the options are shuffled by ``rng``.
     """
     ask = {"direct_attributes": _attribute_question, "relative_position": _relation_question}[kind]
     image, things, question, options, entities = ask(rng, split, config)
@@ -253,7 +259,8 @@ def _render(split: str, seed: int, index: int, kind: str, config: SceneConfig) -
 
 def _sample(split: str, seed: int, index: int, kind: str, config: SceneConfig) -> Sample:
     _, things, question, options, label, entities = make_question(scene_rng(split, seed, index), split, config, kind)
-    boxes: list[Box] = [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in (t.box_xyxy for t in things)]
+    asked, others = things[: len(entities)], things[len(entities) :]
+    boxes: list[Box] = [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in (t.box_xyxy for t in asked)]
     name = f"scenes-{split}-{config.resolution}-s{seed}-{index:05d}"
     return Sample(
         name,
@@ -264,4 +271,5 @@ def _sample(split: str, seed: int, index: int, kind: str, config: SceneConfig) -
         render=partial(_render, split, seed, index, kind, config),
         boxes_xyxy=boxes,
         entities=entities,
+        others=[entity_name(t) for t in others],
     )

@@ -96,6 +96,17 @@ def test_nothing_but_the_boxes_differs_from_the_bare_background(kind, drawn):
         assert not changed.any()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_others_are_what_else_was_drawn(kind, drawn):
+    for index in range(6):
+        drawn.clear()
+        (sample,) = scenes.scene_samples("test", 1, index, (kind,), resolution=256, n_distractors=5)
+        asked = len(sample.entities)
+        assert asked == len(sample.boxes_xyxy) and sample.others == [scenes.entity_name(t) for t in drawn[asked:]]
+        assert [t.box_xyxy for t in drawn[:asked]] == sample.boxes_xyxy
+        assert len(sample.others) == 5 and not set(sample.others) & set(sample.entities)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("size", [8, 13, 40])
 def test_box_is_exact_to_the_outline(shape, size):

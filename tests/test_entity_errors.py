@@ -1,0 +1,95 @@
+"""Spoilt entities: each kind as described, nested, at exact rates; and HiDe with entities given to it."""
+
+import pandas as pd
+import pytest
+
+from hide_utils import HiDe, entity_errors, evaluate, load_benchmark, load_model
+from hide_utils.drawing import COLOURS
+from hide_utils.entity_errors import ERRORS, reworded, searched, spoilt_names, state_name
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return load_benchmark("scenes", split="calibration", n=12, resolution=256, seed=1)
+
+
+def test_every_kind_is_what_it_says(samples):
+    for s in samples:
+        for kind in ERRORS:
+            assert spoilt_names(kind, 0, s) == tuple(s.entities)
+        every = {kind: spoilt_names(kind, len(s.entities), s) for kind in ERRORS}
+        assert every["dropped"] == ()
+        assert set(every["distractor"]) <= set(s.others) and every["distractor"]
+        assert not set(every["absent"]) & {*s.others, *s.entities}
+        assert len(every["duplicate"]) == 2 * len(s.entities) and set(s.entities) <= set(every["duplicate"])
+        assert all(len(name) > len(s.question) for name in every["over-long"])
+        for old, new in zip(s.entities, every["attribute"], strict=True):
+            assert new.split(" with ")[0] == old.split(" with ")[0] and new != old
+            colour = new.split(" with ")[1].removesuffix(" color")
+            assert colour in COLOURS and colour != s.answer, "a bare noun never gets the colour that is its own"
+
+
+def test_one_more_spoilt_entity_changes_that_one_alone(samples):
+    for s in (s for s in samples if len(s.entities) == 2):
+        for kind in ("distractor", "absent", "attribute"):
+            kept = set(spoilt_names(kind, 1, s)) & set(s.entities)
+            assert len(kept) == 1
+            assert set(spoilt_names(kind, 1, s)) - kept <= set(spoilt_names(kind, 2, s))
+
+
+def test_what_cannot_be_spoilt_is_refused(samples):
+    with pytest.raises(ValueError, match="unknown kind 'typo'"):
+        spoilt_names("typo", 1, samples[0])
+    with pytest.raises(ValueError, match="cannot spoil 3"):
+        spoilt_names("dropped", 3, samples[0])
+    alone = load_benchmark("scenes", split="calibration", n=1, resolution=256, seed=1)[0]
+    alone.others = []
+    with pytest.raises(ValueError, match="no distractor"):
+        spoilt_names("distractor", 1, alone)
+    assert "distractor" not in entity_errors.applicable([alone]) and entity_errors.applicable(samples) == tuple(ERRORS)
+
+
+def test_reworded_questions_keep_their_entities(samples):
+    for s in samples:
+        text = reworded(s)
+        assert text != s.question and all(entity_errors.spoken(name) in text for name in s.entities)
+    assert len({reworded(samples[0], i) for i in range(4)}) == 4
+    samples[0].question, old = "Where is it?", samples[0].question
+    with pytest.raises(ValueError, match="only questions of the drawn scenes"):
+        reworded(samples[0])
+    samples[0].question = old
+
+
+def test_spoken_names():
+    assert entity_errors.spoken("star with red color") == "red star"
+    assert entity_errors.spoken("truck with large size with blue color") == "large blue truck"
+    assert entity_errors.spoken("star") == "star"
+
+
+def test_states_are_answered_and_rates_put_together(samples):
+    hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
+    part = [s for s in samples if len(s.entities) == 2][:2]
+    kinds = ("dropped", "absent")
+    table = evaluate(hide.model, part, entity_errors.states(kinds, 2), hide=hide, progress=False)
+    assert set(table["method"]) == set(entity_errors.spoilt_by(kinds, 2))
+    by = table.set_index(["sample_id", "method"])["entities"]
+    for s in part:
+        assert by[s.id, state_name("", 0)] == ", ".join(s.entities)
+        assert by[s.id, state_name("absent", 2)] == ", ".join(spoilt_names("absent", 2, s))
+        assert by[s.id, state_name("dropped", 2)] == s.question  # nothing left: the question is searched for
+    rates = entity_errors.at_rates(table, part, [0, 0.5, 1], kinds)
+    assert (rates.groupby(["corruption", "rate"]).size() == 2).all()
+    half = rates[(rates["rate"] == 0.5) & (rates["corruption"] == "absent")]
+    found = sum(name in row.split(", ") for row, s in zip(half["entities"], part, strict=True) for name in s.entities)
+    assert found == 2, "half of the four entities are still there"
+    means = entity_errors.means(rates, ["corruption", "rate"])
+    assert len(means) == 2 * 3 * 3 and means[["low", "high"]].stack().between(0, 1).all()
+    pd.testing.assert_series_equal(
+        means.query("measure == 'accuracy' and rate == 0")["estimate"].reset_index(drop=True),
+        pd.Series([table.query("method == 'entities: reference'")["correct"].mean()] * 2, name="estimate"),
+    )
+
+
+def test_without_names_the_question_is_searched():
+    assert searched((), " Which? ").text == "Which?" and searched((), "Which?").source == "question"
+    assert searched(("dog", "cat"), "Which?").text == "dog, cat"

@@ -1,0 +1,95 @@
+"""Scores of extracted entities: what counts as found, hand-computed ratios, and the committed questions."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hide_utils import extraction
+from hide_utils.entities import Extractor
+from hide_utils.extraction import Question, cost_of_errors, head, matched, ratio_interval, score_rows, scores
+from hide_utils.models import load_model
+
+
+def test_the_committed_questions():
+    questions = extraction.load_questions()
+    content = json.loads(extraction.QUESTIONS.read_text(encoding="utf-8"))
+    assert len(questions) >= 50 and len({q.type for q in questions}) >= 8 and content["guidelines"]
+    assert {q.type for q in questions} == set(content["types"])
+    assert all(not q.entities for q in questions if q.type == "no visual entity")
+    assert all(q.entities for q in questions if q.type != "no visual entity")
+    for q in questions:  # every noun of a reference stands in its question
+        assert all(head(name) in q.text.lower() for name in q.entities), q
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id": "b"}, "an id repeats"),
+        ({"type": "song"}, "type 'song' is none"),
+        ({"entities": ["The Dog "]}, "not in cleaned form"),
+    ],
+)
+def test_faulty_questions_are_refused(tmp_path, change, message):
+    rows = [{"id": i, "type": "plural", "question": "Are the dogs wet?", "entities": ["dogs"]} for i in "ab"]
+    rows[0] |= change
+    (tmp_path / "q.json").write_text(json.dumps({"types": {"plural": ""}, "questions": rows}))
+    with pytest.raises(ValueError, match=message):
+        extraction.load_questions(tmp_path / "q.json")
+
+
+def test_what_counts_as_found():
+    reference = ("truck with large size with blue color", "bag of woman")
+    assert matched(("truck with blue color with large size", "bag of woman"), reference) == 2  # properties in any order
+    assert matched(("truck with blue color", "bag"), reference) == 0
+    assert matched(("truck with blue color", "bag"), reference, "head") == 2
+    assert matched(("truck", "truck"), reference, "head") == 1  # each reference once
+    assert matched((), reference) == matched(("dog",), ()) == 0
+    assert [head(n) for n in ("traffic light with red state", "door of old shed", "")] == ["light", "door", ""]
+    with pytest.raises(ValueError, match="unknown match 'fuzzy'"):
+        matched((), (), "fuzzy")
+
+
+def test_scores_by_hand():
+    questions = [
+        Question("a", "t", "", ("dog", "cat")),
+        Question("b", "t", "", ("cup",)),
+        Question("c", "none", "", ()),
+    ]
+    rows = score_rows(questions, {"x": [("dog",), ("cup", "bowl"), ()]}, ["canonical"])
+    assert rows["exact"].tolist() == [False, False, True]
+    table = scores(rows).set_index("measure")["estimate"]
+    assert table.to_dict() == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "exact": 1 / 3})
+    by_type = scores(rows, ["type", "extractor", "match"]).set_index(["type", "measure"])["estimate"]
+    assert np.isnan(by_type["none", "recall"]) and by_type["none", "exact"] == 1
+
+
+def test_ratio_interval_covers_the_true_ratio():
+    rng, hits = np.random.default_rng(0), 0
+    for seed in range(100):
+        below = rng.integers(1, 4, 60)
+        interval = ratio_interval(rng.binomial(below, 0.3), below, seed, 500)
+        hits += interval.low <= 0.3 <= interval.high
+    assert 85 <= hits <= 100
+    assert np.isnan(ratio_interval([0, 0], [0, 0]).estimate)
+
+
+def test_the_cost_of_an_error_is_the_slope_within_samples():
+    states = {"none": 0, "one": 1, "two": 2}
+    rows = [
+        (f"s{i}", method, 0.1 * i - 0.05 * k + 1) for i in range(8) for method, k in states.items()
+    ]  # samples differ far more than errors do
+    table = pd.DataFrame(rows, columns=["sample_id", "method", "worth"])
+    cost = cost_of_errors(table, states, "worth")
+    assert (cost.estimate, cost.low, cost.high) == pytest.approx((-0.05,) * 3) and cost.n == 8
+
+
+def test_a_reply_that_cannot_be_read_has_found_nothing():
+    ways = extraction.extractors(Extractor(load_model("mini", device="cpu", dtype="float32"), max_new_tokens=12))
+    texts = ("What is the color of the star?", "Zyx, wvu?")
+    assert ways["model's prompt"](texts)[0] == ("star",)
+    assert ways["whole question"](texts)[1] == ("zyx wvu?",)
+    assert ways["rules"](texts)[0] == ("star",)
+    mute = Extractor(load_model("mini", device="cpu", dtype="float32"), max_new_tokens=1)  # no room for the tags
+    assert extraction.extractors(mute)["model's prompt"](texts) == [(), ()]

@@ -1,0 +1,85 @@
+"""Gates: what is put together from stored answers is what the gate as a method does, and by-hand choices."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hide_utils import HiDe, concentrated, evaluate, gating, load_benchmark, load_model
+from hide_utils.entities import given_entities
+
+
+def table(direct, hide, margin, maps=None):
+    n = len(direct)
+    known = {
+        "sample_id": [f"s{i}" for i in range(n)],
+        "direct": direct,
+        "hide": hide,
+        "margin": np.array(margin, float),
+    }
+    flops = {"direct": 10.0, "hide": 20.0, "margin_look": 22.0, "margin_stay": 10.0, "maps_look": 20.0}
+    flops |= {"maps_stay": 15.0, "both_look": 22.0, "both_stay": 15.0}
+    maps = np.array(margin if maps is None else maps, float)
+    return pd.DataFrame(known | {"maps": maps} | {f"flops_{name}": [v] * n for name, v in flops.items()})
+
+
+UNSURE = table([True, True, False, False], [False, True, True, True], [9, 8, 2, 1])
+
+
+def test_the_threshold_is_the_most_accurate_and_looks_least():
+    gate = gating.choose("margin", UNSURE)
+    assert gate.looks(UNSURE).tolist() == [False, False, True, True]
+    applied = gating.applied_to(gate, UNSURE)
+    assert applied["correct"].tolist() == [True] * 4 and applied["flops"].tolist() == [10, 10, 22, 22]
+    same = gating.choose("margin", table([True] * 3, [True] * 3, [1, 2, 3]))
+    assert not same.looks(UNSURE).any(), "where looking changes nothing it is not done"
+    with pytest.raises(ValueError, match="unknown signal 'mood'"):
+        gating.choose("mood", UNSURE)
+
+
+def test_the_curve_runs_from_never_to_always():
+    found = gating.curve(gating.fitted("maps", UNSURE), UNSURE)
+    assert found["looked"].tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert found["accuracy"].iloc[[0, -1]].tolist() == [UNSURE["direct"].mean(), UNSURE["hide"].mean()]
+    assert found["times_direct"].iloc[[0, -1]].tolist() == [1.5, 2.0]  # maps are paid for in any case
+
+
+def test_the_signals_pull_the_way_they_should():
+    two = table([True] * 4, [True] * 4, [0, 0, 4, 4], [0, 2, 0, 2])
+    scores = {s: gating.fitted(s, two).score(two["margin"].to_numpy(), two["maps"].to_numpy()) for s in gating.SIGNALS}
+    assert scores["margin"].tolist() == [1, 1, -1, -1] and scores["maps"].tolist() == [-1, 1, -1, 1]
+    assert scores["both"].tolist() == [0, 2, -2, 0]
+
+
+def test_what_a_gate_saves_and_keeps():
+    gate = gating.choose("margin", UNSURE)
+    row = gating.summary({"margin": gate}, UNSURE).set_index("method")
+    assert row.loc["hide", "harmed"] == 1 and row.loc["hide", "helped"] == 2
+    assert row.loc["margin", ["saved", "gains", "looked"]].tolist() == [1.0, 1.0, 0.5]
+    assert row.loc["direct", ["saved", "gains"]].tolist() == [1.0, 0.0]
+    assert row.loc["hide", ["saved", "gains"]].tolist() == [0.0, 1.0]
+    assert row.loc["margin", "difference"] == pytest.approx(0.25) and row.loc["margin", "times_direct"] == 1.6
+
+
+@pytest.fixture(scope="module")
+def measured():
+    hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
+    samples = load_benchmark("scenes", split="calibration", n=4, resolution=256, seed=2)
+    answers = evaluate(hide.model, samples, gating.PARTS, hide=hide, progress=False)
+    layer, sigma = hide.settings.layer, hide.settings.sigma
+    rows = [hide.open(s.image).search(given_entities(s.entities), [layer]) for s in samples]
+    values = concentrated.concentration(rows, layer, sigma)
+    return hide, samples, gating.cases(answers, dict(zip((s.id for s in samples), values, strict=True)))
+
+
+@pytest.mark.parametrize("signal", gating.SIGNALS)
+def test_the_composed_gate_is_the_method(measured, signal):
+    hide, samples, cases = measured
+    gate = gating.fitted(signal, cases)
+    scores = np.sort(gate.score(cases["margin"].to_numpy(), cases["maps"].to_numpy()))
+    gate = gating.Gate(signal, float(scores[1:3].mean()), gate.centre, gate.spread)  # looks at half of them
+    applied = gating.applied_to(gate, cases)
+    assert applied["looked"].sum() == 2
+    run = evaluate(hide.model, samples, {"gate": gating.gated_by(gate)}, hide=hide, progress=False)
+    assert run["correct"].tolist() == applied["correct"].tolist()
+    assert run["flops"].tolist() == pytest.approx(applied["flops"].tolist())
+    assert run["regions"].notna().tolist() == applied["looked"].tolist()
