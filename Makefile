@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport HIDE_PRESET
 
-.PHONY: help env run report test test-browser lint bench lab faults
+.PHONY: help env run report test test-browser lint bench lab faults train-study
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
@@ -53,6 +53,12 @@ faults: $(READY)  ## do every fault to evaluations, files and pictures, and prin
 bench: export OMP_NUM_THREADS := 1
 bench: $(READY)  ## time the benchmarks under tests/benchmarks
 	$(PY) -m pytest tests/benchmarks --benchmark-enable --benchmark-only
+
+# One thread: the miniature is too small for two. Finished runs are kept, so that an interrupted study goes on.
+train-study: export OMP_NUM_THREADS := 1
+train-study: export HF_HUB_OFFLINE := 1
+train-study: $(READY)  ## train the miniature further on ordinary and on decoupled pictures (notebook 10; about an hour)
+	$(PY) -m hide_utils.mini.study
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab notebooks

@@ -131,6 +131,8 @@ class RunConfig(BaseModel):
     growths: tuple[Annotated[float, Field(ge=1, le=100)], ...] = ()
     margin: Annotated[float, Field(gt=0, le=1)] = 0.05
     n_control: Count | None = None
+    # optimiser steps of a short rerun of the training study; 0 reads the committed one (notebook 10)
+    rerun_steps: Annotated[int, Field(ge=0)] = 0
     # where and how
     engine: Literal["local", "processes", "ray"] = "local"
     workers: Count | None = None
