@@ -146,24 +146,23 @@ def each_seed(answers: pd.DataFrame) -> pd.DataFrame:
     return table[[*first, *(c for c in table if c not in first)]]
 
 
-def training_cost(log: pd.DataFrame) -> pd.DataFrame:
-    """What a run of each arm cost and how it went, means over the seeds: columns arm, seeds, steps, image_tokens,
-    cpu_seconds, and the loss and accuracy of the replies' tokens over the first and the last quarter of the steps."""
-    quarter = max(1, int(log["step"].max()) // 4)
+def training_course(log: pd.DataFrame, window: int = 5) -> pd.DataFrame:
+    """How a run of each arm went and what it cost, means over the seeds.
+
+    Returns columns arm, seeds, steps, image_tokens and cpu_seconds of a run; loss and accuracy of the replies' tokens
+    over the first and the last ``window`` steps; and the highest running mean of the loss with the step it is at.
+    """
     rows = []
     for arm in ARMS[1:]:
         part = log[log["arm"] == arm]
-        ends = {"first": part["step"] <= quarter, "last": part["step"] > part["step"].max() - quarter}
-        runs = part.groupby("seed")
+        runs, mean = part.groupby("seed"), part.groupby("step")[["loss", "accuracy"]].mean()
+        smooth = mean["loss"].rolling(window, min_periods=1, center=True).mean()
         row = {"arm": arm, "seeds": runs.ngroups, "steps": int(part["step"].max())}
-        row |= {
-            "image_tokens": runs["image_tokens"].sum().mean(),
-            "cpu_seconds": runs["cpu_seconds"].max().mean(),
-        }
-        row |= {
-            f"{name}_{when}": part.loc[at, name].mean() for name in ("loss", "accuracy") for when, at in ends.items()
-        }
-        rows.append(row)
+        row["image_tokens"] = runs["image_tokens"].sum().mean()
+        row["cpu_seconds"] = runs["cpu_seconds"].max().mean()
+        row |= {f"{name}_first": mean[name].head(window).mean() for name in mean}
+        row |= {"loss_highest": smooth.max(), "step_highest": int(smooth.idxmax())}
+        rows.append(row | {f"{name}_last": mean[name].tail(window).mean() for name in mean})
     return pd.DataFrame(rows)
 
 
@@ -209,7 +208,7 @@ def answer(found: pd.DataFrame) -> str:
 def _help(start: str, ordinary: str) -> str:
     words = {"yes": "are better than", "no": "are worse than", "not shown": "are not shown to differ from"}
     if start == ordinary:
-        return f"{words[start]} both the start and ordinary training"
+        return f"{words[start]} the start {'or' if start == 'not shown' else 'and'} ordinary training"
     return f"{words[start]} the start and {words[ordinary]} ordinary training"
 
 
