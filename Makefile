@@ -17,7 +17,7 @@ unexport HIDE_PRESET
 OLDEST := 5.17.0
 OLD := .venv-$(OLDEST)
 
-.PHONY: help env run report test test-matrix test-browser coverage audit bench lab faults
+.PHONY: help env run report test test-matrix test-browser coverage audit bench lab faults train-study
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
@@ -91,6 +91,12 @@ bench: export OMP_NUM_THREADS := 1
 bench: $(READY)  ## time the benchmarks under tests/benchmarks, then HiDe against plain answering
 	$(PY) -m pytest tests/benchmarks --benchmark-enable --benchmark-only
 	$(PY) -m hide_utils.timing
+
+# One thread: the miniature is too small for two. Finished runs are kept, so that an interrupted study goes on.
+train-study: export OMP_NUM_THREADS := 1
+train-study: export HF_HUB_OFFLINE := 1
+train-study: $(READY)  ## train the miniature further on ordinary and on decoupled pictures (notebook 10; about an hour)
+	$(PY) -m hide_utils.mini.study
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab notebooks

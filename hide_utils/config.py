@@ -138,6 +138,8 @@ class RunConfig(BaseModel):
     sizes: tuple[Literal["small", "middle", "large"], ...] = ("small", "middle", "large")
     # pictures of each set on which settings are chosen and judged (notebook 07)
     n_settings: Count | None = None
+    # optimiser steps of a short rerun of the training study; 0 reads the committed one (notebook 10)
+    rerun_steps: Annotated[int, Field(ge=0)] = 0
     # where and how
     engine: Literal["local", "processes", "ray"] = "local"
     workers: Count | None = None
