@@ -78,7 +78,8 @@ def two_level_bootstrap(
 
 def accuracies(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Mean accuracy of every arm and outcome over its seeds: columns outcome, arm, seeds, n, accuracy, low, high, and
-    lowest and highest, the extremes of the seeds."""
+    lowest and highest, the extremes of the seeds.
+    """
     rows = []
     for outcome, label in OUTCOMES.items():
         for arm in ARMS:
@@ -131,7 +132,8 @@ def localisation(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 def each_seed(answers: pd.DataFrame) -> pd.DataFrame:
     """Every trained arm against the start, seed by seed: columns outcome, seed and those of `paired.compare_answers`
-    (McNemar's exact test, Newcombe's interval); p_holm is corrected over all rows."""
+    (McNemar's exact test, Newcombe's interval); p_holm is corrected over all rows.
+    """
     parts = []
     for (of_set, method), label in OUTCOMES.items():
         part = answers[(answers["set"] == of_set) & (answers["method"] == method)]
