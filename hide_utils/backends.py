@@ -72,12 +72,12 @@ def choose_device(device: str | torch.device | None = None) -> Choice:
     return Choice(torch.device("cpu"), "neither CUDA nor Metal is available")
 
 
-def spread_over(model: torch.nn.Module) -> Choice:
+def spread_over(model: Any) -> Choice:
     """Where a model that accelerate has placed takes its inputs, and what lies where."""
     places = Counter(str(place) for place in getattr(model, "hf_device_map", {}).values())
-    hook = getattr(model.get_input_embeddings(), "_hf_hook", None)
-    device = getattr(hook, "execution_device", None)
-    device = model.get_input_embeddings().weight.device if device is None else device
+    embeddings = model.get_input_embeddings()
+    device = getattr(getattr(embeddings, "_hf_hook", None), "execution_device", None)
+    device = embeddings.weight.device if device is None else device
     said = ", ".join(f"{n} parts on {place}" for place, n in places.items())
     return Choice(torch.device(device), f"accelerate's device map: {said}")
 

@@ -97,7 +97,7 @@ def sweep(
     """
     scores = [token_scores(one, layer, sigma) for one in found]
     pooled = {name: np.concatenate([one[name] for one in scores]) for name in MEASURES}
-    limits = [(None, 0.0, -np.inf)]
+    limits: list[tuple[str | None, float, float]] = [(None, 0.0, -np.inf)]
     limits += [(name, share, float(np.quantile(pooled[name], share))) for name in MEASURES for share in shares]
     rows = []
     for one, score, sample, size in zip(found, scores, samples, sizes_wh, strict=True):
@@ -106,7 +106,7 @@ def sweep(
             kept = Rule(measure, least, alpha).kept(score)
             chosen = [box for of_token, keep in zip(boxes, kept, strict=True) if keep for box in of_token]
             quality = tad.box_quality(lpd.merge_boxes(chosen, size), sample.boxes_xyxy, size)
-            rows.append({"measure": measure, "share": share, "least": least, "alpha": alpha} | quality)
+            rows.append({"measure": measure, "share": share, "least": least, "alpha": alpha, **quality})
     keys = ["measure", "share", "least", "alpha"]
     return pd.DataFrame(rows).groupby(keys, sort=False, dropna=False).mean().reset_index()
 
@@ -161,7 +161,7 @@ def token_table(found: Sequence[Found], layer: int, sigma: float, rule: Rule, le
 
     Tokens that occur fewer than `least` times are put together as "(rare)". Most concentrated first.
     """
-    rows = []
+    rows: list[tuple[str, float, bool]] = []
     for one in found:
         scores = token_scores(one, layer, sigma)
         own = scores[rule.measure or "entropy"]

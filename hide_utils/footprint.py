@@ -109,7 +109,7 @@ def rows_by_capture(vlm: VLM, work: Task, session: Session) -> None:
         vlm.capture(prompt, list(range(len(prompt) - ROWS, len(prompt))), [vlm.defaults.layer], early_exit=False)
 
 
-Procedure = Callable[[VLM, Task], Session]
+Procedure = Callable[[Task], Session]
 
 
 def procedures(vlm: VLM) -> dict[str, Procedure]:
@@ -139,7 +139,8 @@ def measured(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_
     "whole" is the whole question. peak_bytes is None where there is no CUDA. A procedure that does not fit the memory
     has one row without seconds.
     """
-    known, rows, too_large = procedures(vlm), [], set()
+    known, rows = procedures(vlm), list[tuple[str, str, int, float | None, int | None]]()
+    too_large: set[str] = set()
     for repeat in range(-warm_up, repeats):
         for name in names[:: -1 if repeat % 2 else 1]:
             if name in too_large:
@@ -243,7 +244,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     table = on_gpu(asked.models, asked.side, asked.compact, asked.repeats)
     gpu = re.sub(r"[^a-z0-9]+", "_", torch.cuda.get_device_name().lower()).strip("_")
-    entry = provenance(config=RunConfig(notebook=NOTEBOOK), model="random weights", asked=vars(asked))
+    entry = provenance(
+        config=RunConfig.model_validate({"notebook": NOTEBOOK}), model="random weights", asked=vars(asked)
+    )
     path = paths.figures_folder() / NOTEBOOK / gpu / "full_size.csv"
     replace_file(path, lambda temporary: temporary.write_text(table.to_csv(index=False), encoding="utf-8"))
     print(path, write_sidecar(path, entry), sep="\n")

@@ -193,7 +193,7 @@ def gated_by(gate: Gate) -> Method:
             reply = answered(session, sample, step="direct")
             return Outcome(reply, (), tuple(dict.fromkeys([*steps, "direct"])))
         located = hide.locate(session, sample.question)
-        steps = tuple(dict.fromkeys([*steps, *HIDE_STEPS]))
-        return with_regions(session, sample, located.regions, "answer", steps, maps=located.maps)
+        every = tuple(dict.fromkeys([*steps, *HIDE_STEPS]))
+        return with_regions(session, sample, located.regions, "answer", every, maps=located.maps)
 
     return method

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,14 +71,14 @@ def error_curves(ax: Axes, table: pd.DataFrame, measure: str) -> None:
         line, colour = part[part["corruption"] == kind].sort_values("rate"), ERROR_COLOURS.get(kind, "0.3")
         shift = 0.014 * (number - (len(kinds) - 1) / 2)
         reach = np.abs([line["estimate"] - line["low"], line["high"] - line["estimate"]])
-        look = {"color": colour, "markersize": 2.6, "linewidth": 1.1, "elinewidth": 0.5, "label": kind}
+        look: dict[str, Any] = {"color": colour, "markersize": 2.6, "linewidth": 1.1, "elinewidth": 0.5, "label": kind}
         ax.errorbar(line["rate"] + shift, line["estimate"], yerr=reach, fmt="o-", **look)
 
 
 def own_errors(ax: Axes, points: pd.DataFrame, colours: Mapping[str, str]) -> None:
     """Extractors at their own rate of errors, with intervals both ways; columns extractor, rate(_low, _high), ..."""
     for marker, row in zip("*Xd", points.to_dict("records"), strict=False):
-        reach = {
+        reach: dict[str, Any] = {
             "xerr": np.abs([[row["rate"] - row["rate_low"]], [row["rate_high"] - row["rate"]]]),
             "yerr": np.abs([[row["estimate"] - row["low"]], [row["high"] - row["estimate"]]]),
         }

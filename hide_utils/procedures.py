@@ -132,14 +132,15 @@ def _heads(new: int, levers: Levers) -> int:
 def _extraction(work: Work, levers: Levers) -> Pass:
     past = work.static if levers.static_prompt else 0
     new = work.asked + work.static - past
-    common = {"share": 1 / work.cycles if levers.shared_questions else 1.0}
-    common["weights_share"] = common["share"] / (work.batch if levers.batched else 1)
-    return Pass("extract", new, past, heads=_heads(new, levers), decoded=work.listed, **common)
+    share = 1 / work.cycles if levers.shared_questions else 1.0
+    reads = share / (work.batch if levers.batched else 1)
+    heads = _heads(new, levers)
+    return Pass("extract", new, past, heads=heads, decoded=work.listed, share=share, weights_share=reads)
 
 
 def _search(work: Work, levers: Levers) -> list[Pass]:
     share = 1 / work.cycles if levers.shared_questions else 1.0
-    common = {"rows": work.rows, "layer": work.layer, "early_exit": levers.early_exit}
+    common: dict[str, Any] = {"rows": work.rows, "layer": work.layer, "early_exit": levers.early_exit}
     common |= {"share": share, "weights_share": share}
     first = work.around + work.image.n_tokens
     if not levers.shared_prefill:
@@ -152,7 +153,8 @@ def _search(work: Work, levers: Levers) -> list[Pass]:
 def _answer(work: Work, levers: Levers) -> Pass:
     compact = work.compact if levers.compact_budget or work.compact_free is None else work.compact_free
     first = work.around + work.image.n_tokens
-    new, visuals = work.between + compact.n_tokens + work.question, (compact,)
+    new = work.between + compact.n_tokens + work.question
+    visuals: tuple[Visual, ...] = (compact,)
     if not levers.shared_prefill:
         new, visuals, first = first + new, (work.image, compact), 0
     return Pass("answer", new, first, visuals, heads=_heads(new, levers), decoded=work.answered)
@@ -200,7 +202,7 @@ def lever_table(config: Any, work: Work) -> pd.DataFrame:
     base = flops(config, plain(work))
     rows = []
     for name, meaning in LEVERS.items():
-        row = {"lever": name, "meaning": meaning}
+        row: dict[str, str | float] = {"lever": name, "meaning": meaning}
         for start, levers in (("released", RELEASED), ("ours", OURS)):
             for state, on in (("without", False), ("with", True)):
                 passes = hide(work, levers.but(**{name: on}))
@@ -208,7 +210,8 @@ def lever_table(config: Any, work: Work) -> pd.DataFrame:
                 if start == "ours":
                     row[f"reads_{state}"] = weight_reads(passes)
         rows.append(row)
-    beside = {"lever": "direct_besides", "meaning": "direct answer too (a gate), on the same prefill"}
+    beside: dict[str, str | float] = {"lever": "direct_besides"}
+    beside["meaning"] = "direct answer too (a gate), on the same prefill"
     for start, levers in (("released", RELEASED), ("ours", OURS)):
         for state, shared in (("without", False), ("with", True)):
             passes = hide(work, levers) + direct_besides(work, levers.but(shared_prefill=shared))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def save_texts(table: pd.DataFrame, name: str, notebook: str, provenance: dict[s
     folder = paths.figures_folder() / notebook
     texts = {".md": _markdown(table), ".tex": _latex(table)}
     for ending, text in texts.items():
-        replace_file(folder / f"{name}{ending}", lambda path, text=text: path.write_text(text, encoding="utf-8"))
+        replace_file(folder / f"{name}{ending}", partial(Path.write_text, data=text, encoding="utf-8"))
     written = [folder / f"{name}{ending}" for ending in texts]
     return [*written, write_sidecar(written[0], provenance, written[1])]
 

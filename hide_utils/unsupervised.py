@@ -90,7 +90,7 @@ def _at(flat: Float[np.ndarray, "layers tokens cells"], alpha: float, owners: Se
     pairs = [(i, j) for i in range(len(owners)) for j in range(i) if owners[i] == owners[j]]
     one, two = (np.array(side) for side in zip(*pairs, strict=True)) if pairs else (np.zeros(0, int),) * 2
     tokens = kappa(masks[:, one], masks[:, two]).mean(1) if pairs else np.zeros(len(flat))
-    either = masks.any(1)
+    either = np.any(masks, axis=1)
     steps = kappa(either[1:], either[:-1])
     neighbours = np.concatenate([[np.nan], steps]), np.concatenate([steps, [np.nan]])
     layers = np.nanmean(np.stack(neighbours), axis=0) if len(steps) else np.zeros(1)
@@ -147,7 +147,7 @@ def regrets(
     calibration pictures. choices: domain -> rule -> setting.
     Columns domain, rule, layer, sigma, alpha, n, regret, low, high.
     """
-    rows = []
+    rows: list[tuple] = []
     for domain, quality in test.items():
         for rule, chosen in choices[domain].items():
             interval = regret(quality, chosen, best[domain])

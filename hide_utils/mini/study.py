@@ -154,17 +154,17 @@ def train_arm(plan: Plan, arm: str, seed: int, folder: Path) -> None:
     adam, source = optimiser(model, plan), StudyLessons(plan, arm, tokenizer, seed)
     nothing, rows, began = torch.nn.Parameter(torch.zeros(1)), [], time.process_time()
     for step in range(plan.steps):
-        row = {"arm": arm, "seed": seed, "step": step + 1, "loss": 0.0, "accuracy": 0.0, "image_tokens": 0}
+        total, right, image_tokens = 0.0, 0.0, 0
         for draw in (2 * step, 2 * step + 1):
             batch = source.draw(draw)
-            row["image_tokens"] += int(batch["image_grid_thw"].prod(1).sum()) // MERGE**2
+            image_tokens += int(batch["image_grid_thw"].prod(1).sum()) // MERGE**2
             loss, measured = text_loss(model, batch)
             (loss / 2).backward()
-            row["loss"] += loss.item() / 2
-            row["accuracy"] += measured["token_accuracy"] / 2
+            total += loss.item() / 2
+            right += measured["token_accuracy"] / 2
         update(model, nothing, [adam], rate(step, plan.steps))
-        row |= {"loss": round(row["loss"], 4), "accuracy": round(row["accuracy"], 4)}
-        rows.append(row | {"cpu_seconds": round(time.process_time() - began, 2)})
+        row = {"arm": arm, "seed": seed, "step": step + 1, "loss": round(total, 4), "accuracy": round(right, 4)}
+        rows.append(row | {"image_tokens": image_tokens, "cpu_seconds": round(time.process_time() - began, 2)})
     text = "".join(json.dumps(row) + "\n" for row in rows)
     save_folder(folder, model, tokenizer)
     shutil.copy(paths.MINI / "hide.json", folder)  # layer, sigma and alpha stay those of the start

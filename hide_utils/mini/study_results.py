@@ -77,8 +77,9 @@ def two_level_bootstrap(
 
 
 def accuracies(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Mean accuracy of every arm and outcome over its seeds: columns outcome, arm, seeds, n, accuracy, low, high, and
-    lowest and highest, the extremes of the seeds.
+    """Mean accuracy of every arm and outcome over its seeds.
+
+    Columns outcome, arm, seeds, n, accuracy, low, high, and lowest and highest, the extremes of the seeds.
     """
     rows = []
     for outcome, label in OUTCOMES.items():
@@ -131,8 +132,10 @@ def localisation(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def each_seed(answers: pd.DataFrame) -> pd.DataFrame:
-    """Every trained arm against the start, seed by seed: columns outcome, seed and those of `paired.compare_answers`
-    (McNemar's exact test, Newcombe's interval); p_holm is corrected over all rows.
+    """Every trained arm against the start, seed by seed.
+
+    Columns outcome, seed and those of `paired.compare_answers` (McNemar's exact test, Newcombe's interval); p_holm is
+    corrected over all rows.
     """
     parts = []
     for (of_set, method), label in OUTCOMES.items():

@@ -73,7 +73,8 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 def wrapped(text: str, width: float, size: float, bold: bool = False) -> list[str]:
     """Lines of at most `width` inches, broken between words, and within a word that is longer than a line."""
-    lines, line = [], ""
+    lines: list[str] = []
+    line = ""
     for word in text.split():
         while text_width(word, size, bold) > width and len(word) > 1:
             cut = max(next((i for i in range(len(word), 1, -1) if text_width(word[:i], size, bold) <= width), 1), 1)
