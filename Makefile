@@ -95,7 +95,7 @@ bench: $(READY)  ## time the benchmarks under tests/benchmarks, then HiDe agains
 # One thread: the miniature is too small for two. Finished runs are kept, so that an interrupted study goes on.
 train-study: export OMP_NUM_THREADS := 1
 train-study: export HF_HUB_OFFLINE := 1
-train-study: $(READY)  ## train the miniature further on ordinary and on decoupled pictures (notebook 10; about an hour)
+train-study: $(READY)  ## train the miniature further on ordinary and on decoupled pictures (notebook 10; twenty minutes)
 	$(PY) -m hide_utils.mini.study
 
 lab: $(READY)  ## open the notebooks in JupyterLab

@@ -146,7 +146,10 @@ def optimiser(model: torch.nn.Module, plan: Plan) -> torch.optim.Optimizer:
 
 
 def train_arm(plan: Plan, arm: str, seed: int, folder: Path) -> None:
-    """Train one arm from the shipped weights into ``folder``: the checkpoint, and ``log.jsonl`` with a line a step."""
+    """Train one arm from the shipped weights; ``folder`` gets ``model`` and then ``log.jsonl``, with a line a step.
+
+    Answers know their model by a hash of its folder, so nothing but the checkpoint may lie in ``model``.
+    """
     torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(paths.MINI)
     model = Qwen3VLForConditionalGeneration.from_pretrained(paths.MINI, attn_implementation="sdpa", dtype=torch.float32)
@@ -166,8 +169,8 @@ def train_arm(plan: Plan, arm: str, seed: int, folder: Path) -> None:
         row = {"arm": arm, "seed": seed, "step": step + 1, "loss": round(total, 4), "accuracy": round(right, 4)}
         rows.append(row | {"image_tokens": image_tokens, "cpu_seconds": round(time.process_time() - began, 2)})
     text = "".join(json.dumps(row) + "\n" for row in rows)
-    save_folder(folder, model, tokenizer)
-    shutil.copy(paths.MINI / "hide.json", folder)  # layer, sigma and alpha stay those of the start
+    save_folder(folder / "model", model, tokenizer)
+    shutil.copy(paths.MINI / "hide.json", folder / "model")  # layer, sigma and alpha stay those of the start
     replace_file(folder / "log.jsonl", lambda path: path.write_text(text, encoding="utf-8"))
 
 
@@ -196,7 +199,7 @@ def one_run(plan: Plan, arm: str, seed: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if arm != START and not (folder / "log.jsonl").is_file():
         train_arm(plan, arm, seed, folder)
-    table = measure(plan, arm, seed, "mini" if arm == START else folder, folder)
+    table = measure(plan, arm, seed, "mini" if arm == START else folder / "model", folder)
     replace_file(folder / "answers.csv", lambda path: table.to_csv(path, index=False, float_format="%.4g"))
 
 

@@ -205,8 +205,9 @@ def answer(found: pd.DataFrame) -> str:
         parts = [f"{arm} pictures {_help(*of_arm)}" for arm, of_arm in marks.items()]
         said.append(f"For {what} on large scenes, {', and '.join(parts)}.")
     harm = {arm: holds[[f for f in holds.index if f.startswith(f"{arm} training does no harm")][0]] for arm in ARMS[1:]}
-    words = {"yes": "do no harm within the margin", "no": "do harm", "not shown": "are not shown to be harmless"}
-    said.append("On ordinary scenes " + ", ".join(f"{arm} ones {words[mark]}" for arm, mark in harm.items()) + ".")
+    words = {"yes": "do no harm", "no": "do harm", "not shown": "are not shown to be harmless"}
+    marks = ", ".join(f"{arm} pictures {words[mark]}" for arm, mark in harm.items())
+    said.append(f"On ordinary scenes, within the margin, {marks}.")
     return " ".join(said)
 
 
