@@ -163,7 +163,7 @@ def collect(figures: Path | None = None, notebooks: Path = paths.NOTEBOOKS) -> l
 
 
 def _head(book: nbformat.NotebookNode) -> tuple[str, str]:
-    """Title and question of the first cell: its heading, and the paragraph that begins with **Question.**"""
+    """Title and question of the first cell: its heading, and the paragraph that **Question.** begins."""
     text = next((cell.source for cell in book.cells if cell.cell_type == "markdown"), "")
     title = next((line.lstrip("# ") for line in text.splitlines() if line.startswith("# ")), "untitled")
     asked = [part for part in text.split("\n\n") if part.startswith("**Question.**")]

@@ -25,16 +25,15 @@ class Pages:
 
     def __init__(self, pdf: PdfPages, footer: str) -> None:
         self.pdf, self.footer, self.number = pdf, footer, 0
-        self.figure: Figure | None = None
-        self.y = HEIGHT
+        self.figure, self.begun, self.y = Figure(), False, HEIGHT
 
     def room(self, height: float) -> bool:
         """Make room for `height`; whether that took a new page. What is higher than a page begins one."""
-        if self.figure is not None and self.y + height <= HEIGHT - MARGIN:
+        if self.begun and self.y + height <= HEIGHT - MARGIN:
             return False
         self.finish()
         self.number += 1
-        self.figure, self.y = Figure(figsize=(WIDTH, HEIGHT)), MARGIN
+        self.figure, self.begun, self.y = Figure(figsize=(WIDTH, HEIGHT)), True, MARGIN
         self.write(f"{self.footer} · page {self.number}", MARGIN, HEIGHT - MARGIN / 2, 7.0, color="0.4")
         return True
 
@@ -46,9 +45,9 @@ class Pages:
 
     def finish(self) -> None:
         """Write the page that is being filled."""
-        if self.figure is not None:
+        if self.begun:
             self.pdf.savefig(self.figure)
-            self.figure = None
+            self.begun = False
 
 
 @cache
@@ -74,7 +73,8 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 def wrapped(text: str, width: float, size: float, bold: bool = False) -> list[str]:
     """Lines of at most `width` inches, broken between words, and within a word that is longer than a line."""
-    lines, line = [], ""
+    lines: list[str] = []
+    line = ""
     for word in text.split():
         while text_width(word, size, bold) > width and len(word) > 1:
             cut = max(next((i for i in range(len(word), 1, -1) if text_width(word[:i], size, bold) <= width), 1), 1)
