@@ -56,7 +56,8 @@ QUESTIONS = (
     Question("Is it the place of the boxes, or any second picture?",
              "05_benchmarks", "Accuracy by kind", "it is the place"),
     Question("Open question 1: what does it cost, and can it be had for less?",
-             "05_benchmarks", "How good are the boxes, and what do they cost", "cost of HiDe"),
+             "06_memory_and_latency", "1 · FLOPs", "HiDe over plain, FLOPs"),
+    Question("And in memory?", "06_memory_and_latency", "5 · Memory", "memory saved"),
     Question("Open question 2, next check: how robust is the extraction of entities?",
              "07_extraction_robustness", "1.3", "what an extraction error costs"),
     Question("Is the extraction needed at all?", "07_extraction_robustness", "1.4", "extraction can be left out"),
@@ -139,9 +140,9 @@ def finding(question: Question, figures: Path = paths.FIGURES) -> tuple[str, str
         return "not measured yet", "–"
     table = pd.read_csv(file).fillna("–")
     found = table[table.iloc[:, 0].str.startswith(question.finding)]
-    if found.empty or len(table.columns) < 4:
+    if found.empty:
         return None
-    name, _, measured_here, verdict = found.iloc[0].tolist()[:4]
+    name, _, measured_here, verdict = [*found.iloc[0].tolist(), "–"][:4]  # some tables judge nothing
     return f"{name}: {measured_here}".replace("|", "\\|"), str(verdict)
 
 
