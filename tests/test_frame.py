@@ -10,6 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from hide_utils.paths import ROOT
 
@@ -63,16 +64,23 @@ def test_environment_yml_ends_in_the_project_itself():
 
 
 def test_makefile_installs_what_the_project_declares():
-    installs = [line for line in MAKEFILE.splitlines() if "pip install" in line and "--target" not in line]
-    assert len(installs) == 1
-    assert "--constraint constraints.txt" in installs[0]
-    assert f"'.[{','.join(EXTRAS)}]'" in installs[0]
+    installs = [line for line in MAKEFILE.splitlines() if "--constraint constraints.txt" in line]
+    (install,) = (line for line in installs if "--target" not in line)
+    assert f"--editable '.[{','.join(EXTRAS)}]'" in install
+    assert MAKEFILE.count("--editable '.[") == MAKEFILE.count(f"--editable '.[{','.join(EXTRAS)}]'") == 2
     assert re.search(r"^\$\(READY\): constraints\.txt pyproject\.toml$", MAKEFILE, re.M)
 
 
 @pytest.mark.parametrize("target", ["run", "test"])
 def test_make_target_makes_the_environment_first(target):
     assert re.search(rf"^{target}: \$\(READY\)", MAKEFILE, re.M)
+
+
+def test_the_oldest_transformers_that_is_allowed_is_the_oldest_that_is_tested():
+    (oldest,) = re.findall(r"^OLDEST := (.+)$", MAKEFILE, re.M)
+    (allowed,) = (requirement for requirement in DIRECT if requirement.name == "transformers")
+    (bound,) = allowed.specifier
+    assert bound.operator == ">=" and Version(bound.version) == Version(oldest)
 
 
 def test_ci_runs_make_test():
