@@ -76,7 +76,7 @@ def answer_picture(hide: HiDe, jobs: Sequence[Job], protocol: str) -> Iterator[A
                 session = session.beside()
             question = sample.question
         except Exception as error:
-            yield _failed(sample, methods, error)
+            yield failed(sample, methods, error)
             continue
         found = [_answer(hide, session, sample, *method, protocol) for method in methods.items()]
         errors = [one.error for one in found if one.error is not None]
@@ -87,10 +87,11 @@ def _answer(hide: HiDe, session: Session, sample: Sample, name: str, method: Met
     try:
         return Answered([_row(hide, session, sample, name, method, protocol)])
     except Exception as error:
-        return _failed(sample, [name], error)
+        return failed(sample, [name], error)
 
 
-def _failed(sample: Sample, methods: Iterable[str], error: Exception) -> Answered:
+def failed(sample: Sample, methods: Iterable[str], error: Exception) -> Answered:
+    """Rows of a sample that could not be answered, with the error."""
     rows = [empty_row(sample, method) | {"error": f"{type(error).__name__}: {error}"} for method in methods]
     return Answered(rows, None if isinstance(error, SAMPLE_ERRORS) else error)
 

@@ -6,6 +6,8 @@ that dies loses nothing but the picture in its hands, and that is answered again
 
 from __future__ import annotations
 
+import logging
+import math
 import multiprocessing
 import os
 import pickle
@@ -19,7 +21,7 @@ from typing import Any
 
 import torch
 
-from hide_utils.answers import Answered, answer_picture
+from hide_utils.answers import Answered, answer_picture, failed
 from hide_utils.methods import Method, named
 from hide_utils.models import load_model
 from hide_utils.pipeline import HiDe
@@ -27,6 +29,7 @@ from hide_utils.samples import Sample
 
 ENGINES = ("local", "processes", "ray")
 ATTEMPTS = 3  # how often all workers may be replaced while not one picture is finished
+RAY_RETRIES = 2  # how often Ray gives a picture to another actor after one died at it
 Task = Sequence[tuple[Sample, tuple[str, ...]]]  # samples of one picture, each with the names of its methods
 
 
@@ -71,7 +74,17 @@ class Worker:
     def answer(self, task: Task) -> list[Answered]:
         """Rows of one picture's samples."""
         jobs = [(sample, {name: self.methods[name] for name in names}) for sample, names in task]
-        return list(answer_picture(self.hide, jobs, self.protocol))
+        answered = answer_picture(self.hide, jobs, self.protocol)
+        return [one if one.error is None else replace(one, error=_sendable(one.error)) for one in answered]
+
+
+def _sendable(error: Exception) -> Exception:
+    """The exception, or its words where it does not survive the way to the calling program, as not all do."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def over_processes(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) -> Iterator[Answered]:
@@ -151,27 +164,74 @@ def _answer(task: Task) -> list[Answered]:
 def over_ray(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) -> Iterator[Answered]:
     """Answer on Ray: one actor a GPU of the cluster, or where it has none one for every four cores.
 
-    Without a running `ray.init` the cluster that RAY_ADDRESS names is joined, else one is started here. Ray restarts an
-    actor that dies and gives it its picture again. The model's folder and the pictures have to be in reach of every
-    machine under the same path. Raises ImportError where Ray is not installed.
+    Without a running `ray.init` the cluster that RAY_ADDRESS names is joined, else one is started here. Every actor has
+    one picture at a time, and gets the next when its answers were taken. Ray restarts an actor that dies and gives it
+    its picture again; one whose actors die `RAY_RETRIES` times more counts as failed, and the run goes on. The model's
+    folder and the pictures have to be in reach of every machine under the same path.
+
+    Raises ImportError where Ray is not installed, RuntimeError where no actor is left.
     """
     try:
         import ray
+        from ray.exceptions import RayActorError
         from ray.util import ActorPool
     except ImportError as error:
         raise ImportError(
             "engine 'ray' needs Ray: pip install 'hide-utils[ray]'. For several GPUs of one machine "
             "engine 'processes' needs nothing more"
         ) from error
-    if not ray.is_initialized():
-        ray.init()
-    total = ray.cluster_resources()
-    gpus = int(total.get("GPU", 0))
-    workers = workers or gpus or max(int(total.get("CPU", 1)) // 4, 1)
-    cores = max(int(total.get("CPU", 1)) // workers, 1)
-    # Ray shows an actor its own GPU alone, whose number is then 0.
-    mine = recipe.on("cuda:0") if gpus else recipe.on("cpu", cores)
-    actor = ray.remote(num_cpus=1 if gpus else cores, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=3)
-    pool = ActorPool([actor(Worker).remote(mine) for _ in range(workers)])
-    for answered in pool.map_unordered(lambda worker, task: worker.answer.remote(task), list(tasks)):
+    _join(ray)
+    pool = ActorPool(_actors(ray, recipe, workers))
+    for task in tasks:
+        pool.submit(lambda actor, task: actor.answer.remote(task), task)
+    left, died = {task[0][0].id: task for task in tasks}, []
+    while pool.has_next():
+        try:
+            answered = pool.get_next_unordered()
+        except RayActorError as error:  # at this picture every time; the pool does not say which it was
+            died.append(error)
+            continue
+        del left[answered[0].rows[0]["sample_id"]]
         yield from answered
+    if len(left) > len(died):
+        why = str(died[-1]).strip().splitlines()[-1] if died else "the cluster is gone"
+        raise RuntimeError(
+            f"no worker on Ray is left, {len(left)} pictures are unanswered ({why}); rows so far are stored"
+        )
+    for task in left.values():
+        error = RuntimeError(f"its worker died {RAY_RETRIES + 1} times, for lack of memory perhaps")
+        yield from (failed(sample, names, error) for sample, names in task)
+
+
+def _join(ray: Any) -> None:
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster started here reports to nobody
+    ray.init(include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
+
+
+def _actors(ray: Any, recipe: Recipe, workers: int | None) -> list[Any]:
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = sum(int(machine.get("GPU", 0)) for machine in machines)
+    if gpus:
+        workers = workers or gpus
+        # Ray shows an actor its own GPU alone, whose number is then 0.
+        mine, needs = recipe.on("cuda:0"), {"num_cpus": 1, "num_gpus": 1 / math.ceil(workers / gpus)}
+    else:
+        workers, cores = shares([int(machine.get("CPU", 0)) for machine in machines], workers)
+        mine, needs = recipe.on("cpu", max(int(cores), 1)), {"num_cpus": cores}
+    actor = ray.remote(max_restarts=-1, max_task_retries=RAY_RETRIES, **needs)(Worker)
+    return [actor.remote(mine) for _ in range(workers)]
+
+
+def shares(cores: Sequence[int], workers: int | None = None) -> tuple[int, float]:
+    """How many workers, and the cores of each, such that all of them find room on machines with so many `cores`.
+
+    By default one worker for every four cores; fractions of a core where there are more workers than cores.
+    """
+    cores = [n for n in cores if n]
+    if workers is None:
+        each = min(4, *cores)
+        return sum(n // each for n in cores), each
+    fitting = [each for each in range(1, max(cores) + 1) if sum(n // each for n in cores) >= workers]
+    return workers, fitting[-1] if fitting else 1 / math.ceil(workers / sum(cores))

@@ -109,6 +109,8 @@ def minimum_detectable_difference(
     a = n + z_power**2
     b = -2 * math.sqrt(n * discordant) * z_level
     c = discordant * (z_level**2 - z_power**2)
+    if b * b < 4 * a * c:  # three samples, say: no difference would be found
+        return math.inf
     sign = 1 if z_power >= 0 else -1
     d = (-b + sign * math.sqrt(b * b - 4 * a * c)) / (2 * a)
     return float(d) if d**2 <= discordant and d <= discordant else math.inf

@@ -1,10 +1,12 @@
 """Pictures and methods that worker processes can be sent: functions of a module, not of a test."""
 
 import os
+import signal
 from pathlib import Path
 
 from model_helpers import picture
 
+from hide_utils.answers import COLUMNS
 from hide_utils.methods import METHODS
 from hide_utils.samples import Sample
 
@@ -36,14 +38,34 @@ def samples(n: int) -> list[Sample]:
     ]  # fmt: skip
 
 
-class DiesOnce:
-    """Answers directly, but the first process that meets the sample dies at it, as if killed for memory."""
+class Dies:
+    """Answers directly, but the process that meets the sample dies at it, as if killed for memory.
 
-    def __init__(self, flag: Path, sample_id: str) -> None:
-        self.flag, self.sample_id = flag, sample_id
+    With `flag` only the first one does. Each sample that is begun leaves a file in the folder `begun`.
+    """
+
+    def __init__(self, sample_id: str | None, flag: Path | None = None, begun: Path | None = None) -> None:
+        self.sample_id, self.flag, self.begun = sample_id, flag, begun
 
     def __call__(self, hide, session, sample):
-        if sample.id == self.sample_id and not self.flag.exists():
-            self.flag.touch()
-            os._exit(9)
+        if self.begun:
+            (self.begun / sample.id).touch()
+        if sample.id == self.sample_id and not (self.flag and self.flag.exists()):
+            if self.flag:
+                self.flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         return METHODS["direct"](hide, session, sample)
+
+
+class NotSendable(Exception):
+    """Pickles, but cannot be made again from what was pickled."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"code {code:d}")
+
+
+def as_dict(table):
+    """Rows without what differs at every run, logits without the digits that differ with the number of threads."""
+    same = [name for name in COLUMNS if name not in ("seconds", "peak_bytes")]
+    table = table[same].assign(margin=table["margin"].astype(float).round(3)).astype(object)
+    return table.where(table.notna(), "nothing").to_dict("list")

@@ -1,27 +1,19 @@
 """Answers by several processes: the same rows as by one, whatever dies or fails on the way."""
 
-import importlib.util
 import sys
 
 import pytest
 from checkpoints import tiny_model
-from engine_methods import DiesOnce, samples
+from engine_methods import Dies, NotSendable, as_dict, samples
 
 from hide_utils import HiDe, engines, evaluate
-from hide_utils.answers import COLUMNS
 from hide_utils.methods import METHODS
-
-SAME = [name for name in COLUMNS if name not in ("seconds", "peak_bytes")]
-
-
-def as_dict(table):
-    return table[SAME].astype(object).where(table[SAME].notna(), "nothing").to_dict("list")
 
 
 @pytest.mark.filterwarnings("ignore:.* rows have errors")
 def test_two_processes_of_which_one_dies_give_the_rows_of_one(tmp_path):
     model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
-    methods = {"direct": METHODS["direct"], "hide": METHODS["hide"], "dies once": DiesOnce(tmp_path / "flag", "s3")}
+    methods = {"direct": METHODS["direct"], "hide": METHODS["hide"], "dies once": Dies("s3", tmp_path / "flag")}
     hide = HiDe(model, sigma=0.5, alpha=0.8)
     run = {"hide": hide, "progress": False}
     table = evaluate(model, samples(8), methods, out, engine="processes", workers=2, **run)
@@ -66,17 +58,27 @@ def test_ray_missing_says_what_to_install(monkeypatch):
         evaluate(tiny_model("qwen3_vl"), samples(2), engine="ray", progress=False)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is an optional extra")
-@pytest.mark.filterwarnings("ignore:.* rows have errors")
-def test_ray_gives_the_rows_of_one_process(tmp_path):
-    import ray
+def test_an_error_that_cannot_be_sent_is_sent_in_words():
+    error = engines._sendable(NotSendable(3))
+    assert type(error) is RuntimeError and str(error) == "NotSendable: code 3"
+    assert type(engines._sendable(KeyError("x"))) is KeyError
 
-    ray.init(num_cpus=2, include_dashboard=False)
-    try:
-        model = tiny_model("qwen3_vl")
-        methods = {"direct": METHODS["direct"], "dies once": DiesOnce(tmp_path / "flag", "s3")}
-        table = evaluate(model, samples(8), methods, engine="ray", workers=2, progress=False)
-        assert (tmp_path / "flag").exists()
-        assert as_dict(table) == as_dict(evaluate(model, samples(8), methods, progress=False))
-    finally:
-        ray.shutdown()
+
+@pytest.mark.parametrize(
+    "cores, workers, expected",
+    [
+        ([16], None, (4, 4)),
+        ([2], None, (1, 2)),
+        ([6, 6], None, (2, 4)),  # three would not find room
+        ([0, 8], None, (2, 4)),
+        ([2], 2, (2, 1)),
+        ([6, 6], 3, (3, 3)),
+        ([16], 3, (3, 5)),
+        ([2], 4, (4, 0.5)),
+        ([2, 1], 7, (7, 1 / 3)),
+    ],
+)
+def test_every_worker_on_ray_finds_room(cores, workers, expected):
+    found = engines.shares(cores, workers)
+    assert found == expected
+    assert sum(int(n / found[1] + 1e-9) for n in cores) >= found[0]

@@ -133,6 +133,11 @@ def test_minimum_detectable_difference_has_the_promised_power():
     assert 0.72 <= power <= 0.85  # the exact test is a little more cautious than the approximation
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_handful_of_samples_detects_nothing(n):
+    assert minimum_detectable_difference(n, 1.0) == minimum_detectable_difference(n, 0.5) == math.inf
+
+
 def test_minimum_detectable_difference_moves_the_right_way():
     find = minimum_detectable_difference
     assert find(1600, 0.2) < find(400, 0.2) < find(100, 0.2)

@@ -1,0 +1,111 @@
+"""Notebook 05 on small files in every published format: its own cells, with other parameters, on a tiny checkpoint."""
+
+import ast
+import base64
+import json
+
+import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from benchmark_files import authors_row, hrbench_rows, noise, write_json, write_tsv, write_vstar
+from checkpoints import checkpoint
+from matplotlib.figure import Figure
+from test_benchmarks import BOOK
+
+from hide_utils import paths
+
+KEPT = {"split": None, "resolution": None, "n": None, "resolutions": [], "n_baselines": 1}
+
+
+def vstar(folder, lettered=True):
+    """Pictures large enough for the boxes."""
+    root = write_vstar(folder)
+    for note in root.glob("*/*.json"):
+        note.with_suffix(".jpg").write_bytes(noise(1, 128))
+        fields = json.loads(note.read_text())
+        write_json(note, fields | {"bbox": [[10, 10 + 40 * i, 40, 30] for i in range(len(fields["bbox"]))]})
+    if not lettered:
+        (root / "test_questions.jsonl").unlink()
+    return root
+
+
+def tables(folder, ending):
+    rows = hrbench_rows(2, lambda i: noise(i, 96))
+    if ending == "tsv":
+        return write_tsv(folder / "hr_bench_4k.tsv", rows)
+    rows = [row | {"image": {"bytes": base64.b64decode(row["image"])}} for row in rows]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "hr_bench_4k.parquet")
+    return folder / "hr_bench_4k.parquet"
+
+
+def mme(folder):
+    asked = [
+        BOOK | {"Question_id": f"{kind}/{i}", "Task": kind} for kind in ("Perception", "Reasoning") for i in (1, 2)
+    ]
+    (folder / BOOK["Image"]).write_bytes(noise(3, 96))
+    return write_json(folder / "MME-RealWorld-Lite.json", asked)
+
+
+def listed(folder):
+    vstar(folder)
+    box = "vstar_bench/direct_attributes/sa_4690.json"
+    return write_json(folder / "list.json", [authors_row(i, box_json=box) for i in range(2)])
+
+
+FORMATS = {
+    "vstar": lambda folder: vstar(folder, lettered=False),
+    "vstar_lettered": vstar,
+    "hrbench_tsv": lambda folder: tables(folder, "tsv"),
+    "hrbench_parquet": lambda folder: tables(folder, "parquet"),
+    "mme_realworld_lite": mme,
+    "authors_json": listed,
+}
+
+
+def run(name, **parameters):
+    """Every code cell of a notebook in order, with other parameters; what a cell ends in is shown as HTML."""
+    scope, shown = {"__name__": "__main__"}, []
+    for cell in nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        tree = ast.parse(cell.source)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, name, "exec"), scope)
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), name, "eval"), scope)
+            shown.append(value._repr_html_() if hasattr(value, "_repr_html_") else repr(value))
+        if "parameters" in cell.metadata.get("tags", []):
+            scope |= parameters
+    return scope, shown
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("published", FORMATS)
+def test_notebook_runs_on_every_published_format(tmp_path, monkeypatch, published):
+    for name in ("RESULTS", "CACHE"):
+        monkeypatch.setattr(paths, name, tmp_path / name)
+    monkeypatch.setattr(paths, "figures_folder", lambda: tmp_path / "figures")
+    monkeypatch.delenv("HIDE_PRESET", raising=False)
+    savefig = Figure.savefig  # small ones: they are looked at elsewhere
+    monkeypatch.setattr(Figure, "savefig", lambda fig, path, **knobs: savefig(fig, path, **knobs | {"dpi": 20}))
+    rivals = {} if published == "vstar" else {"baselines": ["hide_gated"]}  # the search by trial takes its time
+    source = {"model": str(checkpoint("qwen3_vl")), "benchmark": str(FORMATS[published](tmp_path))}
+    with matplotlib.rc_context():
+        scope, shown = run("05_benchmarks", **source, **KEPT, **rivals)
+    plt.close("all")
+    table, further = scope["table"], scope["further"]
+    assert table["error"].isna().all() and further["error"].isna().all()
+    assert set(table["method"]) == {"direct", "hide", "random"} | ({"oracle"} if scope["boxed"] else set())
+    assert scope["boxed"] == ("hrbench" not in published and "mme" not in published)
+    assert further["method"].nunique() == (10 if published == "vstar" else 4 + scope["boxed"])
+    folder = tmp_path / "figures" / "05_benchmarks"
+    written = {path.name for path in folder.iterdir()}
+    assert {"accuracy.png", "accuracy_against_cost.pdf", "main.csv", "measured_and_published.tex"} <= written
+    assert ("errors.csv" in written) == scope["boxed"] and len(pd.read_csv(folder / "main.csv")) == 3 + scope["boxed"]
+    if "hrbench" in published:
+        assert table["cycle"].nunique() == 4 and scope["scores"].index.tolist() == ["direct", "hide", "random"]
+    assert any("published: V*" in text or "HR-Bench" in text for text in shown)
