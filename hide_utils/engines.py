@@ -199,8 +199,8 @@ def over_ray(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) 
             f"no worker on Ray is left, {len(left)} pictures are unanswered ({why}); rows so far are stored"
         )
     for task in left.values():
-        error = RuntimeError(f"its worker died {RAY_RETRIES + 1} times, for lack of memory perhaps")
-        yield from (failed(sample, names, error) for sample, names in task)
+        lost = RuntimeError(f"its worker died {RAY_RETRIES + 1} times, for lack of memory perhaps")
+        yield from (failed(sample, names, lost) for sample, names in task)
 
 
 def _join(ray: Any) -> None:

@@ -206,8 +206,8 @@ def answer(found: pd.DataFrame) -> str:
         said.append(f"For {what} on large scenes, {', and '.join(parts)}.")
     harm = {arm: holds[[f for f in holds.index if f.startswith(f"{arm} training does no harm")][0]] for arm in ARMS[1:]}
     words = {"yes": "do no harm", "no": "do harm", "not shown": "are not shown to be harmless"}
-    marks = ", ".join(f"{arm} pictures {words[mark]}" for arm, mark in harm.items())
-    said.append(f"On ordinary scenes, within the margin, {marks}.")
+    clauses = ", ".join(f"{arm} pictures {words[mark]}" for arm, mark in harm.items())
+    said.append(f"On ordinary scenes, within the margin, {clauses}.")
     return " ".join(said)
 
 
