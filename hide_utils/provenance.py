@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from .samples import Sample
 
 PACKAGES = ("numpy", "pandas", "pillow", "scikit-image", "scipy", "statsmodels", "torch", "transformers")
 
+PACKAGE = Path(__file__).parent
 ABOUT = (".md", ".csv", ".jsonl")  # what lies in a model's folder and says something about it, but is no part of it
 
 
@@ -50,6 +53,50 @@ def _hash_file(path: Path, mtime_ns: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def hash_code(notebook: str | None = None) -> str:
+    """Hash of the modules of hide_utils that a notebook imports, in turn too; of all of them without a notebook.
+
+    So a result is out of date when what made it changed, not when anything did.
+    """
+    path = paths.NOTEBOOKS / f"{notebook}.ipynb"
+    if notebook is None or not path.is_file():
+        return hash_folder(PACKAGE, "*.py")
+    reached: set[Path] = set()
+    todo = _imported("\n".join(_code_cells(path)), ())
+    while todo:
+        module = todo.pop()
+        if module not in reached:
+            reached.add(module)
+            inside = module.relative_to(PACKAGE).parent.parts
+            todo |= _imported(module.read_text(encoding="utf-8"), inside)
+    return hash_json(
+        [f"{p.relative_to(PACKAGE).as_posix()} {_hash_file(p, p.stat().st_mtime_ns)}" for p in sorted(reached)]
+    )
+
+
+def _imported(source: str, inside: tuple[str, ...]) -> set[Path]:
+    """Files of hide_utils that a source names in its imports, with the packages that hold them.
+
+    inside: folders below hide_utils in which the source lies, for relative imports. Lines of IPython's own do not count.
+    """
+    source = re.sub(r"^\s*[%!].*$", "pass", source, flags=re.MULTILINE)
+    names: set[tuple[str, ...]] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {tuple(alias.name.split(".")) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = (PACKAGE.name, *inside)[: len(inside) + 2 - node.level] if node.level else ()
+            base = (*above, *(node.module.split(".") if node.module else ()))
+            names |= {base} | {(*base, alias.name) for alias in node.names}
+    ours = {name[1:depth] for name in names if name[0] == PACKAGE.name for depth in range(1, len(name) + 1)}
+    every = {path for parts in ours for path in (PACKAGE.joinpath(*parts, "__init__.py"), _module(parts))}
+    return {path for path in every if path.is_file()}
+
+
+def _module(parts: tuple[str, ...]) -> Path:
+    return PACKAGE.joinpath(*parts).with_suffix(".py")
+
+
 def hash_samples(samples: Iterable[Sample]) -> str:
     """Hash of all that the samples ask (ids, questions, options, labels, boxes); pictures count through their ids."""
     return hash_json(
@@ -74,7 +121,7 @@ def provenance(
         extra: further entries, for example ``seeds={"draw": 0, "bootstrap": 1}`` or ``caption="..."``.
     """
     entry: dict[str, Any] = {"utc": datetime.now(UTC).isoformat(timespec="seconds")} | _commit()
-    entry["code"] = hash_folder(Path(__file__).parent, "*.py")
+    entry["code"] = hash_code(config.notebook if config else None)
     entry["versions"] = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
     entry["device"] = _device()
     if config is not None:
@@ -96,8 +143,12 @@ def _hash_notebook(name: str) -> str | None:
     path = paths.NOTEBOOKS / f"{name}.ipynb"
     if not path.is_file():
         return None
+    return hash_json(_code_cells(path))
+
+
+def _code_cells(path: Path) -> list[str]:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return hash_json(["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"])
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
 def _commit() -> dict[str, Any]:
