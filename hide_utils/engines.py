@@ -54,7 +54,7 @@ class Recipe:
         if "/" in model.name and not folder.is_dir():
             recipe["revision"] = getattr(model.model.config, "_commit_hash", None)
         settings = {name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")}
-        settings |= {"reuse_prefix": hide.reuse_prefix, "max_megapixels": hide.max_megapixels}
+        settings |= {name: getattr(hide, name) for name in ("reuse_prefix", "max_megapixels", "compact_pixels")}
         return cls(recipe, settings, methods, protocol)
 
     def on(self, device: str, threads: int | None = None) -> Recipe:

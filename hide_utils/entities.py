@@ -163,7 +163,7 @@ class Extractor:
             self._prefix = self.model.prefill(prompts[0], cut=span.start + static)
         fits = [self._prefix is not None and self._prefix.fits(prompt) for prompt in prompts]
         found: dict[int, Extraction] = {}
-        for prefix in (self._prefix, None):
+        for prefix in (None,) if self._prefix is None else (self._prefix, None):
             chosen = [i for i, fit in enumerate(fits) if fit == (prefix is not None)]
             replies = self._replies([prompts[i] for i in chosen], prefix)
             for i, reply in zip(chosen, replies, strict=True):

@@ -136,7 +136,8 @@ def run_settings(hide: HiDe, protocol: str) -> dict[str, Any]:
     """What an answer depends on besides sample and method; rows made with other values are never mixed in."""
     model, settings = hide.model, hide.settings
     folder = paths.MINI if model.name == "mini" else Path(model.name)
-    return {
+    known = {"compact_pixels": hide.compact_pixels} if hide.compact_pixels else {}
+    return known | {
         "schema": SCHEMA,
         "model": paths.portable(model.name),
         "weights": hash_folder(folder) if folder.is_dir() else None,

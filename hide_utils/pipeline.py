@@ -43,6 +43,7 @@ class HiDe:
         reuse_prefix: False runs every prompt as a full pass of its own (same outputs, the released code's cost).
         protocol: how a letter is read off a reply; see `hide_utils.scoring`.
         max_megapixels: larger pictures are refused before they are decoded.
+        compact_pixels: most pixels of the compact image as the model sees it, >= 1. None: the model's own limit.
 
     Raises:
         ValueError: a setting out of range.
@@ -58,11 +59,12 @@ class HiDe:
         reuse_prefix: bool = True,
         protocol: str = "strict",
         max_megapixels: float = 100,
+        compact_pixels: int | None = None,
     ) -> None:
         model = model if isinstance(model, VLM) else load_model(model)
         default = model.defaults
         self.model, self.reuse_prefix = model, reuse_prefix
-        self.protocol, self.max_megapixels = protocol, max_megapixels
+        self.protocol, self.max_megapixels, self.compact_pixels = protocol, max_megapixels, compact_pixels
         self.settings = Settings(
             default.layer if layer is None else layer,
             default.sigma if sigma is None else float(sigma),
@@ -75,6 +77,8 @@ class HiDe:
             )
         if not (np.isfinite(self.settings.sigma) and self.settings.sigma >= 0):
             raise ValueError(f"sigma {sigma} must be a number of grid cells >= 0")
+        if compact_pixels is not None and compact_pixels < 1:
+            raise ValueError(f"compact_pixels {compact_pixels} must be at least 1, or None for the model's own limit")
         if not 0 < self.settings.alpha <= 1:
             raise ValueError(f"alpha {alpha} must lie in (0, 1]: it is a threshold on maps scaled to [0, 1]")
         if protocol not in scoring.PROTOCOLS:
@@ -121,7 +125,8 @@ class HiDe:
 
     def open(self, image: str | PathLike | bytes | Image.Image) -> Session:
         """Read a picture and run the prefill that everything about it shares."""
-        return Session(self.model, read_image(image, max_megapixels=self.max_megapixels), self.reuse_prefix)
+        picture = read_image(image, max_megapixels=self.max_megapixels)
+        return Session(self.model, picture, self.reuse_prefix, second_pixels=self.compact_pixels)
 
     def run(
         self,

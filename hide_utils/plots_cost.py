@@ -93,4 +93,4 @@ def by_size(axes: Sequence[Axes], table: pd.DataFrame, methods: Sequence[str]) -
             look = {"color": COLOURS[method], "marker": MARKERS[method], "markersize": 3.5, "linewidth": 1.1}
             ax.plot(part["weights"] / 1e6, part[column] / unit, label=LABELS[method].replace("\n", " "), **look)
         ax.set(xlabel="weights of the model (million)", ylabel=label)
-        ax.set_ylim(0, 1.12 * table[column].max() / unit)
+        ax.set_ylim(0, 1.12 * table.loc[table["procedure"].isin(methods), column].max() / unit)

@@ -77,7 +77,7 @@ def hash_code(notebook: str | None = None) -> str:
 def _imported(source: str, inside: tuple[str, ...]) -> set[Path]:
     """Files of hide_utils that a source names in its imports, with the packages that hold them.
 
-    inside: folders below hide_utils in which the source lies, for relative imports. Lines of IPython's own do not count.
+    inside: folders below hide_utils in which the source lies, for relative imports. IPython's own lines do not count.
     """
     source = re.sub(r"^\s*[%!].*$", "pass", source, flags=re.MULTILINE)
     names: set[tuple[str, ...]] = set()

@@ -68,13 +68,15 @@ class Session:
     be charged for everything it needs, the prefill included, as if it had run alone.
 
     image: RGB picture. reuse_prefix: False runs every prompt from its first token. early_exit: False runs a search's
-    pass to its end. entities, located: what was found so far, by question (and settings).
+    pass to its end. second_pixels: most pixels of a picture behind the session's own; None: the model's. entities,
+    located: what was found so far, by question (and settings).
     """
 
     model: VLM
     image: Image.Image
     reuse_prefix: bool = True
     early_exit: bool = True
+    second_pixels: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Counter] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
@@ -113,7 +115,7 @@ class Session:
 
     def beside(self) -> Session:
         """A session for another question about the same picture: the prefill is shared, accounts and findings not."""
-        other = Session(self.model, self.image, self.reuse_prefix, self.early_exit)
+        other = Session(self.model, self.image, self.reuse_prefix, self.early_exit, self.second_pixels)
         if "_shared" in vars(self):  # a cached property, filled when first needed
             vars(other)["_shared"] = self._shared
             for account in ("seconds", "counts", "peaks"):
@@ -180,7 +182,8 @@ class Session:
         own = pictures[0] is self.image
         picture, prefix = self._shared if own else (None, None)
         with self.measured(step):
-            more = [self.model.prepare(_fitting(self.model, image)) for image in pictures[1 if own else 0 :]]
+            most = self.second_pixels if own else None
+            more = [self.model.prepare(_fitting(self.model, image), most) for image in pictures[1 if own else 0 :]]
             known = [picture] if picture else []
             prompt = self.model.prompt(*known, *more, multiple_choice(question, options, style))
             limit = limit or ANSWER_TOKENS["choice" if options else "free"]

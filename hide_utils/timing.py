@@ -44,7 +44,7 @@ def machine() -> str:
 
 
 def side_by_side(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
-    """Seconds of every step of plain answering, HiDe and HiDe in full passes, each twice a sample, in mirrored order.
+    """Seconds of every step of plain answering and HiDe, twice a sample in mirrored order, and full passes in between.
 
     Columns sample_id, method, repeat, step, seconds; the step "whole" is the whole question, opening the picture
     included, and `cpu` its processor seconds. Raises AssertionError where full passes give another answer or other
@@ -54,7 +54,7 @@ def side_by_side(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
     rows: list[tuple] = []
     for sample in samples:
         results: dict[str, Result] = {}
-        for place, method in enumerate(METHODS + METHODS[::-1]):
+        for place, method in enumerate(METHODS + METHODS[-2::-1]):
             cpu, started = time.process_time(), time.perf_counter()
             session = (passes if method == "three_passes" else ours).open(sample.image)
             if method == "plain":

@@ -6,9 +6,13 @@ import json
 import pandas as pd
 import pytest
 import torch
+from checkpoints import FAMILIES, tiny_model
+from model_helpers import picture
 
-from hide_utils import footprint, random_models
+from hide_utils import HiDe, footprint, lpd, random_models
+from hide_utils.evaluation import run_settings
 from hide_utils.fullsize import ARCHITECTURES
+from hide_utils.images import composite_on_white
 
 NAMES = ["plain", "hide", "released", "pass", "rows", "eager"]
 
@@ -40,7 +44,7 @@ def small(request, monkeypatch):
 
 def test_every_procedure_is_measured_by_step(small):
     table = footprint.on_gpu([small], side=200, compact_side=64, repeats=2, device="cpu")
-    assert set(table["model"]) == {small} and list(dict.fromkeys(table["procedure"])) == NAMES[::-1]
+    assert set(table["model"]) == {small} and list(dict.fromkeys(table["procedure"])) == NAMES
     steps = table.groupby("procedure")["step"].agg(set)
     assert steps["plain"] == {"prefill", "answer", "whole"}
     assert (
@@ -105,3 +109,29 @@ def test_command_line_on_a_gpu_writes_table_and_sidecar(monkeypatch, tmp_path, c
     (csv,) = tmp_path.rglob("full_size.csv")
     assert csv.parent.name == "nvidia_h200" and pd.read_csv(csv).shape == (1, 6)
     assert json.loads(csv.with_suffix(".json").read_text())["asked"]["models"] == ["Qwen3-VL-8B"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_budget_bounds_the_compact_image_alone(family):
+    model = tiny_model(family)
+    side = {"qwen2_5_vl": 28, "qwen3_vl": 32, "internvl": 56}[family]
+    found = {}
+    for budget in (None, 4 * side**2):
+        for shared in (True, False):
+            hide = HiDe(model, 1, 1.0, 0.3, reuse_prefix=shared, compact_pixels=budget)
+            session = hide.open(picture(330, 300))
+            regions = [(10, 10, 310, 290)]
+            compact = composite_on_white(lpd.compact_image(session.image, regions))
+            reply = session.answer("Which?", ["red", "blue"], compact)
+            own = model.prepare(session.image).n_tokens
+            found[budget, shared] = (reply.ids, reply.n_image_tokens - own)
+    assert found[None, True] == found[None, False]
+    budget = 4 * side**2
+    assert found[budget, True] == found[budget, False]
+    most = 5 * 4 if family == "internvl" else 4  # tiles of four tokens and the thumbnail
+    assert 0 < found[budget, True][1] <= most < found[None, True][1]
+    assert model.max_pixels is None
+    assert run_settings(hide, "strict")["compact_pixels"] == budget
+    assert "compact_pixels" not in run_settings(HiDe(model), "strict")
+    with pytest.raises(ValueError, match="compact_pixels"):
+        HiDe(model, compact_pixels=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import string
 import time
 from collections import Counter
@@ -83,11 +84,11 @@ class VLM:
 
     # --- prompts ----------------------------------------------------------------------------------------------------
 
-    def prepare(self, image: Image.Image) -> Picture:
+    def prepare(self, image: Image.Image, max_pixels: int | None = None) -> Picture:
         """Process an image once; the picture can stand in any number of prompts.
 
-        An image that is not RGB is read as `hide_utils.images.read_image` does. Raises ValueError for a picture longer
-        than the family's `max_aspect` times its width.
+        An image that is not RGB is read as `hide_utils.images.read_image` does. max_pixels: of this picture, where that
+        is less than the model's own. Raises ValueError for a picture longer than the family's `max_aspect`.
         """
         width, height = image.size
         if self.max_aspect and max(width, height) > self.max_aspect * min(width, height):
@@ -95,7 +96,10 @@ class VLM:
                 f"a picture of {width}x{height} pixels is longer than {self.max_aspect:.0f} times its width, which "
                 "this family's processor refuses; pad it with hide_utils.images.pad_to_aspect."
             )
-        return self._prepare(image if image.mode == "RGB" else read_image(image))
+        one = self if max_pixels is None else copy.copy(self)  # the model is shared, the limits are its own
+        if max_pixels is not None:
+            one.max_pixels = min(max_pixels, self.max_pixels or max_pixels)
+        return one._prepare(image if image.mode == "RGB" else read_image(image))
 
     def prompt(self, *parts: str | Image.Image | Picture) -> Prompt:
         """One user turn in the model's chat template, generation prompt appended.

@@ -27,10 +27,8 @@ class Qwen2_5VL(VLM):
     def budget(self) -> dict[str, int]:
         """Smallest and largest number of pixels after the processor's resize."""
         size = self.image_processor.size
-        return {
-            "shortest_edge": self.min_pixels or size["shortest_edge"],
-            "longest_edge": self.max_pixels or size["longest_edge"],
-        }
+        most = self.max_pixels or size["longest_edge"]
+        return {"shortest_edge": min(self.min_pixels or size["shortest_edge"], most), "longest_edge": most}
 
     def _prepare(self, image: Image.Image) -> Picture:
         inputs = self.image_processor(images=[image], size=self.budget, return_tensors="pt")
