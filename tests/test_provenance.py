@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from hide_utils import paths
+from hide_utils import provenance as provenance_module
 from hide_utils.config import RunConfig
 from hide_utils.provenance import hash_folder, provenance
 from hide_utils.results import save_figure, save_table
@@ -118,3 +119,32 @@ def test_hash_of_a_model_is_that_of_what_it_consists_of(tmp_path):
     assert hash_folder(tmp_path) == first
     (tmp_path / "merges.txt").write_text("a b")
     assert hash_folder(tmp_path) != first
+
+
+def test_code_of_a_notebook_is_what_it_imports_in_turn(tmp_path, monkeypatch):
+    package = tmp_path / "hide_utils"
+    files = {
+        "__init__.py": "",
+        "used.py": "from .sub import inner",
+        "sub/__init__.py": "from hide_utils.sub.leaf import x",
+        "sub/inner.py": "from .. import above",
+        "sub/leaf.py": "x = 1",
+        "above.py": "import hide_utils.far",
+        "far.py": "",
+        "unused.py": "",
+    }
+    for name, text in files.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    cell = {"cell_type": "code", "source": ["%magic\n", "from hide_utils import used"]}
+    (tmp_path / "00_x.ipynb").write_text(json.dumps({"cells": [cell]}))
+    monkeypatch.setattr(provenance_module, "PACKAGE", package)
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
+    first, every = provenance_module.hash_code("00_x"), provenance_module.hash_code()
+    (package / "unused.py").write_text("y = 2")
+    assert provenance_module.hash_code("00_x") == first
+    assert provenance_module.hash_code() != every
+    for name in sorted(set(files) - {"unused.py"}):
+        (package / name).write_text(files[name] + "\n# changed")
+        assert provenance_module.hash_code("00_x") != first, name
+        (package / name).write_text(files[name])
