@@ -6,6 +6,7 @@ that dies loses nothing but the picture in its hands, and that is answered again
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import multiprocessing
@@ -81,7 +82,8 @@ class Worker:
 def _sendable(error: Exception) -> Exception:
     """The exception, or its words where it does not survive the way to the calling program, as not all do."""
     try:
-        pickle.loads(pickle.dumps(error))
+        copy.copy(error)  # is made anew as on arrival
+        pickle.dumps(error)
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

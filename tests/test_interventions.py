@@ -198,7 +198,9 @@ def test_every_method_answers_from_its_own_picture(monkeypatch):
     model, seen = tiny_model("qwen2_5_vl"), []
     settings = iv.conditions([1.0, 1.5], [0.0, 1.0], [-1.0, 0.0, 1.0], ["white", "black"])
     prepare = type(model).prepare
-    monkeypatch.setattr(type(model), "prepare", lambda self, image: (seen.append(image.size), prepare(self, image))[1])
+    monkeypatch.setattr(
+        type(model), "prepare", lambda self, image, *_: (seen.append(image.size), prepare(self, image))[1]
+    )
     answers = evaluate(model, [sample()], iv.picture_methods(settings), progress=False)
     assert set(answers["method"]) == set(settings["method"]) and not answers["error"].notna().any()
     expected = iv.measured(settings, [sample()], model).drop_duplicates("method")
