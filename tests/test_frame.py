@@ -16,7 +16,8 @@ from hide_utils.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 APART = {"ray"}  # extras for users alone: the environment holds what they name through the extra "test"
-EXTRAS = {name: wanted for name, wanted in PROJECT["optional-dependencies"].items() if name not in APART}
+ELSEWHERE = {"lmms"}  # extras for users alone that the environment does not hold: their tests skip without them
+EXTRAS = {name: wanted for name, wanted in PROJECT["optional-dependencies"].items() if name not in APART | ELSEWHERE}
 DIRECT = [Requirement(text) for text in [*PROJECT["dependencies"], *(r for extra in EXTRAS.values() for r in extra)]]
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -47,6 +48,12 @@ def test_direct_dependency_has_one_version_everywhere(requirement):
 @pytest.mark.parametrize("extra", sorted(APART))
 def test_an_extra_for_users_is_tested_at_the_version_it_asks_for(extra):
     assert set(PROJECT["optional-dependencies"][extra]) <= set(EXTRAS["test"])
+
+
+@pytest.mark.parametrize("extra", sorted(ELSEWHERE))
+def test_an_extra_of_which_the_environment_holds_nothing_is_pinned_nowhere(extra):
+    names = {canonicalize_name(Requirement(text).name) for text in PROJECT["optional-dependencies"][extra]}
+    assert names and not names & {*CONSTRAINTS, *CONDA, *pinned(PIP, "==")}
 
 
 def test_constraints_pin_public_versions_only():
