@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from hide_utils.stats import (
@@ -120,6 +121,10 @@ def test_unpaired_or_missing_outcomes_are_refused(test):
 def test_holm():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+    draw = np.random.default_rng(0)
+    for size in range(1, 20):
+        p_values = draw.choice([0.001, 0.01, 0.02, 0.3, 1.0], size)  # ties among them
+        assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())
     with pytest.raises(ValueError, match="0, 1"):
         holm([0.5, math.nan])
 
