@@ -148,6 +148,7 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
         planned = plan(found, choose(args.notebooks, found), args.preset, given, output, inplace=args.inplace)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
+    start = time.perf_counter()
     with _environment(None if args.inplace else output / "figures", args.jobs):
         for number, run in enumerate(_executed(planned, args.jobs, inplace=args.inplace), 1):
             entry = {"state": run.state, "seconds": round(run.seconds, 1), "preset": args.preset, "given": given}
@@ -157,7 +158,7 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
             replace_file(history_path, partial(Path.write_text, data=text, encoding="utf-8"))
             ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.state} after {run.seconds:.1f} s"
             print(ended, *run.error.splitlines(), sep="\n    ", flush=True)
-    _closing_table(planned)
+    _closing_table(planned, time.perf_counter() - start)
     if any(run.state == "interrupted" for run in planned):
         return 130
     return int(any(run.state == "failed" for run in planned))
@@ -276,13 +277,13 @@ def _skipped(run: Run) -> list[str]:
     return [f"    has no parameter {key!r}: run without it" for key in run.skipped]
 
 
-def _closing_table(runs: list[Run]) -> None:
+def _closing_table(runs: list[Run], elapsed: float) -> None:
     width = max(len("notebook"), *(len(run.notebook.stem) for run in runs))
     print(f"\n{'notebook':<{width}}  {'state':<11}  seconds  written to")
     for run in runs:
         where = os.path.relpath(run.output) if run.output.exists() else "-"
         print(f"{run.notebook.stem:<{width}}  {run.state:<11}  {run.seconds:7.1f}  {where}")
-    print(f"{'total':<{width}}  {'':<11}  {sum(run.seconds for run in runs):7.1f}")
+    print(f"{'total':<{width}}  {'':<11}  {sum(run.seconds for run in runs):7.1f}  in {elapsed:.1f} s by the clock")
 
 
 if __name__ == "__main__":

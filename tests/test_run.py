@@ -112,7 +112,7 @@ def test_interrupt_ends_the_kernels_and_says_what_was_left(project, tmp_path):
     )
     code = (
         "import sys; from pathlib import Path; from hide_utils import paths, run; folder = Path(sys.argv[1]); "
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's background job ignores it
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # background jobs ignore it
         "paths.PRESETS = folder / 'presets'; sys.exit(run.main(['all'], notebooks=folder, runs=Path(sys.argv[2])))"
     )
     command = [sys.executable, "-c", code, project.notebooks, project.runs]

@@ -21,6 +21,7 @@ from hide_utils.backends import Choice
 from hide_utils.costs import capture_flops, forward_flops
 from hide_utils.images import read_image
 from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
+from hide_utils.models.patches import patches_as_products
 from hide_utils.models.prompt import Picture, Prompt, PromptBuilder, arange_positions
 
 
@@ -59,10 +60,10 @@ class VLM:
         ends = model.generation_config.eos_token_id
         self.end_ids = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         # Per part: a plain string would send the vision tower through the wrapper too.
-        attention = {"text_config": NAMES[choices["attention"].value]}
-        if choices["attention"].value == "flash":
-            attention["vision_config"] = "flash_attention_2"
-        model.set_attn_implementation(attention)
+        kind = choices["attention"].value
+        vision = {"vision_config": "flash_attention_2"} if kind == "flash" else {}
+        model.set_attn_implementation({"text_config": NAMES[kind]} | vision)
+        patches_as_products(model)
 
     def __repr__(self) -> str:
         chosen = ", ".join(f"{key} {choice.value} ({choice.reason})" for key, choice in self.choices.items())
@@ -274,8 +275,7 @@ class VLM:
         return ids
 
     def _reply(self, prompt: Prompt, ids: list[int], logits: Tensor, seconds: float) -> Reply:
-        first = logits.float().cpu()
-        return Reply(self.decode(ids), ids, first, prompt.n_image_tokens, prompt.n_text_tokens, seconds)
+        return Reply(self.decode(ids), ids, logits.float().cpu(), prompt.n_image_tokens, prompt.n_text_tokens, seconds)
 
     # --- replies ----------------------------------------------------------------------------------------------------
 

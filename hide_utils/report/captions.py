@@ -70,6 +70,8 @@ def number(value: Any) -> str:
         return str(value)
     if isinstance(value, (float, np.floating)):
         size = abs(float(value))
+        if size == np.inf:
+            return "∞" if value > 0 else "−∞"
         whole = 100 <= size < 1e6 or (value == int(value) and size < 1e6)
         return f"{value:.0f}" if whole else f"{value:.3g}"
     return str(value)

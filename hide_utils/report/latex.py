@@ -16,7 +16,7 @@ from hide_utils.report.items import Chapter, Item
 LATEX = {
     "σ": r"$\sigma$", "α": r"$\alpha$", "ρ": r"$\rho$", "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$", "–": "--",
     "…": r"\dots{}", "·": r"$\cdot$", "−": r"$-$", "→": r"$\rightarrow$", "“": "``", "”": "''", "’": "'", "±": r"$\pm$",
-    "<": r"\textless{}", ">": r"\textgreater{}",
+    "∞": r"$\infty$", "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def test_intervals_are_found_behind_their_estimate_whatever_it_is_called():
     ("value", "text"),
     [
         (None, "–"), (float("nan"), "–"), (0.123456, "0.123"), (985.875, "986"), (2.0, "2"), (7, "7"), (True, "yes"),
-        ("a", "a"), (1e-5, "1e-05"),
+        ("a", "a"), (1e-5, "1e-05"), (float("inf"), "∞"), (float("-inf"), "−∞"),
     ],
 )  # fmt: skip
 def test_numbers_are_printed_short(value, text):
