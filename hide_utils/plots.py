@@ -88,7 +88,7 @@ def new_figure(
 def source_line(fig: Figure, *, model: str, benchmark: str, n: int, more: str = "") -> None:
     """Say below the figure what was measured: model, benchmark, number of samples."""
     text = f"{model} · {benchmark} · n = {n}" + (f" · {more}" if more else "")
-    fig.supxlabel(text, x=0.01, ha="left", fontsize=6, color="0.35")
+    fig.supxlabel(text, x=0.01, ha="left", fontsize=6, color="0.35", wrap=True)
 
 
 def overlay(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -31,10 +32,10 @@ def radar(ax: PolarAxes, results: pd.DataFrame, by: str, methods: Sequence[str])
         ax.plot(angles, part["accuracy"], color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
         ax.fill_between(angles, part["low"], part["high"], color=colour, alpha=0.13, linewidth=0)
     counts = table.groupby(by)["n"].max()
-    names = [f"{str(group).replace('_', ' ')}\nn = {counts[group]}" for group in groups]
+    names = [f"{textwrap.fill(str(group).replace('_', ' '), 10)}\nn = {counts[group]}" for group in groups]
     ax.set_theta_offset(np.pi / 2)
     ax.set_xticks(angles[:-1], names)
-    ax.tick_params(axis="x", pad=4)
+    ax.tick_params(axis="x", pad=7)
     ax.set_ylim(0, 1)
     ax.set_yticks([0.25, 0.5, 0.75, 1.0], ["25 %", "50 %", "75 %", "100 %"], fontsize=6, color="0.35")
     ax.set_rlabel_position(180 / len(groups))
