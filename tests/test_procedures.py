@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import transformers
 from checkpoints import FAMILIES, tiny_model
 from model_helpers import picture
+from packaging import version
 
 from hide_utils import HiDe, fullsize
 from hide_utils.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION
@@ -31,13 +33,18 @@ AT_MOST = {"Qwen2.5-VL-7B": 1.07, "Qwen3-VL-8B": 1.10, "InternVL3-8B": 1.10}
 WEIGHTS = {"Qwen2.5-VL-7B": 8.292e9, "Qwen3-VL-8B": 8.767e9, "InternVL3-8B": 7.944e9}
 
 
+def like_torch(flops):
+    """Exact, but for what older transformers make a product: rotary positions times frequencies."""
+    return pytest.approx(flops, rel=1e-6 if version.parse(transformers.__version__) < version.parse("5.23") else 0)
+
+
 @pytest.mark.parametrize("name", fullsize.ARCHITECTURES)
 def test_full_size_models_cost_what_torch_counts(name):
     architecture = fullsize.ARCHITECTURES[name]
     model, work = fullsize.meta_model(architecture.config()), fullsize.work_for(architecture, listed=2)
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(WEIGHTS[name], rel=1e-4)
     passes = plain(work) + hide(work) + [hide(work, RELEASED)[1]]
-    assert fullsize.counted(model, passes) == [pass_flops(model.config, one) for one in passes]
+    assert fullsize.counted(model, passes) == like_torch([pass_flops(model.config, one) for one in passes])
 
 
 def test_windows_taken_at_once_cost_what_the_stock_tower_costs():
@@ -50,7 +57,7 @@ def test_windows_taken_at_once_cost_what_the_stock_tower_costs():
     stock.set_attn_implementation({"vision_config": "sdpa"})
     passes = plain(work, OURS.but(last_head=False))
     (expected,) = fullsize.counted(stock, passes)
-    assert fullsize.counted(at_once, passes) == [expected] == [pass_flops(config, passes[0])]
+    assert fullsize.counted(at_once, passes) == [expected] == like_torch([pass_flops(config, passes[0])])
 
 
 @pytest.mark.parametrize("name", fullsize.ARCHITECTURES)
