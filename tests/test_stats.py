@@ -122,7 +122,7 @@ def test_holm():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
     draw = np.random.default_rng(0)
-    for size in range(1, 20):
+    for size in (1, 5, 19):
         p_values = draw.choice([0.001, 0.01, 0.02, 0.3, 1.0], size)  # ties among them
         assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())
     with pytest.raises(ValueError, match="0, 1"):
