@@ -27,6 +27,7 @@ def test_document_has_everything_and_marks_the_gaps(project):
     assert "1 figures and 1 tables of 2 notebooks. Missing: 2." in blocks[1].text
     headline = blocks[2]
     assert headline.text.startswith("Headline:") and headline.frame["n"].tolist() == ["4", "4"]
+    assert headline.frame["p"].tolist() == headline.frame["p (Holm)"].tolist()  # a single test needs no correction
     assert [b.path.name for b in blocks if b.kind == "figure"] == ["accuracy.png"]
 
 
