@@ -209,7 +209,9 @@ def _join(ray: Any) -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster started here reports to nobody
-    ray.init(include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
+    # Without "local", Ray waits minutes for the last cluster that was started by hand, if that was killed.
+    where = {} if os.environ.get("RAY_ADDRESS") else {"address": "local"}
+    ray.init(include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False, **where)
 
 
 def _actors(ray: Any, recipe: Recipe, workers: int | None) -> list[Any]:

@@ -125,3 +125,14 @@ def test_a_killed_run_goes_on_where_it_was(cluster, tmp_path):
     table = evaluate(model, drawn, {"direct": Dies(None, begun=again)}, out, **run)
     assert {path.name for path in again.iterdir()} == {s.id for s in drawn if s.image_id != "p2"} - stored
     assert as_dict(table) == as_dict(evaluate(model, drawn, {"direct": METHODS["direct"]}, **run))
+
+
+@pytest.mark.parametrize(("named", "expected"), [("", "local"), ("auto", None)])
+def test_a_cluster_is_joined_only_where_it_is_named(monkeypatch, named, expected):
+    """The last one started by hand, whose address Ray keeps, is not: it may be gone."""
+    asked = {}
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **given: asked.update(given))
+    engines._join(ray)
+    assert asked.get("address") == expected
