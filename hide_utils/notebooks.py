@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import nbformat
 from papermill.inspection import inspect_notebook
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+TABLE_ID = re.compile(r"\bT_[0-9a-f]{5}(?=\W|_)")  # pandas draws one for every table that it styles
+ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
 LONGEST = 24  # characters of a default that `show` shows
 
 
@@ -45,7 +48,18 @@ def strip(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
             cell.metadata.pop(key, None)
         if not cell.metadata.get("tags"):
             cell.metadata.pop("tags", None)
-    return without_widgets(book)
+    return steady(without_widgets(book))
+
+
+def steady(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook with tables numbered and objects without addresses, which differ between runs that are the same."""
+    ids: dict[str, str] = {}
+    for output in (output for cell in book.cells for output in cell.get("outputs", [])):
+        data = output.get("data", {})
+        for kind in {"text/html", "text/plain"} & set(data):
+            numbered = TABLE_ID.sub(lambda found: ids.setdefault(found[0], f"T_{len(ids):05x}"), data[kind])
+            data[kind] = ADDRESS.sub("", numbered)
+    return book
 
 
 def without_widgets(book: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from hide_utils import paths
 from hide_utils.files import replace_file
@@ -16,6 +17,8 @@ from hide_utils.plots import METHOD_LABELS
 from hide_utils.results import write_sidecar
 from hide_utils.stats import comparison_table, holm
 
+# How columns are shown, besides three decimals; a p of "0.000" would say nothing.
+SHOWN = {"{:.0f}": ("gained", "lost"), "{:.2g}": ("p", "p_holm"), "{:.3g}": ("flops",)}
 COSTS = ("calls", "image_tokens", "text_tokens", "decoded", "flops", "seconds", "peak_bytes")
 # Our name of a benchmark -> the paper's, and the peers' column.
 PUBLISHED = {
@@ -62,6 +65,14 @@ def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
     if others.any():
         table.loc[others, "p_holm"] = holm(table.loc[others, "p"].tolist())
     return table.merge(cost_table(results, baseline).drop(columns="n"), on="method")
+
+
+def styled(table: pd.DataFrame) -> Styler:
+    """A table of numbers as the notebooks show it: see `SHOWN`; a dash for what is missing, no index."""
+    style = table.style.format(precision=3, na_rep="–")
+    for text, names in SHOWN.items():
+        style = style.format(text, subset=[name for name in names if name in table], na_rep="–")
+    return style.hide(axis="index")
 
 
 def readable(table: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:

@@ -161,7 +161,7 @@ def test_preset_s_sections_must_be_notebooks_with_those_parameters(project, caps
 
 def test_inplace_writes_back_clean_notebooks_and_a_rerun_changes_nothing(project, monkeypatch):
     monkeypatch.setenv("HIDE_PRESET", "tiny")  # of the shell: not for notebooks that the runner runs
-    write(project.notebooks, "02_end", REPORT)
+    write(project.notebooks, "02_end", REPORT + "\nimport pandas as pd\npd.DataFrame({'a': [1]}).style")
     broken = (project.notebooks / "01_broken.ipynb").read_bytes()
     assert project("all", "--inplace") == 1
     assert os.environ["HIDE_PRESET"] == "tiny", "the caller's environment is as it was"
@@ -175,6 +175,7 @@ def test_inplace_writes_back_clean_notebooks_and_a_rerun_changes_nothing(project
     assert (project.runs / "mini" / "01_broken.ipynb").is_file()
     assert not (project.runs / "mini" / "02_end.ipynb").exists()
     first = path.read_bytes()
+    assert b"T_00000_row0_col0" in first, "pandas draws another number for a styled table at every run"
     assert project("02_end", "--inplace") == 0
     assert path.read_bytes() == first
 

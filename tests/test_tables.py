@@ -1,6 +1,7 @@
 """Costs, the front of accuracy against cost, the main table, and published numbers."""
 
 import json
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hide_utils import paths, plots
 from hide_utils.plots_benchmarks import pareto_front, radar
 from hide_utils.stats import holm, mcnemar_exact, wilson
-from hide_utils.tables import COSTS, beside, cost_table, main_table, pareto, published, readable, save_texts
+from hide_utils.tables import COSTS, beside, cost_table, main_table, pareto, published, readable, save_texts, styled
 
 
 def rows(n=30):
@@ -128,3 +129,10 @@ def test_front_is_drawn_as_steps_through_its_points():
     assert steps.get_xdata()[:2].tolist() == pytest.approx(cost[:2].tolist()) and steps.get_xdata()[-1] > cost.max()
     assert steps.get_ydata().tolist() == pytest.approx([*table["accuracy"][:2], table["accuracy"][1]])
     plt.close(fig)
+
+
+def test_small_p_values_and_large_costs_are_shown_as_what_they_are():
+    row = {"method": "hide", "accuracy": 0.8, "gained": 24.0, "p": 4.3e-7, "p_holm": None, "flops": 22778590361.6}
+    shown = styled(pd.DataFrame([row, row | {"gained": None}])).to_html()
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", shown)
+    assert cells[:6] == ["hide", "0.800", "24", "4.3e-07", "–", "2.28e+10"] and cells[8] == "–"
