@@ -56,7 +56,7 @@ def steady(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
     ids: dict[str, str] = {}
     for output in (output for cell in book.cells for output in cell.get("outputs", [])):
         data = output.get("data", {})
-        for kind in {"text/html", "text/plain"} & set(data):
+        for kind in (kind for kind in ("text/html", "text/plain") if kind in data):
             numbered = TABLE_ID.sub(lambda found: ids.setdefault(found[0], f"T_{len(ids):05x}"), data[kind])
             data[kind] = ADDRESS.sub("", numbered)
     return book

@@ -54,12 +54,18 @@ def pareto_front(ax: Axes, table: pd.DataFrame, front: Collection) -> None:
     right = 1.06 * table["times_direct"].max()
     steps = best["accuracy"].tolist()
     ax.step([*best["times_direct"], right], [*steps, steps[-1]], where="post", color="0.6", linewidth=0.9, zorder=0)
-    for row, on_front in zip(table.to_dict("records"), front, strict=True):
+    # From the last to the first, so that what is compared first lies on top where points coincide.
+    for row, on_front in reversed(list(zip(table.to_dict("records"), front, strict=True))):
         colour = METHOD_COLOURS.get(row["method"], "0.3")
         reach = [[max(row["accuracy"] - row["low"], 0)], [max(row["high"] - row["accuracy"], 0)]]
         look = {"fmt": "o", "markersize": 4.5, "color": colour, "mfc": colour if on_front else "white"}
         ax.errorbar(row["times_direct"], row["accuracy"], yerr=reach, elinewidth=0.7, capsize=1.5, **look)
-    ax.set(xlabel="FLOPs, multiples of direct", ylabel="accuracy", xscale="log", ylim=(0, 1))
+    ax.set(
+        xlabel="FLOPs, multiples of direct",
+        ylabel="accuracy",
+        xscale="log",
+        ylim=(np.floor(10 * table["low"].min()) / 10, 1),
+    )
     ticks = [tick for tick in (1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20) if tick <= right]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()

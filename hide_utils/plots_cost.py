@@ -37,10 +37,18 @@ STEPS = {
 STEP_COLOURS = dict(zip(STEPS, (PALETTE[2], "0.75", PALETTE[0], PALETTE[4], PALETTE[5], PALETTE[1]), strict=True))
 
 
-def stacked(ax: Axes, table: pd.DataFrame, parts: Mapping[str, str], colours: Mapping[str, str], form: str) -> None:
+def stacked(
+    ax: Axes,
+    table: pd.DataFrame,
+    parts: Mapping[str, str],
+    colours: Mapping[str, str],
+    form: str,
+    sums: pd.DataFrame,
+) -> None:
     """A horizontal bar a row of the table, stacked of its columns `parts` (name -> label); the sum is written behind.
 
-    table: indexed by procedure. form: how a sum is written, such as "{:.1f} s".
+    table: indexed by procedure. form: how a sum is written, such as "{:.1f} s". sums: the smallest and the largest sum
+    of the runs by procedure, columns min and max, drawn as a whisker.
     """
     left = pd.Series(0.0, table.index)
     names = [LABELS.get(name, name) for name in table.index]
@@ -49,9 +57,12 @@ def stacked(ax: Axes, table: pd.DataFrame, parts: Mapping[str, str], colours: Ma
             widths = table[part].fillna(0)
             ax.barh(names, widths, left=left, color=colours[part], label=label, height=0.62)
             left = left + widths
-    for place, total in enumerate(left):
-        ax.text(total, place, " " + form.format(total), va="center", fontsize=7)
-    ax.set_xlim(0, 1.22 * left.max())
+    low, high = sums.loc[table.index, "min"], sums.loc[table.index, "max"]
+    reach = [(left - low).clip(lower=0), (high - left).clip(lower=0)]
+    ax.errorbar(left, names, xerr=reach, fmt="none", ecolor="0.2", elinewidth=0.9, capsize=2)
+    for place, (total, end) in enumerate(zip(left, high, strict=True)):
+        ax.text(max(total, end), place, "  " + form.format(total), va="center", fontsize=7)
+    ax.set_xlim(0, 1.22 * max(left.max(), high.max()))
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0)
 

@@ -84,7 +84,7 @@ def paired_difference(a: Outcomes, b: Outcomes, level: float = 0.95) -> Interval
 def holm(p_values: Collection) -> list[float]:
     """Holm-adjusted p values, in the given order: compare each with the level. ValueError outside [0, 1].
 
-    statsmodels' `multipletests` gives the same numbers, but collects garbage first, half a second in a notebook.
+    statsmodels' `multipletests` gives the same numbers, but collects garbage at every call.
     """
     p = np.asarray(p_values, float)
     if not ((p >= 0) & (p <= 1)).all():

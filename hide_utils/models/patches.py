@@ -10,13 +10,12 @@ from torch.nn.functional import linear
 class PatchProduct(torch.nn.Conv3d):
     """A convolution whose kernel covers its whole input, run as one product of matrices; any other runs as it is.
 
-    The numbers are the convolution's up to rounding; on a CPU the product is several times faster, which is a tenth and
-    more of the miniature's time for an answer.
+    The numbers are the convolution's up to rounding; on a CPU the product is several times faster.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Input (patches, channels, frames, height, width) to (patches, features, 1, 1, 1)."""
-        if input.shape[2:] != self.kernel_size or any(self.padding):
+        if input.shape[2:] != self.kernel_size:
             return super().forward(input)
         return linear(input.flatten(1), self.weight.flatten(1), self.bias)[..., None, None, None]
 
@@ -24,7 +23,11 @@ class PatchProduct(torch.nn.Conv3d):
 def patches_as_products(model: torch.nn.Module) -> None:
     """Make a model's patch embeddings `PatchProduct`s in place; weights and their names stay."""
     for module in model.modules():
-        if type(module) is torch.nn.Conv3d and module.stride == module.kernel_size:
+        if type(module) is torch.nn.Conv3d and module.stride == module.kernel_size and _plain(module):
             module.__class__ = PatchProduct
             if hasattr(module, "_old_forward"):  # accelerate's, around which its hook moves the weights
                 module._old_forward = module.__class__.forward.__get__(module)
+
+
+def _plain(module: torch.nn.Conv3d) -> bool:
+    return module.groups == 1 and module.padding == (0, 0, 0) and module.dilation == (1, 1, 1)

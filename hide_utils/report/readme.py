@@ -20,10 +20,10 @@ from hide_utils import paths
 from hide_utils.files import replace_file
 from hide_utils.notebooks import title
 from hide_utils.plots import METHOD_LABELS
+from hide_utils.report import HEADLINE
 from hide_utils.report.captions import measured, plain_p, points
 
 README = paths.ROOT / "README.md"
-HEADLINE = ("05_benchmarks", "main")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def project(tmp_path, monkeypatch):
     now = provenance(model="mini")
     monkeypatch.setattr(items, "_now", lambda name, path: now | {"notebook": {"name": name, "hash": "today"}})
     write_item(figures / "05_benchmarks", "accuracy.png", now)
-    write_item(figures / "05_benchmarks", "comparison.csv", now)
+    write_item(figures / "05_benchmarks", "main.csv", now)
 
     def chapters():
         return collect(figures, notebooks)

@@ -5,18 +5,20 @@ import re
 import pandas as pd
 import pytest
 
+from hide_utils.report import captions
 from hide_utils.report.captions import caption, intervals, measured, number, numbers, printed
 
 
-def test_caption_of_a_comparison_has_its_numbers_worked_by_hand(project):
+def test_caption_of_a_comparison_has_its_numbers_worked_by_hand(project, monkeypatch):
+    monkeypatch.setitem(captions.TABLE_OF, ("05_benchmarks", "accuracy"), "main")
     chapter = project()[0]
     said = caption(chapter.items[0], chapter)
     assert said.startswith(
         "Accuracy. Embedded miniature, scenes 448 px, test split, n = 40. Accuracy: direct 25.0 % (4.6 to"
     )
     assert "HiDe 75.0 % (30.1 to 95.4, n = 4)" in said
-    assert re.search(r"HiDe \+50\.0 points \(-?\+?[\d.]+ to \+[\d.]+; Holm-corrected p = 1, not significant\)", said)
-    assert caption(chapter.items[1], chapter) == "Comparison. The numbers of figure “Accuracy”."
+    assert re.search(r"HiDe \+50\.0 points \(-?\+?[\d.]+ to \+[\d.]+; Holm-corrected p = 0.5, not significant\)", said)
+    assert caption(chapter.items[1], chapter) == "Main. The numbers of figure “Accuracy”."
     assert caption(chapter.items[2], chapter) == "Missing: Never made (figure). Run 05_benchmarks."
 
 

@@ -18,7 +18,7 @@ def test_collects_what_notebooks_save_in_their_order_with_titles_and_questions(p
     section = "1 · How often is it right?"
     assert found == [
         ("accuracy", "figure", False, section),
-        ("comparison", "table", False, section),
+        ("main", "table", False, section),
         ("never_made", "figure", True, section),
     ]
     assert first.texts == {section: "Bars are intervals."}
@@ -33,7 +33,7 @@ def test_collects_what_lies_there_besides_and_nothing_of_half_written_files(proj
     (folder / "odd.csv").write_text("")
     (folder / "odd.csv.json").write_text("{torn")
     items = {item.name: item for item in project()[0].items}
-    assert set(items) == {"accuracy", "comparison", "never_made", "view", "odd"}
+    assert set(items) == {"accuracy", "main", "never_made", "view", "odd"}
     assert items["odd"].stale == ("no sidecar says what made it",)
     assert items["odd"].table.empty
     assert report.document(project(), project.folder)
