@@ -1,12 +1,12 @@
 """HiDe for high-resolution multimodal LLMs: see why a model misses a small thing, and what decoupling does about it.
 
-The names here are the whole interface that a notebook needs to start; each is imported on first use, so that
-``import hide_utils`` stays instant.
+The names here are the whole interface that a notebook needs to start. Each is imported on first use, so that
+``import hide_utils`` stays instant. The rooms of the package, in reading order, are listed in ``docs/rooms.md``.
 """
 
 from importlib import import_module
 
-_HOMES = {"HiDe": "pipeline", "load_model": "models", "load_benchmark": "benchmarks", "evaluate": "evaluation"}
+_HOMES = {"HiDe": "method", "load_model": "models", "load_benchmark": "benchmarks", "evaluate": "evaluation"}
 __all__ = sorted(_HOMES)
 
 

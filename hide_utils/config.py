@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from . import paths
-from .scoring import PROTOCOLS
+from hide_utils import paths
+from hide_utils.scoring import PROTOCOLS
 
-# Names of hide_utils.methods.METHODS, which a test compares: importing it here would load torch for every `--list`.
+# Names of hide_utils.baselines.methods.METHODS, which a test compares: importing it here would load torch for every `--list`.
 METHODS = (
     "direct", "hide", "oracle", "random",
     "direct_logits", "rel_att", "first_token", "hide_no_prior", "hide_gated", "tree_search",

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from . import paths
+from hide_utils import paths
 
 _FULL = "no space left; nothing stored before is lost. Free some space and run again"
 _CLOSED = "cannot be written; nothing stored before is lost. Allow it, or name a folder of your own"

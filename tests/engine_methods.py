@@ -6,8 +6,8 @@ from pathlib import Path
 
 from model_helpers import picture
 
-from hide_utils.answers import COLUMNS
-from hide_utils.methods import METHODS
+from hide_utils.baselines.methods import METHODS
+from hide_utils.evaluation.answers import COLUMNS
 from hide_utils.samples import Sample
 
 

@@ -7,8 +7,8 @@ import transformers
 from checkpoints import FAMILIES, LAYERS, checkpoint, eager_model, tiny_model
 from model_helpers import picture, stock_inputs
 
-from hide_utils.attention import AttentionInterface, _active, attention_rows, capturing
 from hide_utils.models import load_model
+from hide_utils.models.attention import AttentionInterface, _active, attention_rows, capturing
 from hide_utils.models.patches import patches_as_products
 
 SEARCH = "Search the following entities in the images: truck with blue color, dog"

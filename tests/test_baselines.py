@@ -8,11 +8,14 @@ import pytest
 from checkpoints import tiny_model
 from model_helpers import picture
 
-from hide_utils import HiDe, baselines, evaluate, lpd, tad, tuning
-from hide_utils.baselines import BASELINES, best_window, gated, quarters, tuned
-from hide_utils.methods import METHODS
+from hide_utils import HiDe, evaluate
+from hide_utils.baselines import published as baselines
+from hide_utils.baselines.methods import METHODS
+from hide_utils.baselines.published import BASELINES, best_window, gated, quarters, tuned
+from hide_utils.evaluation import tuning
+from hide_utils.method import lpd, tad
+from hide_utils.method.session import Session
 from hide_utils.samples import Sample
-from hide_utils.session import Session
 
 
 def sample(i=0, **changes):

@@ -6,8 +6,9 @@ import pytest
 from checkpoints import tiny_model
 from model_helpers import picture
 
-from hide_utils import HiDe, tad
-from hide_utils.calibration import candidates, choose, first_within_one_error, search_rows, sweep
+from hide_utils import HiDe
+from hide_utils.evaluation.calibration import candidates, choose, first_within_one_error, search_rows, sweep
+from hide_utils.method import tad
 from hide_utils.models import Settings
 from hide_utils.samples import Sample
 

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hide_utils import changes
-from hide_utils import interventions as iv
-from hide_utils.changes import interference_index
+from hide_utils.analyses import background as changes
+from hide_utils.analyses.background import interference_index
+from hide_utils.edits import interventions as iv
 
 # --- comparisons ------------------------------------------------------------------------------------------------------
 

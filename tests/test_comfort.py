@@ -14,7 +14,7 @@ from PIL import Image
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model, models, paths
 from hide_utils.config import RunConfig
-from hide_utils.notebooks import discover, inspect
+from hide_utils.evaluation.notebooks import discover, inspect
 from hide_utils.samples import Sample
 
 

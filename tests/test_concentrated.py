@@ -3,12 +3,22 @@
 import numpy as np
 import pytest
 
-from hide_utils import HiDe, concentrated, evaluate, load_benchmark, load_model
-from hide_utils.concentrated import MEASURES, Rule, choose, order, peakedness, sweep, token_scores, token_table
-from hide_utils.entities import given_entities
-from hide_utils.methods import METHODS
+from hide_utils import HiDe, evaluate, load_benchmark, load_model
+from hide_utils.baselines.methods import METHODS
+from hide_utils.evaluation import token_selection as concentrated
+from hide_utils.evaluation.token_selection import (
+    MEASURES,
+    Rule,
+    choose,
+    order,
+    peakedness,
+    sweep,
+    token_scores,
+    token_table,
+)
+from hide_utils.method.entities import given_entities
+from hide_utils.method.session import Found
 from hide_utils.samples import Sample
-from hide_utils.session import Found
 
 SIDE = 8
 

@@ -2,7 +2,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from hide_utils import methods, paths
+from hide_utils import paths
+from hide_utils.baselines import methods
 from hide_utils.config import METHODS, RunConfig, load_preset, preset_values
 
 PRESETS = sorted(path.stem for path in paths.PRESETS.glob("*.yaml"))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hide_utils.lpd import boxes_grid, compact_image, merge_boxes, token_boxes
-from hide_utils.tad import purify
+from hide_utils.method.lpd import boxes_grid, compact_image, merge_boxes, token_boxes
+from hide_utils.method.tad import purify
 
 FOLDER = Path(__file__).parent / "conformance"
 CASES = json.loads((FOLDER / "reference_cases.json").read_text(encoding="utf-8"))

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_helpers import picture
 
-from hide_utils import corruption, variants
-from hide_utils.pipeline import HiDe
+from hide_utils.analyses import layouts as variants
+from hide_utils.edits import corruption
+from hide_utils.method.hide import HiDe
 from hide_utils.samples import Sample
 
 SIZE = (90, 70)

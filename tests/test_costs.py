@@ -7,7 +7,7 @@ from model_helpers import picture
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from hide_utils.costs import forward_flops, row_flops, skipped_flops, text_flops
+from hide_utils.models.flops import forward_flops, row_flops, skipped_flops, text_flops
 
 
 def both(model, run):

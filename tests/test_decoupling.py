@@ -9,14 +9,14 @@ import torch
 from checkpoints import FAMILIES, LAYERS, eager_model, tiny_model
 from model_helpers import picture, stock_inputs
 
-from hide_utils import decoupling as tokens
-from hide_utils import tad
-from hide_utils.entities import SEARCH_INSTRUCTION
-from hide_utils.evaluation import evaluate
-from hide_utils.pipeline import HiDe
-from hide_utils.rowcache import RowCache
+from hide_utils.analyses import tokens
+from hide_utils.evaluation.captured import RowCache
+from hide_utils.evaluation.loop import evaluate
+from hide_utils.method import tad
+from hide_utils.method.entities import SEARCH_INSTRUCTION
+from hide_utils.method.hide import HiDe
+from hide_utils.method.session import Session
 from hide_utils.samples import Sample
-from hide_utils.session import Session
 
 SIDE, BOX = 160, (16.0, 16.0, 48.0, 48.0)  # of 160 pixels: cells 2 to 5 of 20, 4 % of the area
 

@@ -19,7 +19,7 @@ from test_costs import both
 
 from hide_utils import load_benchmark, models, paths
 from hide_utils.config import load_preset
-from hide_utils.notebooks import discover, inspect
+from hide_utils.evaluation.notebooks import discover, inspect
 from hide_utils.report import readme
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/mini/README.md")
@@ -135,7 +135,7 @@ def test_commands_name_targets_modules_presets_and_parameters_that_exist():
         words = [word for word in words if "=" not in word.split("/")[0]]
         if words[:1] == ["make"]:
             assert words[1] in targets, line
-        if "hide_utils.run" in words or any(word.endswith("papermill") for word in words):
+        if "hide_utils.cli.run" in words or any(word.endswith("papermill") for word in words):
             names = [word for word in words if any(n == Path(word).stem or n.split("_")[0] == word for n in found)]
             parameters = {p for n in found for p in inspect(found[n]) if any(n.startswith(Path(m).stem) for m in names)}
             assert {words[i + 1] for i, word in enumerate(words) if word == "-p"} <= parameters, line
@@ -234,7 +234,7 @@ def test_example_of_an_own_benchmark_runs(place):
 
 
 def test_example_of_a_new_layout_runs(monkeypatch, place):
-    from hide_utils.layouts import LAYOUTS
+    from hide_utils.edits.layouts import LAYOUTS
 
     monkeypatch.setitem(LAYOUTS, "stacked", None)  # goes again when the test ends
     names = ran("CONTRIBUTING.md", "A new layout")
@@ -261,7 +261,7 @@ def test_example_of_a_new_benchmark_runs_and_names_the_field_that_is_wrong(place
 
 
 def test_example_of_a_new_family_runs_and_counts_what_torch_counts(monkeypatch, place):
-    from hide_utils import costs
+    from hide_utils.models import flops as costs
 
     monkeypatch.setitem(models.FAMILIES, "qwen2_vl", None)
     monkeypatch.setitem(costs.VISION, "qwen2_vl", None)

@@ -6,8 +6,9 @@ import pytest
 from checkpoints import tiny_model
 from engine_methods import Dies, NotSendable, as_dict, samples
 
-from hide_utils import HiDe, engines, evaluate
-from hide_utils.methods import METHODS
+from hide_utils import HiDe, evaluate
+from hide_utils.baselines.methods import METHODS
+from hide_utils.evaluation import engines
 
 
 @pytest.mark.filterwarnings("ignore:.* rows have errors")

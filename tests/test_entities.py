@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hide_utils import load_model
-from hide_utils.entities import (
+from hide_utils.method.entities import (
     MAX_ENTITIES,
     Entities,
     Extractor,

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from hide_utils import HiDe, entity_errors, evaluate, load_benchmark, load_model
-from hide_utils.drawing import COLOURS
-from hide_utils.entity_errors import ERRORS, reworded, searched, spoilt_names, state_name
+from hide_utils import HiDe, evaluate, load_benchmark, load_model
+from hide_utils.edits import entity_corruption as entity_errors
+from hide_utils.edits.entity_corruption import ERRORS, reworded, searched, spoilt_names, state_name
+from hide_utils.scenes.drawing import COLOURS
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hide_utils.baselines.entity_rules import rule_entities
 from hide_utils.benchmarks import load_benchmark
-from hide_utils.entities import clean
-from hide_utils.entity_rules import rule_entities
+from hide_utils.method.entities import clean
 
 
 @pytest.mark.parametrize(

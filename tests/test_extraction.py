@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hide_utils import extraction
-from hide_utils.entities import Extractor
-from hide_utils.extraction import Question, cost_of_errors, head, matched, ratio_interval, score_rows, scores
+from hide_utils.analyses import extraction
+from hide_utils.analyses.extraction import Question, cost_of_errors, head, matched, ratio_interval, score_rows, scores
+from hide_utils.method.entities import Extractor
 from hide_utils.models import load_model
 
 

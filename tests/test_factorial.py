@@ -7,9 +7,11 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy.special import expit
 
-from hide_utils import factorial, plots_interference, scenes
-from hide_utils.changes import interference_index
-from hide_utils.factorial import Design, InteractionModel, factorial_scenes
+from hide_utils.analyses import factorial
+from hide_utils.analyses.background import interference_index
+from hide_utils.analyses.factorial import Design, InteractionModel, factorial_scenes
+from hide_utils.plots import interference as plots_interference
+from hide_utils.scenes import questions as scenes
 
 DESIGN = Design((16, 32), (96, 192), (0.0, 2.0), (2, 4))
 

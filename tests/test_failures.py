@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_helpers import picture
 
-from hide_utils import failures, lpd
-from hide_utils.failures import CAUSES, cause_of
+from hide_utils.evaluation import failures
+from hide_utils.evaluation.failures import CAUSES, cause_of
+from hide_utils.method import lpd
 from hide_utils.samples import Sample
 
 TRUTH = [(20, 20, 40, 40), (70, 60, 90, 80)]

@@ -9,10 +9,13 @@ import torch
 from checkpoints import FAMILIES, tiny_model
 from model_helpers import picture
 
-from hide_utils import HiDe, footprint, lpd, random_models
-from hide_utils.evaluation import run_settings
-from hide_utils.fullsize import ARCHITECTURES
+from hide_utils import HiDe
+from hide_utils.evaluation import profiling as footprint
+from hide_utils.evaluation import random_models
+from hide_utils.evaluation.fullsize import ARCHITECTURES
+from hide_utils.evaluation.loop import run_settings
 from hide_utils.images import composite_on_white
+from hide_utils.method import lpd
 
 NAMES = ["plain", "hide", "released", "pass", "rows", "eager"]
 

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hide_utils import HiDe, concentrated, evaluate, gating, load_benchmark, load_model
-from hide_utils.entities import given_entities
+from hide_utils import HiDe, evaluate, load_benchmark, load_model
+from hide_utils.analyses import when_to_look as gating
+from hide_utils.evaluation import token_selection as concentrated
+from hide_utils.method.entities import given_entities
 
 
 def table(direct, hide, margin, maps=None):

@@ -12,8 +12,9 @@ from faults.forks import ROOT
 from faults.pictures import BOX, FAMILIES, RED, UNDO, encoded, scene
 from PIL import Image
 
-from hide_utils import HiDe, evaluate, lpd
+from hide_utils import HiDe, evaluate
 from hide_utils.images import ImageError, composite_on_white, pad_to_aspect, read_image, upright_size
+from hide_utils.method import lpd
 from hide_utils.samples import Sample
 
 

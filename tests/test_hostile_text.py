@@ -12,10 +12,10 @@ from model_helpers import picture
 
 from hide_utils import HiDe, evaluate
 from hide_utils.benchmarks.rows import split_options
-from hide_utils.entities import MAX_CHARACTERS, SEARCH_INSTRUCTION, entities_from_reply, given_entities
+from hide_utils.method.entities import MAX_CHARACTERS, SEARCH_INSTRUCTION, entities_from_reply, given_entities
+from hide_utils.method.session import Session
 from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
-from hide_utils.session import Session
 
 OPTIONS = ["red", "blue"]
 HOSTILE = {

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils import changes, lpd, plots_interference, tad
-from hide_utils import interventions as iv
-from hide_utils.evaluation import evaluate
+from hide_utils.analyses import background as changes
+from hide_utils.edits import interventions as iv
+from hide_utils.evaluation.loop import evaluate
+from hide_utils.method import lpd, tad
+from hide_utils.plots import interference as plots_interference
 from hide_utils.samples import Sample
 
 BOXES = [(10, 20, 30, 40), (60, 50, 70, 90)]

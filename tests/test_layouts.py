@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils import layouts, lpd, variants
-from hide_utils.evaluation import evaluate
+from hide_utils.analyses import layouts as variants
+from hide_utils.baselines.methods import METHODS
+from hide_utils.edits import layouts
+from hide_utils.edits.interventions import FILLS
+from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS
+from hide_utils.evaluation.loop import evaluate
 from hide_utils.images import composite_on_white
-from hide_utils.interventions import FILLS
-from hide_utils.layouts import ARRANGEMENTS, LAYOUTS
-from hide_utils.methods import METHODS
-from hide_utils.pipeline import HiDe
+from hide_utils.method import lpd
+from hide_utils.method.hide import HiDe
 from hide_utils.samples import Sample
 
 SIZE = (90, 70)

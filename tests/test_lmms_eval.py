@@ -19,7 +19,7 @@ import pytest
 from hide_utils import evaluate, load_benchmark, load_model, paths
 from hide_utils.prompts import ANSWER_INSTRUCTION, multiple_choice
 
-NAME = "hide_utils.lmms_eval"
+NAME = "hide_utils.cli.lmms_eval"
 installed = pytest.mark.skipif(util.find_spec("lmms_eval") is None, reason="lmms-eval is not installed")
 
 TASK = """

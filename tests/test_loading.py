@@ -7,9 +7,9 @@ import pytest
 import torch
 from checkpoints import FAMILIES, LAYERS, checkpoint
 
-from hide_utils import backends, paths
+from hide_utils import paths
 from hide_utils.models import FAMILIES as REGISTRY
-from hide_utils.models import load_model
+from hide_utils.models import backends, load_model
 
 
 @pytest.fixture

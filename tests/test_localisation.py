@@ -4,13 +4,13 @@ import pytest
 from checkpoints import LAYERS, tiny_model
 from model_helpers import picture
 
-from hide_utils import localisation as loc
-from hide_utils import tad
-from hide_utils.evaluation import evaluate
-from hide_utils.methods import named, of_pictures, of_regions
-from hide_utils.pipeline import HiDe
+from hide_utils.analyses import layers as loc
+from hide_utils.baselines.methods import named, of_pictures, of_regions
+from hide_utils.evaluation.loop import evaluate
+from hide_utils.method import tad
+from hide_utils.method.hide import HiDe
+from hide_utils.method.session import Found
 from hide_utils.samples import Sample
-from hide_utils.session import Found
 
 SIDE = 160
 BOX = (16.0, 16.0, 48.0, 48.0)  # of 160 pixels: cells 2 to 5 of 20, 4 % of the area

@@ -8,11 +8,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from hide_utils import HiDe, load_model, paths
-from hide_utils.calibration import first_within_one_error
-from hide_utils.entities import SEARCH_INSTRUCTION
+from hide_utils.evaluation.calibration import first_within_one_error
+from hide_utils.method.entities import SEARCH_INSTRUCTION
 from hide_utils.mini import crops, curriculum, lessons, train
 from hide_utils.mini.batches import Lessons, Stage, conversation, dense_targets
-from hide_utils.scenes import COLOURS, SHAPES, SceneConfig, Thing, draw_scene, scene_samples
+from hide_utils.scenes.questions import COLOURS, SHAPES, SceneConfig, Thing, draw_scene, scene_samples
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,10 @@ from checkpoints import FAMILIES, checkpoint, tiny_model
 from faults.forks import ROOT
 from model_helpers import picture
 
-from hide_utils import HiDe, load_model, lpd, tad
-from hide_utils.entities import Extractor, given_entities
-from hide_utils.session import Session
+from hide_utils import HiDe, load_model
+from hide_utils.method import lpd, tad
+from hide_utils.method.entities import Extractor, given_entities
+from hide_utils.method.session import Session
 
 SEARCH = given_entities(["truck with blue color", "dog"])
 

@@ -7,7 +7,7 @@ from checkpoints import FAMILIES, LAYERS, checkpoint, tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe, load_model
-from hide_utils.entities import SEARCH_INSTRUCTION
+from hide_utils.method.entities import SEARCH_INSTRUCTION
 
 QUESTION, OPTIONS = "What is the color of the dog?", ["red", "blue"]
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hide_utils import paired
-from hide_utils.stats import cluster_bootstrap, mcnemar_exact, paired_difference, wilson
+from hide_utils.stats import paired
+from hide_utils.stats.intervals import cluster_bootstrap, mcnemar_exact, paired_difference, wilson
 
 
 def table(**variants):

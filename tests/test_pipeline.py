@@ -8,9 +8,10 @@ from checkpoints import FAMILIES, tiny_model
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils import HiDe, lpd, tad
-from hide_utils.entities import MAX_ENTITIES, SEARCH_INSTRUCTION
+from hide_utils import HiDe
 from hide_utils.images import ImageError, composite_on_white
+from hide_utils.method import lpd, tad
+from hide_utils.method.entities import MAX_ENTITIES, SEARCH_INSTRUCTION
 from hide_utils.prompts import ANSWER_INSTRUCTION
 
 OPTIONS = ["red", "green", "blue", "yellow"]
@@ -201,7 +202,7 @@ def test_disk_full_while_saving(tmp_path, monkeypatch):
     def full(*arguments, **named):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hide_utils.result._save_maps", full)
+    monkeypatch.setattr("hide_utils.method.result._save_maps", full)
     with pytest.raises(OSError, match="space"):
         result.save(tmp_path)
     assert not list(tmp_path.glob(".*")) and not (tmp_path / "maps.npz").exists()

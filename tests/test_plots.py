@@ -5,9 +5,9 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
-from hide_utils import plots
 from hide_utils.config import METHODS
-from hide_utils.stats import wilson
+from hide_utils.plots import style as plots
+from hide_utils.stats.intervals import wilson
 
 
 @pytest.fixture

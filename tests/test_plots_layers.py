@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hide_utils import plots, plots_layers
+from hide_utils.method.session import Found
+from hide_utils.plots import layers as plots_layers
+from hide_utils.plots import style as plots
 from hide_utils.samples import Sample
-from hide_utils.session import Found
 
 
 @pytest.fixture

@@ -4,8 +4,11 @@ import pandas as pd
 import pytest
 from model_helpers import picture
 
-from hide_utils import layouts, plots, plots_layouts, variants
+from hide_utils.analyses import layouts as variants
+from hide_utils.edits import layouts
 from hide_utils.models import Settings
+from hide_utils.plots import layouts as plots_layouts
+from hide_utils.plots import style as plots
 from hide_utils.samples import Sample
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hide_utils import gating, plots_robustness
+from hide_utils.analyses import when_to_look as gating
+from hide_utils.plots import robustness as plots_robustness
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ from PIL import Image
 from test_decoupling import made_case
 from test_sinks import sunk
 
-from hide_utils import plots, plots_tokens, sinks
-from hide_utils.decoupling import DECOUPLED, FIRST, PURIFIED
+from hide_utils.analyses import sinks
+from hide_utils.analyses.tokens import DECOUPLED, FIRST, PURIFIED
+from hide_utils.plots import style as plots
+from hide_utils.plots import tokens as plots_tokens
 
 PICTURE = Image.new("RGB", (160, 160))
 

@@ -9,10 +9,9 @@ from checkpoints import FAMILIES, tiny_model
 from model_helpers import picture
 from packaging import version
 
-from hide_utils import HiDe, fullsize
-from hide_utils.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION
-from hide_utils.images import composite_on_white
-from hide_utils.procedures import (
+from hide_utils import HiDe
+from hide_utils.evaluation import fullsize
+from hide_utils.evaluation.procedures import (
     LEVERS,
     OURS,
     RELEASED,
@@ -26,6 +25,8 @@ from hide_utils.procedures import (
     plain,
     weight_reads,
 )
+from hide_utils.images import composite_on_white
+from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION
 from hide_utils.prompts import multiple_choice
 
 QUESTION, OPTIONS = "What is the color of the dog?", ["red", "blue"]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hide_utils import paths
-from hide_utils.results import ResultStore, SettingsError, results_path
+from hide_utils.evaluation.results import ResultStore, SettingsError, results_path
 
 SETTINGS = {"model": "mini", "alpha": 0.7, "methods": ("direct", "hide")}
 

@@ -7,11 +7,11 @@ from checkpoints import LAYERS, tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe
-from hide_utils.calibration import search_rows
-from hide_utils.entities import given_entities
-from hide_utils.rowcache import RowCache, model_key
+from hide_utils.evaluation.calibration import search_rows
+from hide_utils.evaluation.captured import RowCache, model_key
+from hide_utils.method.entities import given_entities
+from hide_utils.method.session import Session
 from hide_utils.samples import Sample
-from hide_utils.session import Session
 
 
 def sample(number=0, entities=("red star", "dog"), seed=None):

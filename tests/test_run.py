@@ -12,8 +12,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from hide_utils import paths
-from hide_utils.notebooks import discover, inspect, strip
-from hide_utils.run import choose, main
+from hide_utils.cli.run import choose, main
+from hide_utils.evaluation.notebooks import discover, inspect, strip
 
 CELL = """n = 400  # number of samples
 model = "mini"  # folder, hub id or the embedded one

@@ -8,8 +8,17 @@ import pytest
 from PIL import Image
 from scipy.stats import binomtest
 
-from hide_utils import scenes
-from hide_utils.scenes import COLOURS, KINDS, PHOTOGRAPHS, SHAPES, SPLITS, SceneConfig, scene_rng, scene_samples
+from hide_utils.scenes import questions as scenes
+from hide_utils.scenes.questions import (
+    COLOURS,
+    KINDS,
+    PHOTOGRAPHS,
+    SHAPES,
+    SPLITS,
+    SceneConfig,
+    scene_rng,
+    scene_samples,
+)
 
 SMALL = {"resolution": 128, "object_size": (12, 18), "n_distractors": 4, "clutter": 0.2}
 CONFIG = SceneConfig(**SMALL)

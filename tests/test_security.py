@@ -21,10 +21,10 @@ from model_helpers import picture
 from nbformat.v4 import new_code_cell, new_notebook
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
+from hide_utils.cli.run import main
 from hide_utils.config import RunConfig
-from hide_utils.provenance import provenance
-from hide_utils.results import save_figure, save_table
-from hide_utils.run import main
+from hide_utils.evaluation.provenance import provenance
+from hide_utils.evaluation.results import save_figure, save_table
 from hide_utils.samples import Sample
 
 SCRIPT = '<script>alert("x")</script><img src=x onerror=alert(1)>'
@@ -230,9 +230,7 @@ def run_a_notebook(tmp_path: Path) -> None:
     """One that works and one that fails while the token is in the environment."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    setup = (
-        "from hide_utils.provenance import provenance\nentry = provenance(model='Qwen/Qwen2.5-VL-7B-Instruct')\nentry"
-    )
+    setup = "from hide_utils.evaluation.provenance import provenance\nentry = provenance(model='Qwen/Qwen2.5-VL-7B-Instruct')\nentry"
     for name, source in {"00_any": "entry['commit']", "01_broken": "entry['nothing']"}.items():
         cells = [new_code_cell("n = 1", metadata={"tags": ["parameters"]}), new_code_cell(setup + source)]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_decoupling import made_case
 
-from hide_utils import sinks
-from hide_utils.decoupling import DECOUPLED, components
+from hide_utils.analyses import sinks
+from hide_utils.analyses.tokens import DECOUPLED, components
 
 SINK = np.s_[0, :4]  # 4 of 400 cells: 1 %
 AWAY = np.s_[10, 10:14]

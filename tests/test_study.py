@@ -10,12 +10,14 @@ import pytest
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
-from hide_utils import paths, plots_study
-from hide_utils.mini import study, study_results
+from hide_utils import paths
+from hide_utils.analyses import decoupled_training as study_results
+from hide_utils.evaluation.provenance import hash_folder
+from hide_utils.mini import study
 from hide_utils.mini.study import ARMS, DECOUPLED, MIXED, ORDINARY, START, Plan, StudyLessons
-from hide_utils.paired import verdict
-from hide_utils.provenance import hash_folder
-from hide_utils.stats import cluster_bootstrap
+from hide_utils.plots import study as plots_study
+from hide_utils.stats.intervals import cluster_bootstrap
+from hide_utils.stats.paired import verdict
 
 SMALL = Plan(steps=2, batch=2, side=320, resolution=256, ordinary=192, n=2, n_ordinary=2)
 

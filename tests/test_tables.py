@@ -10,10 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hide_utils import paths, plots
-from hide_utils.plots_benchmarks import pareto_front, radar
-from hide_utils.stats import holm, mcnemar_exact, wilson
-from hide_utils.tables import COSTS, beside, cost_table, main_table, pareto, published, readable, save_texts, styled
+from hide_utils import paths
+from hide_utils.evaluation.tables import (
+    COSTS,
+    beside,
+    cost_table,
+    main_table,
+    pareto,
+    published,
+    readable,
+    save_texts,
+    styled,
+)
+from hide_utils.plots import style as plots
+from hide_utils.plots.benchmarks import pareto_front, radar
+from hide_utils.stats.intervals import holm, mcnemar_exact, wilson
 
 
 def rows(n=30):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from hide_utils import tad
+from hide_utils.method import tad
 
 BOX = [(0.25, 0.25, 0.75, 0.5)]
 ROWS = arrays(

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from checkpoints import tiny_model
 
-from hide_utils import timing
-from hide_utils.scenes import scene_samples
+from hide_utils.analyses import cost as timing
+from hide_utils.scenes.questions import scene_samples
 
 
 def test_methods_run_in_mirrored_order_with_equal_outputs():

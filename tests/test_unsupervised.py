@@ -4,10 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hide_utils import unsupervised
+from hide_utils.analyses import settings_without_labels as unsupervised
+from hide_utils.analyses.settings_without_labels import (
+    SETTING,
+    contrast,
+    kappa,
+    label_free,
+    labelled,
+    nearest,
+    statistics,
+    token_owners,
+)
+from hide_utils.method.session import Found
 from hide_utils.samples import Sample
-from hide_utils.session import Found
-from hide_utils.unsupervised import SETTING, contrast, kappa, label_free, labelled, nearest, statistics, token_owners
 
 
 def test_kappa_of_known_masks():

@@ -19,7 +19,7 @@ from hide_utils.benchmarks.formats import read_list, read_tables, read_vstar
 from hide_utils.benchmarks.rows import DAMAGED, Picture, check_inside
 from hide_utils.config import nearest
 from hide_utils.samples import Sample
-from hide_utils.scenes import KINDS, SceneConfig, scene_samples
+from hide_utils.scenes.questions import KINDS, SceneConfig, scene_samples
 
 FOLDER = paths.DATA / "benchmarks"  # one folder a benchmark, ignored by git
 FILE_KNOBS = ("revision", "letters", "max_megapixels")

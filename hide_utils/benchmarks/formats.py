@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from hide_utils.benchmarks.rows import DAMAGED, Picture, Row, cell_keys, image_bytes, split_options, strip_letters
 from hide_utils.samples import Sample
-from hide_utils.scenes import KINDS
+from hide_utils.scenes.questions import KINDS
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG")
 _PICTURE = re.compile(r"[A-Za-z0-9+/=]{4096,}")

@@ -20,17 +20,17 @@ from torch import OutOfMemoryError
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
-from hide_utils.entities import given_entities
+from hide_utils.evaluation.captured import RowCache
+from hide_utils.evaluation.provenance import hash_json, provenance
+from hide_utils.evaluation.results import save_figure
 from hide_utils.explorer import panes
 from hide_utils.explorer.case import Case, Knobs, View, answer, command_line, look, open_own, open_sample
 from hide_utils.explorer.choice import Choice, chosen_case, first_case
 from hide_utils.explorer.form import ANY, Form, command_html, status_html
 from hide_utils.files import replace_file
 from hide_utils.images import read_image
-from hide_utils.pipeline import HiDe
-from hide_utils.provenance import hash_json, provenance
-from hide_utils.results import save_figure
-from hide_utils.rowcache import RowCache
+from hide_utils.method.entities import given_entities
+from hide_utils.method.hide import HiDe
 from hide_utils.samples import Sample
 
 USER_ERRORS = (ValueError, OSError, OutOfMemoryError)  # said in the status line; the explorer goes on

@@ -19,17 +19,18 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from scipy.special import softmax
 
-from hide_utils import lpd, paths, tad
+from hide_utils import paths
 from hide_utils.config import RunConfig, nearest
-from hide_utils.entities import Entities
+from hide_utils.edits.layouts import LAYOUTS
+from hide_utils.evaluation.captured import RowCache
 from hide_utils.images import composite_on_white
-from hide_utils.layouts import LAYOUTS
+from hide_utils.method import lpd, tad
+from hide_utils.method.entities import Entities
+from hide_utils.method.hide import HiDe, checked_question, read_letter
+from hide_utils.method.session import Found, Session
 from hide_utils.models import Reply
-from hide_utils.pipeline import HiDe, checked_question, read_letter
 from hide_utils.prompts import multiple_choice
-from hide_utils.rowcache import RowCache
 from hide_utils.samples import Box, Sample
-from hide_utils.session import Found, Session
 
 
 @dataclass(frozen=True)
@@ -229,4 +230,4 @@ def command_line(config: RunConfig, case: Case, knobs: Knobs) -> str:
     given |= {"layer": knobs.layer, "sigma": knobs.sigma, "alpha": knobs.alpha, "noise_prior": knobs.prior}
     given |= {"tokens_off": list(knobs.off), "layout": knobs.layout}
     words = [word for name, value in given.items() for word in ("-p", name, str(value))]
-    return shlex.join(["python", "-m", "hide_utils.run", config.notebook, *words])
+    return shlex.join(["python", "-m", "hide_utils.cli.run", config.notebook, *words])

@@ -9,13 +9,13 @@ from dataclasses import asdict, replace
 import pandas as pd
 
 from hide_utils.config import RunConfig, nearest
-from hide_utils.entities import Entities, given_entities
+from hide_utils.evaluation.captured import RowCache
 from hide_utils.explorer.case import Case, Knobs, look, open_own, open_sample
-from hide_utils.pipeline import HiDe
-from hide_utils.plots import METHOD_LABELS
-from hide_utils.rowcache import RowCache
+from hide_utils.method.entities import Entities, given_entities
+from hide_utils.method.hide import HiDe
+from hide_utils.plots.style import METHOD_LABELS
 from hide_utils.samples import Sample
-from hide_utils.stats import cluster_bootstrap
+from hide_utils.stats.intervals import cluster_bootstrap
 
 
 class Choice:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import ipywidgets as w
 
-from hide_utils.layouts import LAYOUTS
-from hide_utils.plots import METHOD_LABELS
+from hide_utils.edits.layouts import LAYOUTS
+from hide_utils.plots.style import METHOD_LABELS
 
 WIDE = {"description_width": "76px"}
 ANY = "any"  # a choice like the others: ipywidgets takes None for no choice at all

@@ -19,7 +19,8 @@ from PIL import Image, ImageDraw
 
 from hide_utils.explorer.case import Answer, Case, Knobs, View
 from hide_utils.images import composite_on_white
-from hide_utils.plots import (
+from hide_utils.plots.layers import band
+from hide_utils.plots.style import (
     BOX_COLOUR,
     MAP_COLOURS,
     METHOD_LABELS,
@@ -32,7 +33,6 @@ from hide_utils.plots import (
     plain_text,
     source_line,
 )
-from hide_utils.plots_layers import band
 
 PICTURE, THUMB = 640, 150  # longer side in pixels of the picture and of a token's map
 MOST_THUMBS = 24  # maps drawn; a longer list would be slow and illegible

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
 
 from hide_utils.mini import crops, lessons
 from hide_utils.mini.checkpoint import MAX_PIXELS, MERGE, MIN_PIXELS, PATCH
-from hide_utils.scenes import COLOURS, SHAPES, Thing
+from hide_utils.scenes.questions import COLOURS, SHAPES, Thing
 
 CELL = PATCH * MERGE
 USER, ASSISTANT, END = "<|im_start|>user\n", "<|im_start|>assistant\n", "<|im_end|>\n"

@@ -10,7 +10,7 @@ import json
 
 from hide_utils import paths
 from hide_utils.benchmarks import load_benchmark
-from hide_utils.calibration import candidates, choose, search_rows, sweep
+from hide_utils.evaluation.calibration import candidates, choose, search_rows, sweep
 from hide_utils.files import replace_file
 from hide_utils.models import load_model
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from hide_utils.scenes import Thing
+from hide_utils.scenes.questions import Thing
 
 Window = tuple[int, int, int, int]
 WHITE = (255, 255, 255)

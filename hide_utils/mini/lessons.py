@@ -16,9 +16,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from hide_utils.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION
+from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION
 from hide_utils.prompts import multiple_choice
-from hide_utils.scenes import COLOURS, SHAPES, SceneConfig, Thing, draw_scene
+from hide_utils.scenes.questions import COLOURS, SHAPES, SceneConfig, Thing, draw_scene
 
 BINS = 8
 COLUMNS = [f"x{letter}" for letter in "abcdefgh"]
@@ -155,7 +155,7 @@ def relation(
 
 
 def extraction(rng: np.random.Generator) -> Turn:
-    """The entities of a question, text only, in the form `hide_utils.entities` asks for."""
+    """The entities of a question, text only, in the form `hide_utils.method.entities` asks for."""
 
     def pick():
         return str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS)))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
-from hide_utils.evaluation import run_settings
+from hide_utils.evaluation.loop import run_settings
+from hide_utils.evaluation.results import results_path
 from hide_utils.files import replace_file
-from hide_utils.results import results_path
-from hide_utils.stats import comparison_table
+from hide_utils.stats.intervals import comparison_table
 
 
 def main(argv: list[str] | None = None) -> None:

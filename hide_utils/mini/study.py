@@ -27,16 +27,17 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from hide_utils import HiDe, evaluate, load_benchmark, load_model, lpd, paths
+from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
+from hide_utils.evaluation.provenance import hash_folder, hash_json
 from hide_utils.files import replace_file
 from hide_utils.images import composite_on_white
+from hide_utils.method import lpd
 from hide_utils.mini import lessons
 from hide_utils.mini.batches import MERGE, PROCESSOR, Lessons, Stage, conversation
 from hide_utils.mini.checkpoint import save_folder
 from hide_utils.mini.train import text_loss, update
-from hide_utils.provenance import hash_folder, hash_json
 from hide_utils.samples import Sample
-from hide_utils.scenes import Thing
+from hide_utils.scenes.questions import Thing
 
 START, ORDINARY, DECOUPLED, MIXED = ARMS = ("start", "ordinary", "decoupled", "mixed")
 # Which half of a step's scenes is decoupled; each half is a draw of its own, so that no short row is padded to a long.

@@ -25,7 +25,7 @@ from hide_utils.mini.batches import Lessons, Stage
 from hide_utils.mini.checkpoint import build_config, build_tokenizer, save_folder
 from hide_utils.mini.curriculum import MIXTURE, STAGES
 from hide_utils.paths import CACHE, MINI
-from hide_utils.scenes import COLOURS, SHAPES
+from hide_utils.scenes.questions import COLOURS, SHAPES
 
 
 def corpus(seed: int) -> list[str]:

@@ -18,7 +18,7 @@ import transformers
 from safetensors import SafetensorError
 
 from hide_utils import paths
-from hide_utils.backends import choose_attention, choose_device, choose_dtype, spread_over
+from hide_utils.models.backends import choose_attention, choose_device, choose_dtype, spread_over
 from hide_utils.models.base import VLM
 from hide_utils.models.internvl import InternVL
 from hide_utils.models.outputs import Prefix, Reply, Rows, Settings

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
-from hide_utils.attention import NAMES, capturing
-from hide_utils.backends import Choice
-from hide_utils.costs import capture_flops, forward_flops
 from hide_utils.images import read_image
+from hide_utils.models.attention import NAMES, capturing
+from hide_utils.models.backends import Choice
+from hide_utils.models.flops import capture_flops, forward_flops
 from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
 from hide_utils.models.patches import patches_as_products
 from hide_utils.models.prompt import Picture, Prompt, PromptBuilder, arange_positions

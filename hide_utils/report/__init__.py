@@ -21,10 +21,10 @@ from nbconvert import HTMLExporter
 from PIL import Image
 
 from hide_utils import paths
+from hide_utils.evaluation.tables import COSTS
 from hide_utils.files import replace_file
 from hide_utils.report.captions import caption, measured, numbers, printed
 from hide_utils.report.items import Chapter, Item, provenance_table, state_table, stored_answers_table
-from hide_utils.tables import COSTS
 
 MOST_ROWS = 16  # of a table in the document; the file has all
 DPI = 220  # of the saved PNGs, so that figures are shown at their printed size
@@ -89,7 +89,7 @@ def _chapter_blocks(chapter: Chapter) -> Iterator[Block]:
     if chapter.question:
         yield Block("text", chapter.question)
     if all(item.missing for item in chapter.items):
-        yield Block("gap", f"{chapter.notebook} has no results here: python -m hide_utils.run {chapter.notebook}")
+        yield Block("gap", f"{chapter.notebook} has no results here: python -m hide_utils.cli.run {chapter.notebook}")
         return
     section = ""
     for item in chapter.items:
@@ -175,7 +175,7 @@ def write_html(notebook: Path, target: Path) -> Path:
     """
     book = nbformat.read(notebook, as_version=4)
     if not any(cell.get("outputs") for cell in book.cells):
-        raise ValueError(f"{notebook.name} has no outputs: run it first (python -m hide_utils.run {notebook.stem})")
+        raise ValueError(f"{notebook.name} has no outputs: run it first (python -m hide_utils.cli.run {notebook.stem})")
     book.cells = [cell for cell in book.cells if cell.cell_type == "code" and "report" in cell.metadata.get("tags", [])]
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(book)

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from hide_utils import paths
+from hide_utils.cli.run import main as run_notebooks
 from hide_utils.report import report_folder, write_html
 from hide_utils.report.items import OWN
-from hide_utils.run import main as run_notebooks
 
 
 def main(argv: list[str] | None = None) -> int:

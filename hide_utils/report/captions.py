@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hide_utils.plots import METHOD_LABELS
+from hide_utils.plots.style import METHOD_LABELS
 from hide_utils.report.items import Chapter, Item
 
 # The table that holds the numbers of a figure of another name.

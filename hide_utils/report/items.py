@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
+from hide_utils.evaluation.notebooks import discover, inspect
+from hide_utils.evaluation.provenance import provenance
 from hide_utils.files import plain
-from hide_utils.notebooks import discover, inspect
-from hide_utils.provenance import provenance
 
 OWN = "09_report"  # reports on the others
 MAKERS = {"save_figure": "figure", "save_table": "table"}

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from hide_utils.files import replace_file
-from hide_utils.plots import BOX_COLOUR
+from hide_utils.plots.style import BOX_COLOUR
 from hide_utils.report import DPI, MOST_ROWS, Block, rest_of
 from hide_utils.report.page_tables import draw_table, table_height
 from hide_utils.report.paper import (

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import FT2Font, LoadFlags
 
-from hide_utils.plots import BOX_COLOUR, INCH
+from hide_utils.plots.style import BOX_COLOUR, INCH
 
 WIDTH, HEIGHT, MARGIN = 21 / INCH, 29.7 / INCH, 2 / INCH
 TEXT_WIDTH = WIDTH - 2 * MARGIN

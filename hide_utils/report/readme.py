@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from hide_utils import paths
+from hide_utils.evaluation.notebooks import title
 from hide_utils.files import replace_file
-from hide_utils.notebooks import title
-from hide_utils.plots import METHOD_LABELS
+from hide_utils.plots.style import METHOD_LABELS
 from hide_utils.report import HEADLINE
 from hide_utils.report.captions import measured, plain_p, points
 

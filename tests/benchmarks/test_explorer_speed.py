@@ -12,11 +12,11 @@ from PIL import Image
 
 from hide_utils import HiDe
 from hide_utils.config import RunConfig
-from hide_utils.entities import Entities
 from hide_utils.explorer import Explorer
 from hide_utils.explorer.case import Case
-from hide_utils.scenes import scene_samples
-from hide_utils.session import Found, Session
+from hide_utils.method.entities import Entities
+from hide_utils.method.session import Found, Session
+from hide_utils.scenes.questions import scene_samples
 
 GRID, TOKENS, NOISE, SIDE, LAYERS = 48, 8, 8, 1536, 4
 BUDGET = 0.150  # seconds

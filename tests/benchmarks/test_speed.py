@@ -2,15 +2,15 @@
 
 Budget: maps, boxes and compact image of a 1792x1792 picture, 64x64 grid, 12 tokens, in 4 ms together; a sweep of 5
 layers, 9 sigmas and 9 alphas over 100 samples, boxes only, in 60 s. `make bench` prints the ratios of HiDe to plain
-answering behind these (`hide_utils.timing`).
+answering behind these (`hide_utils.analyses.cost`).
 """
 
 import numpy as np
 import pytest
 
-from hide_utils.lpd import boxes_grid
-from hide_utils.tad import purify, purify_grid
-from hide_utils.timing import GRID, NOISE, SIDE, TOKENS, array_work, noise_picture, sweep_seconds, typical_rows
+from hide_utils.analyses.cost import GRID, NOISE, SIDE, TOKENS, array_work, noise_picture, sweep_seconds, typical_rows
+from hide_utils.method.lpd import boxes_grid
+from hide_utils.method.tad import purify, purify_grid
 
 BUDGET, SWEEP_BUDGET = 0.004, 60.0  # seconds
 

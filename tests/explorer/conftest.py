@@ -7,7 +7,7 @@ from explorer_parts import CONFIG
 
 from hide_utils import HiDe
 from hide_utils.explorer import Explorer
-from hide_utils.scenes import scene_samples
+from hide_utils.scenes.questions import scene_samples
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from PIL import Image
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
+from hide_utils.evaluation.captured import RowCache
+from hide_utils.evaluation.notebooks import literal, strip
 from hide_utils.explorer import Explorer
-from hide_utils.notebooks import literal, strip
-from hide_utils.rowcache import RowCache
 
 # --- samples, pictures and questions --------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ def test_command_reproduces_the_view(hide, samples, answers, explorer, own):
     form.layer.value, form.sigma.value, form.alpha.value, form.prior.value = 2, 0.25, 0.4, False
     form.layout.value, form.chips[0].value = "masked_in_place", False
     python, flag, module, notebook, *words = shlex.split(explorer.command)
-    assert [python, flag, module, notebook] == ["python", "-m", "hide_utils.run", "08_explorer"]
+    assert [python, flag, module, notebook] == ["python", "-m", "hide_utils.cli.run", "08_explorer"]
     given = {name: literal(value) for _, name, value in zip(*[iter(words)] * 3, strict=True)}
     again = Explorer(hide, samples, answers, config=RunConfig(notebook="08_explorer", **given))
     assert again.knobs == explorer.knobs

@@ -9,10 +9,10 @@ from matplotlib import colormaps
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils.entities import given_entities
 from hide_utils.explorer import panes
 from hide_utils.explorer.case import open_own
 from hide_utils.explorer.choice import Choice
+from hide_utils.method.entities import given_entities
 
 
 def test_heat_map_is_that_of_the_figures():

@@ -8,9 +8,9 @@ import pytest
 from explorer_parts import runs
 from scipy.special import softmax
 
-from hide_utils import lpd, tad
+from hide_utils.edits.layouts import LAYOUTS
 from hide_utils.explorer.case import Knobs, look, open_sample
-from hide_utils.layouts import LAYOUTS
+from hide_utils.method import lpd, tad
 
 # --- what is shown is what the method does --------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from faults import Outcome
 from faults.forks import Forks
 from faults.work import answer, differences, load, samples, stored
-from hide_utils.results import ResultStore
+from hide_utils.evaluation.results import ResultStore
 
 DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "cut": lambda content, rng: content[: rng.randrange(len(content))],
@@ -33,7 +33,7 @@ def _flipped(content: bytes, rng: random.Random) -> bytes:
 
 def cached_rows(checkpoint: str, folder: str, times: int) -> list[dict]:
     """Damage a file of the cache again and again, and rename it to an older format: always seen, said and mended."""
-    from hide_utils import rowcache
+    from hide_utils.evaluation import captured as rowcache
 
     rng, found = random.Random(0), []
     one, model = samples(1), load(checkpoint)
@@ -88,7 +88,7 @@ def stored_rows(checkpoint: str, folder: str, times: int, n: int) -> list[dict]:
 
 def clock(checkpoint: str, folder: str, n: int) -> dict:
     """The clock of the machine jumps back between runs and within them, and files come from the future."""
-    from hide_utils.rowcache import RowCache
+    from hide_utils.evaluation.captured import RowCache
 
     expected, out = answer(checkpoint, None, n), Path(folder) / "rows.parquet"
     real, jumps = time.time, iter(range(10**6))
@@ -118,7 +118,7 @@ def history(folder: str) -> dict:
     import nbformat
     from nbformat.v4 import new_code_cell, new_notebook
 
-    from hide_utils.run import main
+    from hide_utils.cli.run import main
 
     notebooks, runs = Path(folder) / "notebooks", Path(folder) / "runs"
     notebooks.mkdir()

@@ -110,8 +110,8 @@ def figures(folder: str, read_only: bool = False) -> dict:
     matplotlib.use("Agg")
     import pandas as pd
 
-    from hide_utils.plots import new_figure
-    from hide_utils.results import save_figure, save_table
+    from hide_utils.evaluation.results import save_figure, save_table
+    from hide_utils.plots.style import new_figure
 
     disk = Disk(Path(folder) / "disk", 2_000_000)
     os.environ["HIDE_FIGURES"] = str(disk.folder)
@@ -141,9 +141,9 @@ def figures(folder: str, read_only: bool = False) -> dict:
 
 def cache(checkpoint: str, folder: str, n: int, read_only: bool = False) -> dict:
     """Rows are captured although they cannot be kept; those that were kept are read."""
-    from hide_utils.entities import given_entities
-    from hide_utils.rowcache import RowCache
-    from hide_utils.session import Session
+    from hide_utils.evaluation.captured import RowCache
+    from hide_utils.method.entities import given_entities
+    from hide_utils.method.session import Session
 
     disk = Disk(Path(folder) / "disk", 400_000)
     some, model = samples(n), load(checkpoint)

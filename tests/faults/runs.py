@@ -18,8 +18,8 @@ from faults.forks import Forks
 from faults.kills import ANSWER
 from faults.work import METHODS, differences, load, samples, stored
 from hide_utils import evaluate
+from hide_utils.cli.run import main
 from hide_utils.images import read_image
-from hide_utils.run import main
 from hide_utils.samples import Sample
 
 HUGE_WH = (9_900, 10_000)  # pixels: 12 kB as a file, 400 MB as RGB
@@ -50,7 +50,7 @@ def share_cache(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome
 
 def cached(checkpoint: str, folder: str, n: int) -> int:
     """Rows that differ from those captured, in a cache that holds only two or three files."""
-    from hide_utils.rowcache import RowCache
+    from hide_utils.evaluation.captured import RowCache
 
     model, some, wrong = load(checkpoint), samples(n), 0
     for sample in some:

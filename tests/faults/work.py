@@ -11,7 +11,7 @@ import pandas as pd
 from model_helpers import picture
 
 from hide_utils import HiDe, evaluate, load_model
-from hide_utils.results import ResultStore
+from hide_utils.evaluation.results import ResultStore
 from hide_utils.samples import Sample
 
 METHODS = ("direct", "oracle")

@@ -5,7 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from report_parts import CODE, book, write_item
 
-from hide_utils.provenance import provenance
+from hide_utils.evaluation.provenance import provenance
 from hide_utils.report import items
 from hide_utils.report.items import collect
 

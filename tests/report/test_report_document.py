@@ -22,7 +22,7 @@ def test_document_has_everything_and_marks_the_gaps(project):
     gaps = [b.text for b in blocks if b.kind == "gap"]
     assert gaps == [
         "Missing: Never made (figure). Run 05_benchmarks.",
-        "06_memory has no results here: python -m hide_utils.run 06_memory",
+        "06_memory has no results here: python -m hide_utils.cli.run 06_memory",
     ]
     assert "1 figures and 1 tables of 2 notebooks. Missing: 2." in blocks[1].text
     headline = blocks[2]
@@ -41,7 +41,7 @@ def test_document_of_a_project_without_any_result_is_all_gaps(project):
 def test_notebook_that_saved_nothing_yet_is_a_gap(project):
     nbformat.write(book("07 · New"), project.notebooks / "07_new.ipynb")
     gaps = [b.text for b in report.document(project(), project.folder) if b.kind == "gap"]
-    assert "07_new has no results here: python -m hide_utils.run 07_new" in gaps
+    assert "07_new has no results here: python -m hide_utils.cli.run 07_new" in gaps
 
 
 def test_markdown_links_figures_escapes_text_and_says_what_is_stale(project):

@@ -6,9 +6,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from report_parts import book, write_item
 
 from hide_utils import paths, report
+from hide_utils.evaluation.results import ResultStore
 from hide_utils.report.captions import TABLE_OF
 from hide_utils.report.items import Item, provenance_table, saved_by, state_table, stored_answers_table
-from hide_utils.results import ResultStore
 
 
 def test_collects_what_notebooks_save_in_their_order_with_titles_and_questions(project):

@@ -1,0 +1,159 @@
+"""Times on the machine at hand, side by side: HiDe, plain answering and full passes; extraction; the array work.
+
+`make bench` runs this module (`python -m hide_utils.analyses.cost`) and prints the ratios; notebook 06 draws from the same
+functions. Whatever is compared runs in turn, forwards and backwards, so that a drift of the machine meets all alike.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float32
+from PIL import Image
+
+from hide_utils.method import lpd, tad
+from hide_utils.method.entities import Extractor
+from hide_utils.method.hide import HiDe
+from hide_utils.method.result import Result
+from hide_utils.method.session import Session
+from hide_utils.models import VLM, load_model
+from hide_utils.samples import Sample
+from hide_utils.scenes.questions import scene_samples
+
+METHODS = ("plain", "hide", "three_passes")
+GRID, TOKENS, NOISE, SIDE = 64, 12, 8, 1792  # of the array work: cells a side, tokens, noise rows, pixels
+SIGMAS, ALPHAS, LAYERS = np.linspace(0, 4, 9), np.linspace(0.1, 0.9, 9), 5  # of the sweep
+
+
+def machine() -> str:
+    """The machine's class for a caption: processor, cores, memory, GPU; no names."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
+    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
+    cpu = names[0] if names else platform.processor() or platform.machine()
+    parts = [cpu, f"{os.cpu_count()} cores, {torch.get_num_threads()} in use"]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        parts.append(f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB")
+    return ", ".join([*parts, torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"])
+
+
+def side_by_side(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
+    """Seconds of every step of plain answering and HiDe, twice a sample in mirrored order, and full passes in between.
+
+    Columns sample_id, method, repeat, step, seconds; the step "whole" is the whole question, opening the picture
+    included, and `cpu` its processor seconds. Raises AssertionError where full passes give another answer or other
+    boxes: they are the oracle.
+    """
+    ours, passes = HiDe(model), HiDe(model, reuse_prefix=False)
+    rows: list[tuple] = []
+    for sample in samples:
+        results: dict[str, Result] = {}
+        for place, method in enumerate(METHODS + METHODS[-2::-1]):
+            cpu, started = time.process_time(), time.perf_counter()
+            session = (passes if method == "three_passes" else ours).open(sample.image)
+            if method == "plain":
+                session.answer(sample.question, sample.options)
+            else:
+                results[method] = (ours if method == "hide" else passes).run(session, sample.question, sample.options)
+            whole, cpu = time.perf_counter() - started, time.process_time() - cpu
+            steps = session.seconds | {"whole": whole, "cpu": cpu}
+            rows += [(sample.id, method, place // len(METHODS), *step) for step in steps.items()]
+        one, other = results["hide"], results["three_passes"]
+        assert (one.answer, one.boxes) == (other.answer, other.boxes), f"{sample.id}: full passes answer otherwise"
+    return pd.DataFrame(rows, columns=["sample_id", "method", "repeat", "step", "seconds"])
+
+
+def ratios(table: pd.DataFrame, step: str = "whole") -> pd.DataFrame:
+    """Each sample's seconds over plain answering's (means of its repeats): columns method, n, median, low, high.
+
+    table: from `side_by_side`; low and high are the smallest and largest sample's.
+    """
+    mean = table[table["step"] == step].groupby(["sample_id", "method"])["seconds"].mean().unstack()
+    over = mean.div(mean["plain"], axis=0)[[name for name in METHODS if name != "plain"]]
+    found = over.agg(["count", "median", "min", "max"]).T.reset_index()
+    return found.set_axis(["method", "n", "median", "low", "high"], axis=1).astype({"n": int})
+
+
+def extraction(model: VLM, questions: Sequence[str], repeats: int = 3) -> pd.DataFrame:
+    """Seconds a question of listing its entities, all questions together and one at a time.
+
+    Columns repeat, batched, single, ratio. Raises AssertionError where the two list other entities.
+    """
+    extractor, rows = Extractor(model, batch=len(questions)), []
+    extractor.many(questions[:1])  # the static prompt's own pass
+    for repeat in range(repeats):
+        marks = [time.perf_counter()]
+        together = extractor.many(questions)
+        marks.append(time.perf_counter())
+        single = [extractor.many([question])[0] for question in questions]
+        marks.append(time.perf_counter())
+        assert [one.entities for one in together] == [one.entities for one in single]
+        batched, alone = np.diff(marks) / len(questions)
+        rows.append((repeat, batched, alone, batched / alone))
+    return pd.DataFrame(rows, columns=["repeat", "batched", "single", "ratio"])
+
+
+def typical_rows(grid: int = GRID, tokens: int = TOKENS, seed: int = 0) -> Float32[np.ndarray, "rows h w"]:
+    """Attention as models have it: each token looks at one of three objects, the instruction at a sink; all noisy."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:grid, :grid] * (GRID / grid)
+    bump = lambda cy, cx, s: np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * s**2))  # noqa: E731
+    objects = [bump(12, 15, 3), bump(40, 50, 2), bump(55, 8, 4)]
+    rows = [bump(0, 0, 2)] * NOISE + [objects[token % 3] for token in range(tokens)]
+    return (np.stack(rows) + rng.random((NOISE + tokens, grid, grid))).astype(np.float32) / grid**2
+
+
+def noise_picture(side: int = SIDE) -> Image.Image:
+    """A square RGB picture of noise."""
+    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8))
+
+
+def array_work(rows: Float32[np.ndarray, "rows h w"], picture: Image.Image) -> Image.Image:
+    """Everything of the method that is no model: maps, boxes and compact image at the published sigma and alpha."""
+    maps = tad.purify(rows, n_noise=NOISE, sigma=3.0)
+    boxes = [box for token in lpd.boxes_grid(maps, [0.7])[0] for box in token]
+    return lpd.compact_image(picture, lpd.merge_boxes(boxes, picture.size))
+
+
+def array_seconds(repeats: int = 100) -> list[float]:
+    """Processor seconds of `array_work` on one core: 64 x 64 cells, 12 tokens, a picture of 1792 pixels a side."""
+    rows, picture, found = typical_rows(), noise_picture(), []
+    for _ in range(repeats):
+        started = time.process_time()
+        array_work(rows, picture)
+        found.append(time.process_time() - started)
+    return found
+
+
+def sweep_seconds(n: int) -> float:
+    """Processor seconds, one core, of the regions of 5 layers, 9 sigmas, 9 alphas and n samples of 42 x 42 cells."""
+    size, rows = (1344, 1344), [[typical_rows(42, 6, s * LAYERS + layer) for layer in range(LAYERS)] for s in range(n)]
+    started = time.process_time()
+    for of_sample in rows:
+        for of_layer in of_sample:
+            for maps in tad.purify_grid(of_layer, NOISE, SIGMAS):
+                for boxes in lpd.boxes_grid(maps, ALPHAS):
+                    lpd.merge_boxes([box for token in boxes for box in token], size)
+    return time.process_time() - started
+
+
+def main() -> None:
+    """Print what the ratios are here: wall time at 1344 pixels, extraction, and the array work in milliseconds."""
+    model, samples = load_model("mini"), scene_samples("test", 7, resolution=1344)
+    Session(model, samples[0].image).answer(samples[0].question, samples[0].options)  # the first run is slower
+    for row in ratios(side_by_side(model, samples)).itertuples():
+        print(f"{row.method} / plain, 1344 px: {row.median:.2f} ({row.low:.2f} to {row.high:.2f}, n = {row.n})")
+    apart = extraction(model, [sample.question for sample in scene_samples("test", 32, resolution=256)])
+    print(f"extraction batched / one at a time: {apart['ratio'].median():.2f}")
+    print(f"maps, boxes and layout: {1000 * np.median(array_seconds()):.1f} ms")
+    print(f"sweep of 5 layers, 9 sigmas and 9 alphas over 100 samples: {sweep_seconds(100):.0f} s")
+
+
+if __name__ == "__main__":
+    main()

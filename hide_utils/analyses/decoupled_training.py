@@ -1,0 +1,225 @@
+"""What the study of decoupled training found: accuracies, paired differences over seeds and samples, non-inferiority.
+
+Two things vary from one repetition to the next, the training scenes (seeds) and the test samples, so intervals resample
+both. p values are of a sign-flip permutation test over samples (seeds averaged), Holm-corrected over all comparisons.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from hide_utils.mini.study import ARMS, DECOUPLED, MIXED, ORDINARY, START
+from hide_utils.stats.intervals import Interval, holm
+from hide_utils.stats.paired import compare, compare_answers, in_words, verdict
+
+OUTCOMES = {
+    ("large", "direct"): "direct, large scenes",
+    ("large", "hide"): "HiDe, large scenes",
+    ("ordinary", "direct"): "direct, ordinary scenes",
+}
+PAIRS = (
+    (ORDINARY, START), (DECOUPLED, START), (MIXED, START), (DECOUPLED, ORDINARY), (MIXED, ORDINARY),
+)  # fmt: skip
+
+
+def read_study(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Answers, training log and plan of a study's folder, of the seeds that all trained arms have.
+
+    Raises FileNotFoundError where there is no study, ValueError where no seed is complete or the arms of a seed were
+    not measured on the same samples.
+    """
+    if not (folder / "answers.csv").is_file():
+        raise FileNotFoundError(f"{folder}: no answers.csv; run `make train-study` first")
+    answers = pd.read_csv(folder / "answers.csv")
+    log = pd.read_json(folder / "training_log.jsonl", lines=True)
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    trained = answers[answers["arm"] != START]
+    complete = trained.groupby("seed")["arm"].nunique().loc[lambda arms: arms == len(ARMS) - 1].index
+    if not len(complete):
+        raise ValueError(f"{folder}: no seed has all arms yet; run `make train-study` on, it resumes")
+    kept = answers[(answers["arm"] == START) | answers["seed"].isin(complete)].reset_index(drop=True)
+    for (of_set, method), part in kept.groupby(["set", "method"]):
+        if part.groupby(["arm", "seed"])["sample_id"].agg(frozenset).nunique() > 1:
+            raise ValueError(f"{folder}: {of_set}, {method}: the runs were measured on different samples")
+    return kept, log[log["seed"].isin(complete)].reset_index(drop=True), plan
+
+
+def matrix(answers: pd.DataFrame, outcome: tuple[str, str], arm: str, value: str = "correct") -> pd.DataFrame:
+    """One arm under one outcome of `OUTCOMES`, a row a seed and a column a sample: right or wrong, or another value."""
+    part = answers[(answers["set"] == outcome[0]) & (answers["method"] == outcome[1]) & (answers["arm"] == arm)]
+    return part.pivot(index="seed", columns="sample_id", values=value).astype(float)
+
+
+def two_level_bootstrap(
+    values: Float[np.ndarray, "seeds samples"], n_resamples: int = 4000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """Mean with a percentile interval that resamples seeds and samples, each with replacement; n counts samples.
+
+    The two are crossed (every seed is measured on every sample), so a resample is a set of rows and a set of columns
+    (Owen 2007, the pigeonhole bootstrap). With a single seed only samples are resampled. Few seeds make the interval
+    too short: the spread between three is known roughly at best. Raises ValueError without values.
+    """
+    values = np.asarray(values, float)
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        raise ValueError(f"values of shape {values.shape}: need finite ones, seeds by samples, and at least one")
+    (rows, columns), rng = values.shape, np.random.default_rng(seed)
+    of_seeds = rng.multinomial(rows, np.full(rows, 1 / rows), n_resamples) / rows
+    of_samples = rng.multinomial(columns, np.full(columns, 1 / columns), n_resamples) / columns
+    means = np.einsum("bs,sn,bn->b", of_seeds, values, of_samples, optimize=True)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(values.mean()), float(low), float(high), columns)
+
+
+def accuracies(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Mean accuracy of every arm and outcome over its seeds.
+
+    Columns outcome, arm, seeds, n, accuracy, low, high, and lowest and highest, the extremes of the seeds.
+    """
+    rows = []
+    for outcome, label in OUTCOMES.items():
+        for arm in ARMS:
+            values = matrix(answers, outcome, arm)
+            found, each = two_level_bootstrap(values.to_numpy(), seed=seed), values.mean(axis=1)
+            rows.append((label, arm, len(values), found.n, *found[:3], each.min(), each.max()))
+    columns = ["outcome", "arm", "seeds", "n", "accuracy", "low", "high", "lowest", "highest"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def differences(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Every pair of `PAIRS` under every outcome, on the same samples (and, between trained arms, the same seeds).
+
+    Returns columns outcome, arm, against, seeds, n, difference with its two-level interval (low, high), p of the
+    sign-flip test over samples, and p_holm over all rows: the form that `paired.verdict` and `paired.in_words` read.
+    """
+    rows = []
+    for outcome, label in OUTCOMES.items():
+        wide = {arm: matrix(answers, outcome, arm) for arm in ARMS}
+        seeds = wide[ORDINARY].index
+        wide[START] = pd.concat([wide[START].iloc[[0]]] * len(seeds)).set_axis(seeds)
+        long = [one.stack().rename("correct").reset_index().assign(variant=arm) for arm, one in wide.items()]
+        table = pd.concat(long).rename(columns={"sample_id": "image_id"})
+        table["sample_id"] = table["image_id"] + "/" + table["seed"].astype(str)
+        tests = compare(table, PAIRS, ["correct"], seed).set_index(["variant", "against"])
+        for arm, against in PAIRS:
+            gain = (wide[arm] - wide[against]).to_numpy()
+            found = two_level_bootstrap(gain, seed=seed)
+            rows.append((label, arm, against, len(seeds), found.n, *found[:3], tests.loc[(arm, against), "p"]))
+    columns = ["outcome", "arm", "against", "seeds", "n", "difference", "low", "high", "p"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(p_holm=holm(table["p"].tolist()))
+
+
+def localisation(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Share of the true boxes of which half lies in HiDe's regions on the large scenes; a sample without regions has 0.
+
+    Returns columns arm, seeds, n, recall50 with its two-level interval (low, high), and the difference to the start
+    with its own (difference_low, difference_high).
+    """
+    wide = {arm: matrix(answers, ("large", "hide"), arm, "recall50").fillna(0.0) for arm in ARMS}
+    rows = []
+    for arm, values in wide.items():
+        found = two_level_bootstrap(values.to_numpy(), seed=seed)
+        gain = two_level_bootstrap(values.to_numpy() - wide[START].to_numpy(), seed=seed)
+        rows.append((arm, len(values), found.n, *found[:3], *gain[:3]))
+    columns = ["arm", "seeds", "n", "recall50", "low", "high", "difference", "difference_low", "difference_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def each_seed(answers: pd.DataFrame) -> pd.DataFrame:
+    """Every trained arm against the start, seed by seed.
+
+    Columns outcome, seed and those of `paired.compare_answers` (McNemar's exact test, Newcombe's interval); p_holm is
+    corrected over all rows.
+    """
+    parts = []
+    for (of_set, method), label in OUTCOMES.items():
+        part = answers[(answers["set"] == of_set) & (answers["method"] == method)]
+        runs = part[part["arm"] != START][["arm", "seed"]].drop_duplicates().astype({"seed": str})
+        names = [f"{run.arm} {run.seed}" for run in runs.itertuples()]
+        own = part["arm"].where(part["arm"] == START, part["arm"] + " " + part["seed"].astype(str))
+        tests = compare_answers(part.assign(method=own), [(name, START) for name in names])
+        parts.append(tests.assign(outcome=label, seed=runs["seed"].astype(int).tolist(), arm=runs["arm"].tolist()))
+    table = pd.concat(parts, ignore_index=True).drop(columns="method")
+    table["p_holm"] = holm(table["p"].tolist())
+    first = ["outcome", "seed", "arm"]
+    return table[[*first, *(c for c in table if c not in first)]]
+
+
+def training_course(log: pd.DataFrame, window: int = 5) -> pd.DataFrame:
+    """How a run of each arm went and what it cost, means over the seeds.
+
+    Returns columns arm, seeds, steps, image_tokens and cpu_seconds of a run; loss and accuracy of the replies' tokens
+    over the first and the last ``window`` steps; and the highest running mean of the loss with the step it is at.
+    """
+    rows = []
+    for arm in ARMS[1:]:
+        part = log[log["arm"] == arm]
+        runs, mean = part.groupby("seed"), part.groupby("step")[["loss", "accuracy"]].mean()
+        smooth = mean["loss"].rolling(window, min_periods=1, center=True).mean()
+        row = {"arm": arm, "seeds": runs.ngroups, "steps": int(part["step"].max())}
+        row["image_tokens"] = runs["image_tokens"].sum().mean()
+        row["cpu_seconds"] = runs["cpu_seconds"].max().mean()
+        row |= {f"{name}_first": mean[name].head(window).mean() for name in mean}
+        row |= {"loss_highest": smooth.max(), "step_highest": int(smooth.idxmax())}
+        rows.append(row | {f"{name}_last": mean[name].tail(window).mean() for name in mean})
+    return pd.DataFrame(rows)
+
+
+def findings(table: pd.DataFrame, margin: float) -> pd.DataFrame:
+    """The open question as claims about decoupled and mixed training, each with what was measured and whether it holds.
+
+    table: from `differences`. Help is claimed against the start and against as many steps on ordinary pictures; harm on
+    ordinary scenes by non-inferiority to the start. Returns columns finding, measured, holds ("yes", "no",
+    "not shown").
+    """
+    rows, by = [], table.set_index(["outcome", "arm", "against"])
+    large_direct, large_hide, ordinary = OUTCOMES.values()
+    for outcome, what in ((large_direct, "direct answering"), (large_hide, "HiDe")):
+        for arm, against in ((arm, against) for arm in (DECOUPLED, MIXED) for against in (START, ORDINARY)):
+            row, claim = by.loc[(outcome, arm, against)], {START: "the start", ORDINARY: "ordinary training"}[against]
+            holds = {"higher": "yes", "lower": "no"}.get(verdict(row), "not shown")
+            rows.append((f"{arm} training helps {what} on large scenes, against {claim}", in_words(row, "+.1%"), holds))
+    for arm in (ORDINARY, DECOUPLED, MIXED):
+        row = by.loc[(ordinary, arm, START)]
+        reading = non_inferior(row, margin)
+        holds = {"non-inferior": "yes", "worse by more than the margin": "no"}.get(reading, "not shown")
+        claim = f"{arm} training does no harm on ordinary scenes (margin {margin:.0%})"
+        rows.append((claim, f"{in_words(row, '+.1%')}; {reading}", holds))
+    return pd.DataFrame(rows, columns=["finding", "measured", "holds"])
+
+
+def answer(found: pd.DataFrame) -> str:
+    """The open question's answer in a few sentences, put together from `findings` alone."""
+    holds = found.set_index("finding")["holds"]
+    said = []
+    for what in ("direct answering", "HiDe"):
+        marks = {
+            arm: [holds[f] for f in holds.index if f.startswith(f"{arm} training helps {what}")] for arm in ARMS[2:]
+        }
+        parts = [f"{arm} pictures {_help(*of_arm)}" for arm, of_arm in marks.items()]
+        said.append(f"For {what} on large scenes, {', and '.join(parts)}.")
+    harm = {arm: holds[[f for f in holds.index if f.startswith(f"{arm} training does no harm")][0]] for arm in ARMS[1:]}
+    words = {"yes": "do no harm", "no": "do harm", "not shown": "are not shown to be harmless"}
+    clauses = ", ".join(f"{arm} pictures {words[mark]}" for arm, mark in harm.items())
+    said.append(f"On ordinary scenes, within the margin, {clauses}.")
+    return " ".join(said)
+
+
+def _help(start: str, ordinary: str) -> str:
+    words = {"yes": "are better than", "no": "are worse than", "not shown": "are not shown to differ from"}
+    if start == ordinary:
+        return f"{words[start]} the start {'or' if start == 'not shown' else 'and'} ordinary training"
+    return f"{words[start]} the start and {words[ordinary]} ordinary training"
+
+
+def non_inferior(row: pd.Series, margin: float) -> str:
+    """Reading of a row of `differences` as a question of harm: the whole interval has to lie on one side of -margin."""
+    if row["low"] > -margin:
+        return "non-inferior"
+    return "worse by more than the margin" if row["high"] < -margin else "harm is not excluded"

@@ -1,0 +1,272 @@
+"""Object size against background interference: a factorial experiment on drawn scenes.
+
+Enlarging a picture's background and shrinking its object both make the object a smaller share of the picture, so
+accuracies by share cannot tell them apart. Here they vary independently, in pixels: how large the object asked about
+is, how large the picture around it, how densely strewn with clutter, how many named distractors. Halving the object's
+area and doubling the picture's change the share by the same factor of two: the unit in which they are compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+import patsy
+import statsmodels.api as sm
+from scipy import stats
+from scipy.special import expit
+from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
+
+from hide_utils.samples import Sample
+from hide_utils.scenes.questions import scene_samples
+from hide_utils.stats.intervals import holm
+
+# Regressor -> (column of the cells, what one harmful unit is). The sign in `HARM` turns a regressor towards harm.
+FACTORS = {
+    "object": "halving the object's area",
+    "picture": "doubling the picture's area",
+    "clutter": "clutter from lowest to highest",
+    "distractors": "doubling the distractors",
+}
+HARM = {"object": -1, "picture": 1, "clutter": 1, "distractors": 1}
+BACKGROUND = ("picture", "clutter", "distractors")
+MATTERS = {
+    "background": "Per factor of two in area, background matters more to {model} than object size.",
+    "size": "Per factor of two in area, object size matters more to {model} than background.",
+    "neither": "This does not show which matters more to {model} per factor of two in area, background or object size.",
+    "unknown": "The regression cannot be estimated from these scenes: take more of them, or other levels.",
+}
+
+
+@dataclass(frozen=True)
+class Design:
+    """Levels of the factors; every combination is a cell, and every scene index appears in every cell.
+
+    object_sizes: side of all objects of a scene, pixels. resolutions: side of the square picture, pixels. clutters: how
+    dense strokes and blobs are, as `SceneConfig.clutter`. distractors: number of named objects besides those asked
+    about.
+    """
+
+    object_sizes: Sequence[int]
+    resolutions: Sequence[int]
+    clutters: Sequence[float]
+    distractors: Sequence[int]
+
+    def cells(self) -> pd.DataFrame:
+        """One row a cell: object_size, resolution, clutter, n_distractors.
+
+        Raises ValueError for a factor without levels, a repeated level, or one below 0 (distractors: below 1).
+        """
+        levels = {
+            "object_size": self.object_sizes,
+            "resolution": self.resolutions,
+            "clutter": self.clutters,
+            "n_distractors": self.distractors,
+        }
+        for name, values in levels.items():
+            if not values or len(set(values)) < len(values) or min(values) < 0:
+                raise ValueError(f"{name} has levels {list(values)}: want at least one, each once, none below 0")
+        if min(self.distractors) < 1:
+            raise ValueError("n_distractors are counted in doublings: start at 1")
+        return pd.DataFrame(list(itertools.product(*levels.values())), columns=list(levels))
+
+
+def factorial_scenes(design: Design, n: int, seed: int = 0, split: str = "test") -> tuple[list[Sample], pd.DataFrame]:
+    """Scenes of every cell, n indices in each, and a table that says which is which.
+
+    The same index asks the same question in every cell (the same words; in attribute questions about the same object
+    with the same right answer), but the generator draws places, background, options and letters anew. So an index is
+    a cluster of related observations, not a matched pair, and is treated as one throughout.
+
+    Returns samples with unique ids that name their cell, and one row a sample: sample_id, index, kind, the cell's
+    columns and the regressors `FACTORS`: object and picture (log2 of areas in pixels), clutter (0 lowest level, 1
+    highest), distractors (log2 of their number); each centred on the design's mean.
+    Raises ValueError where a scene cannot hold its objects, or for a bad level.
+    """
+    samples, rows = [], []
+    for cell in design.cells().to_dict("records"):
+        knobs = cell | {"object_size": (cell["object_size"],) * 2}
+        name = "-".join(f"{key}{value:g}" for key, value in cell.items() if key != "resolution")
+        for index, sample in enumerate(scene_samples(split, n, seed, **knobs)):
+            samples.append(replace(sample, id=f"{sample.id}-{name}", image_id=""))
+            rows.append({"sample_id": samples[-1].id, "index": index, "kind": sample.kind} | cell)
+    table = pd.DataFrame(rows)
+    clutter = table["clutter"] - min(design.clutters)
+    regressors = {
+        "object": 2 * np.log2(table["object_size"]),
+        "picture": 2 * np.log2(table["resolution"]),
+        "clutter": clutter / (clutter.max() or 1),
+        "distractors": np.log2(table["n_distractors"]),
+    }
+    factors = pd.DataFrame({name: values - values.mean() for name, values in regressors.items()})
+    return samples, table.rename(columns={"clutter": "clutter_level"}).join(factors)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """An estimate made of a regression's coefficients, its gradient in them, and their covariance (delta method).
+
+    Intervals and p refer to a t distribution with `df` degrees of freedom. The difference of two contrasts of one
+    regression knows their correlation.
+    """
+
+    estimate: float
+    gradient: np.ndarray = field(repr=False)
+    covariance: np.ndarray = field(repr=False)
+    df: int
+    level: float = 0.95
+
+    @property
+    def se(self) -> float:
+        """Standard error."""
+        return float(np.sqrt(self.gradient @ self.covariance @ self.gradient))
+
+    @property
+    def low(self) -> float:
+        """Lower end of the confidence interval."""
+        return self.estimate - float(stats.t.ppf((1 + self.level) / 2, self.df)) * self.se
+
+    @property
+    def high(self) -> float:
+        """Upper end of the confidence interval."""
+        return self.estimate + float(stats.t.ppf((1 + self.level) / 2, self.df)) * self.se
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of zero; 1 where estimate and standard error are both zero."""
+        if self.se == 0:
+            return float(self.estimate == 0)
+        return float(2 * stats.t.sf(abs(self.estimate / self.se), self.df))
+
+    @property
+    def points(self) -> str:
+        """Estimate and interval in points of a hundred, for a sentence."""
+        return f"{100 * self.estimate:+.1f} points ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
+
+    def __sub__(self, other: Contrast) -> Contrast:
+        return replace(self, estimate=self.estimate - other.estimate, gradient=self.gradient - other.gradient)
+
+
+class InteractionModel:
+    """Logistic regression of right answers on all varied factors, their interactions in pairs, and the question's kind.
+
+    The covariance is clustered by scene index (statsmodels' sandwich with its small-sample correction) and referred to
+    a t distribution with clusters - 1 degrees of freedom. Kind, which sets the chance level, has an effect of its own
+    and none on the others.
+
+    table: columns correct (0 or 1), index, kind and the regressors `FACTORS`. level: of all intervals.
+    `factors`: those with more than one level. `estimable` is False, and every estimate NaN, where there are fewer than
+    three clusters, a combination of factors predicts the outcomes perfectly, or the fit does not converge.
+    """
+
+    def __init__(self, table: pd.DataFrame, level: float = 0.95) -> None:
+        self.table, self.level = table.reset_index(drop=True), level
+        self.factors = [name for name in FACTORS if table[name].nunique() > 1]
+        formula = f"({' + '.join(self.factors)})**2" if self.factors else "1"
+        formula += " + C(kind)" if table["kind"].nunique() > 1 else ""
+        self._matrix = patsy.dmatrix(formula, self.table, return_type="dataframe")
+        self.names = list(self._matrix.columns)
+        self.n_clusters = self.table["index"].nunique()
+        self.coefficients, self.covariance = self._fit()
+        self.estimable = bool(np.isfinite(self.covariance).all())
+
+    def _fit(self) -> tuple[np.ndarray, np.ndarray]:
+        failed = np.full(len(self.names), np.nan), np.full((len(self.names),) * 2, np.nan)
+        if self.n_clusters < 3:
+            return failed
+        groups = {"groups": pd.factorize(self.table["index"])[0]}
+        with warnings.catch_warnings():
+            for warning in (ConvergenceWarning, PerfectSeparationWarning):
+                warnings.simplefilter("error", warning)
+            try:
+                model = sm.Logit(self.table["correct"].astype(float), self._matrix)
+                fit = model.fit(disp=False, cov_type="cluster", cov_kwds=groups)
+            except (np.linalg.LinAlgError, ConvergenceWarning, PerfectSeparationWarning):
+                return failed
+        # towards infinity the likelihood is so flat that the search may call itself converged
+        return failed if np.abs(fit.params).max() > 15 else (fit.params.to_numpy(), fit.cov_params().to_numpy())
+
+    def _contrast(self, estimate: float, gradient: np.ndarray) -> Contrast:
+        return Contrast(float(estimate), gradient, self.covariance, max(self.n_clusters - 1, 1), self.level)
+
+    def contrast(
+        self, above: Mapping[str, float | pd.Series], below: Mapping[str, float | pd.Series], scale: float = 1.0
+    ) -> Contrast:
+        """(mean accuracy with regressors shifted as `above` - with those shifted as `below`) / scale, over all rows."""
+        total, gradient = 0.0, np.zeros(len(self.names))
+        for shifts, sign in ((above, 1 / scale), (below, -1 / scale)):
+            moved = self.table.assign(**{name: self.table[name] + shift for name, shift in shifts.items()})
+            matrix = np.asarray(patsy.build_design_matrices([self._matrix.design_info], moved)[0])
+            p = expit(matrix @ self.coefficients)
+            total += sign * p.mean()
+            gradient += sign * ((p * (1 - p))[:, None] * matrix).mean(0)
+        return self._contrast(total, gradient)
+
+    def fitted(self) -> np.ndarray:
+        """Probability of a right answer for each row of the table."""
+        return expit(np.asarray(self._matrix) @ self.coefficients)
+
+    def marginal_effect(self, factor: str) -> Contrast:
+        """Average marginal effect: accuracy per unit of `FACTORS[factor]` (a loss is negative)."""
+        step = HARM[factor] * 1e-4
+        return self.contrast({factor: step}, {factor: -step}, 2e-4)
+
+    def worst_case(self, factors: Collection[str]) -> Contrast:
+        """Mean accuracy with these factors at their most harmful levels less that at their least harmful, together."""
+        ends: tuple[dict, dict] = ({}, {})
+        for name in factors:
+            values = self.table[name]
+            best, worst = (values.min(), values.max())[:: HARM[name]]
+            ends[0][name], ends[1][name] = worst - values, best - values
+        return self.contrast(*ends)
+
+    def effects(self) -> pd.DataFrame:
+        """What each factor does: one row each, in the direction that should harm.
+
+        Columns: factor, unit; ame (average marginal effect: accuracy per unit, a loss is negative) with low and high, p
+        and p_holm (over the factors); odds_ratio of a right answer per standard deviation of the factor in the design,
+        the others at their means, with or_low and or_high.
+        """
+        rows = []
+        for name in self.factors:
+            ame, sd = self.marginal_effect(name), self.table[name].std(ddof=0)
+            odds = self._odds(HARM[name] * sd * (np.array(self.names) == name))
+            rows.append((name, FACTORS[name], ame.estimate, ame.low, ame.high, ame.p, *odds[:3]))
+        columns = ["factor", "unit", "ame", "low", "high", "p", "odds_ratio", "or_low", "or_high"]
+        return self._with_holm(pd.DataFrame(rows, columns=columns))
+
+    def interactions(self) -> pd.DataFrame:
+        """Each pair of factors: term, odds_ratio per unit of both in their harmful directions, low, high, p, p_holm.
+
+        Below 1: together they harm more than each by itself would have it (on the scale of log odds).
+        """
+        rows = []
+        for term in (name for name in self.names if ":" in name):
+            sign = np.prod([HARM[name] for name in term.split(":")])
+            rows.append((term.replace(":", " × "), *self._odds(sign * (np.array(self.names) == term))))
+        return self._with_holm(pd.DataFrame(rows, columns=["term", "odds_ratio", "low", "high", "p"]))
+
+    def _odds(self, along: np.ndarray) -> tuple[float, float, float, float]:
+        """Odds ratio of a step along a direction of coefficients, with its interval and p."""
+        line = self._contrast(along @ self.coefficients, along)
+        return (*np.exp([line.estimate, line.low, line.high]).tolist(), line.p)
+
+    def _with_holm(self, table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(p_holm=holm(table["p"].tolist()) if self.estimable else np.nan)
+
+
+def which_matters(size: Contrast, background: Contrast) -> str:
+    """A key of `MATTERS`: which of two marginal effects, each for a factor of two in area, costs more accuracy.
+
+    "background" or "size" where the interval of that effect is below zero and so is that of its difference from the
+    other; "unknown" without estimates.
+    """
+    if not np.isfinite([size.estimate, background.estimate, size.se, background.se]).all():
+        return "unknown"
+    if background.high < 0 and (background - size).high < 0:
+        return "background"
+    return "size" if size.high < 0 and (size - background).high < 0 else "neither"

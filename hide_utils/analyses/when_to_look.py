@@ -1,0 +1,199 @@
+"""When to look: HiDe for those questions alone where it is expected to help, by signals that need no label.
+
+Which answer a gate gives, and what it costs, follows from answers that are there already, direct and with HiDe: a
+threshold is chosen, and a whole curve drawn, without running the model again. `gated_by` is the same as a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from hide_utils.baselines.methods import Method, Outcome, named
+from hide_utils.baselines.outcome import answered, with_regions
+from hide_utils.evaluation.answers import margin
+from hide_utils.evaluation.token_selection import concentration
+from hide_utils.method.hide import HiDe
+from hide_utils.method.session import HIDE_STEPS, Session
+from hide_utils.samples import Sample
+from hide_utils.stats.intervals import mcnemar_exact, paired_difference, wilson
+
+SIGNALS = {
+    "margin": "the direct answer is unsure: low margin of its best two letters' logits",
+    "maps": "the maps point: high concentration of the most concentrated token's attention",
+    "both": "sum of the two, each in standard deviations on the calibration split",
+}
+LOCALISATION = ("prefill", "extract", "search", "decouple")
+
+
+def charged(*steps: str) -> Method:
+    """The direct answer, charged for these steps alone: what a part of a method costs."""
+
+    def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+        if "search" in steps:
+            hide.locate(session, sample.question)
+        return Outcome(answered(session, sample, step="direct"), (), steps)
+
+    return method
+
+
+PARTS: dict[str, Method] = {
+    **named(["direct", "hide"]),
+    "cost: prefill": charged("prefill"),
+    "cost: maps, then direct": charged(*LOCALISATION, "direct"),
+}  # what `cases` needs the answers of
+
+
+def cases(answers: pd.DataFrame, pointing: Mapping[str, float]) -> pd.DataFrame:
+    """One row a sample: both methods' outcomes, the two signals, and what each way to answer costs in FLOPs.
+
+    answers: rows of `evaluate` for `PARTS`. pointing: sample id -> `concentrated.concentration`.
+    Columns sample_id, direct, hide (right or wrong), margin, maps, and flops_direct; flops_<signal>_look and
+    flops_<signal>_stay for "margin" and "maps". "both" needs both signals, so that it costs what localisation and the
+    direct answer do, and one more answer where it looks.
+    """
+    wide = answers.pivot(index="sample_id", columns="method", values=["correct", "flops", "margin"])
+    flops = wide["flops"].astype(float)
+    direct, hide = flops["direct"], flops["hide"]
+    prefill, mapped = flops["cost: prefill"], flops["cost: maps, then direct"]
+    table = {
+        "direct": wide["correct"]["direct"].astype(bool),
+        "hide": wide["correct"]["hide"].astype(bool),
+        "margin": wide["margin"]["direct"].astype(float),
+        "maps": pd.Series(pointing, dtype=float),
+        "flops_direct": direct,
+        "flops_hide": hide,
+        "flops_margin_look": direct + hide - prefill,
+        "flops_margin_stay": direct,
+        "flops_maps_look": hide,
+        "flops_maps_stay": mapped,
+        "flops_both_look": direct + hide - prefill,
+        "flops_both_stay": mapped,
+    }
+    return pd.DataFrame(table).loc[list(dict.fromkeys(answers["sample_id"]))].reset_index(names="sample_id")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Looks where a score is at least `least`. centre, spread: of "margin" and "maps" on the calibration split."""
+
+    signal: str
+    least: float
+    centre: tuple[float, float]
+    spread: tuple[float, float]
+
+    def score(self, margins: Float[np.ndarray, " n"], maps: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """The higher, the more there is to expect from looking."""
+        unsure = -(np.asarray(margins, float) - self.centre[0]) / self.spread[0]
+        pointing = (np.asarray(maps, float) - self.centre[1]) / self.spread[1]
+        return {"margin": unsure, "maps": pointing, "both": unsure + pointing}[self.signal]
+
+    def looks(self, table: pd.DataFrame) -> np.ndarray:
+        """For each row of `cases` whether HiDe is asked."""
+        return self.score(table["margin"].to_numpy(), table["maps"].to_numpy()) >= self.least
+
+    def __str__(self) -> str:
+        if self.signal == "margin":
+            return f"margin ≤ {self.centre[0] - self.least * self.spread[0]:.3g}"
+        if self.signal == "maps":
+            return f"concentration ≥ {self.centre[1] + self.least * self.spread[1]:.3g}"
+        return f"margin and maps, sum ≥ {self.least:.3g} standard deviations"
+
+
+def fitted(signal: str, calibration: pd.DataFrame, least: float = 0.0) -> Gate:
+    """A gate in the units of the calibration split. Raises ValueError for an unknown signal."""
+    if signal not in SIGNALS:
+        raise ValueError(f"unknown signal {signal!r}; known: {', '.join(SIGNALS)}")
+    columns = calibration[["margin", "maps"]]
+    spread = columns.std(ddof=0).replace(0, 1.0).fillna(1.0)
+    return Gate(signal, least, tuple(columns.mean().tolist()), tuple(spread.tolist()))
+
+
+def curve(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
+    """Every threshold of a gate's signal on some cases, from never to always looking.
+
+    Columns least, looked (share of the samples), accuracy, and times_direct (FLOPs over the direct answer's).
+    """
+    score = gate.score(table["margin"].to_numpy(), table["maps"].to_numpy())
+    seen = np.unique(score)
+    cuts = [float(seen[-1]) + 1, *((seen[1:] + seen[:-1]) / 2)[::-1], float(seen[0]) - 1]
+    rows = []
+    for cut in cuts:
+        applied = applied_to(Gate(gate.signal, float(cut), gate.centre, gate.spread), table)
+        times = applied["flops"].sum() / table["flops_direct"].sum()
+        rows.append((float(cut), applied["looked"].mean(), applied["correct"].mean(), times))
+    return pd.DataFrame(rows, columns=["least", "looked", "accuracy", "times_direct"])
+
+
+def choose(signal: str, calibration: pd.DataFrame) -> Gate:
+    """The threshold with the highest accuracy on the calibration split; of equal ones the one that looks least."""
+    gate = fitted(signal, calibration)
+    found = curve(gate, calibration)
+    return Gate(signal, float(found.loc[found["accuracy"].idxmax(), "least"]), gate.centre, gate.spread)
+
+
+def applied_to(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
+    """What a gate does on some cases: sample_id, looked, correct and flops."""
+    looked = gate.looks(table)
+    look, stay = (table[f"flops_{gate.signal}_{what}"] for what in ("look", "stay"))
+    found = {
+        "sample_id": table["sample_id"],
+        "looked": looked,
+        "correct": np.where(looked, table["hide"], table["direct"]),
+        "flops": np.where(looked, look, stay),
+    }
+    return pd.DataFrame(found)
+
+
+def summary(gates: Mapping[str, Gate], table: pd.DataFrame) -> pd.DataFrame:
+    """Direct, HiDe and every gate on the same cases, a row each.
+
+    Columns method, n, accuracy (low, high: Wilson), looked, times_direct; `difference` to HiDe with Newcombe's interval
+    (difference_low, difference_high) and McNemar's exact p; `harmed`, the number of right direct answers that HiDe
+    turned wrong, with the share that the method kept right (saved, saved_low, saved_high: Wilson); `helped`, the number
+    of wrong ones that HiDe turned right, with the share kept (gains, gains_low, gains_high).
+    """
+    ways = {"direct": (table["direct"], table["flops_direct"], 0.0), "hide": (table["hide"], table["flops_hide"], 1.0)}
+    for name, gate in gates.items():
+        applied = applied_to(gate, table)
+        ways[name] = (applied["correct"].astype(bool), applied["flops"], applied["looked"].mean())
+    harmed, helped = table["direct"] & ~table["hide"], ~table["direct"] & table["hide"]
+    rows = []
+    for name, (right, flops, looked) in ways.items():
+        accuracy, gap = wilson(int(right.sum()), len(right)), paired_difference(right, table["hide"])
+        saved = wilson(int(right[harmed].sum()), int(harmed.sum()))
+        gains = wilson(int(right[helped].sum()), int(helped.sum()))
+        row = {"method": name, "n": len(right), "accuracy": accuracy.estimate, "low": accuracy.low}
+        row |= {"high": accuracy.high, "looked": looked, "times_direct": flops.sum() / table["flops_direct"].sum()}
+        row |= {"difference": gap.estimate, "difference_low": gap.low, "difference_high": gap.high}
+        row |= {"p": mcnemar_exact(right, table["hide"]).p, "harmed": saved.n, "saved": saved.estimate}
+        row |= {"saved_low": saved.low, "saved_high": saved.high, "helped": gains.n, "gains": gains.estimate}
+        rows.append(row | {"gains_low": gains.low, "gains_high": gains.high})
+    return pd.DataFrame(rows)
+
+
+def gated_by(gate: Gate) -> Method:
+    """The gate as a method for `evaluate`, charged for one direct answer, one localisation and one answer at most."""
+
+    def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+        steps, sure, points = ["prefill"], 0.0, 0.0
+        if gate.signal != "maps":
+            reply = answered(session, sample, step="direct")
+            steps, sure = [*steps, "direct"], margin(hide.model.letter_logits(reply, len(sample.options)))
+        if gate.signal != "margin":
+            entities = hide.locate(session, sample.question).entities
+            found = session.search(entities, [hide.settings.layer])
+            (points,) = concentration([found], hide.settings.layer, hide.settings.sigma)
+            steps += LOCALISATION[1:]
+        if gate.score(np.array([sure]), np.array([points]))[0] < gate.least:
+            reply = answered(session, sample, step="direct")
+            return Outcome(reply, (), tuple(dict.fromkeys([*steps, "direct"])))
+        located = hide.locate(session, sample.question)
+        every = tuple(dict.fromkeys([*steps, *HIDE_STEPS]))
+        return with_regions(session, sample, located.regions, "answer", every, maps=located.maps)
+
+    return method

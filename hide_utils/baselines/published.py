@@ -1,0 +1,198 @@
+"""What HiDe is compared with besides direct answers and given boxes, each from its published description.
+
+All share the session's prefill, the prompt and greedy decoding. A setting that a method has of its own is chosen on the
+calibration split like HiDe's (`hide_utils.evaluation.tuning`) and read from ``hide.json`` in the model's folder; where there is
+none, the default stated here holds.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from hide_utils import paths
+from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
+from hide_utils.method import lpd, tad
+from hide_utils.method.hide import HiDe
+from hide_utils.method.session import HIDE_STEPS, Session
+from hide_utils.models import VLM, Reply
+from hide_utils.prompts import multiple_choice
+from hide_utils.samples import Sample
+from hide_utils.scoring import probabilities
+
+CONTENT_FREE = "Write a general description of the image."  # ViCrop's reference prompt
+WINDOW_PX, WINDOW_FACTORS = 224, (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # ViCrop: the encoder's input size, once to twice
+GATE_MARGIN = 2.0  # logits: the best letter is e^2 = 7 times as likely as the second
+TREE_DEPTH, TREE_VIEWS, TREE_SURE, TREE_SIDE = 2, 12, 0.9, 0.6
+
+
+def tuned(model: VLM, method: str, default: dict[str, Any]) -> dict[str, Any]:
+    """A method's settings: those under ``methods`` in the model folder's hide.json, over the default ones."""
+    chosen = _chosen(model).get(method, {})
+    return default | {name: value for name, value in chosen.items() if name in default}
+
+
+def settings_in_use(hide: HiDe) -> dict[str, str]:
+    """The settings of every method that has its own, in words: their values, and whether they were tuned."""
+    own = {name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")}
+    defaults = {"rel_att": {"layer": own["layer"]}, "first_token": own, "hide_gated": {"margin": GATE_MARGIN}}
+    said = {}
+    for method, default in defaults.items():
+        values = ", ".join(f"{name} {value:g}" for name, value in tuned(hide.model, method, default).items())
+        chosen = method in _chosen(hide.model)
+        said[method] = f"{values} ({'chosen on the calibration split' if chosen else 'default, not tuned'})"
+    return said
+
+
+def _chosen(model: VLM) -> dict[str, Any]:
+    file = (paths.MINI if model.name == "mini" else Path(model.name)) / "hide.json"
+    return json.loads(file.read_text()).get("methods", {}) if file.is_file() else {}
+
+
+def direct_logits(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+    """The direct answer read as the letter with the highest logit, whatever the run's protocol."""
+    return Outcome(answered(session, sample, step="direct"), (), ("prefill", "direct"), protocol="logits")
+
+
+def relative_attention(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+    """ViCrop's rel-att crop (Zhang et al., ICLR 2025): one window, enlarged, as the second picture.
+
+    Where the attention of the position that answers the question exceeds that of a content-free prompt.
+    Default layer: HiDe's own.
+    """
+    layer = tuned(hide.model, "rel_att", {"layer": hide.settings.layer})["layer"]
+    asked = multiple_choice(sample.question, sample.options, sample.style)
+    rows = session.rows_of_last(asked, [layer], "look")
+    reference = session.rows_of_last(CONTENT_FREE, [layer], "reference")
+    with session.measured("crop"):
+        maps = tad.relative_attention(rows, reference[0], 0.0)
+        window = best_window(maps[0], session.image.size)
+        crop = session.image.crop(window)
+    steps = ("prefill", "look", "reference", "crop", "rel_att")
+    return Outcome(answered(session, sample, crop, "rel_att"), (window,), steps, maps=maps)
+
+
+def best_window(map_hw: Float[np.ndarray, "h w"], image_size_wh: tuple[int, int], base: int = WINDOW_PX) -> lpd.Region:
+    """ViCrop's choice of a window, in pixels: slide windows of several sizes over a map, `base` pixels to twice that.
+
+    Of each size the window with the largest sum counts; of these the one that stands out most from its neighbours (its
+    sum minus the mean of the windows one cell away, per cell), which prefers neither small nor large ones.
+    """
+    (height, width), (w_px, h_px) = map_hw.shape, image_size_wh
+    best: tuple[float, lpd.Region] = (float("-inf"), (0, 0, w_px, h_px))
+    for factor in WINDOW_FACTORS:
+        rows = int(np.clip(round(base * factor * height / h_px), 1, height))
+        columns = int(np.clip(round(base * factor * width / w_px), 1, width))
+        sums = np.lib.stride_tricks.sliding_window_view(map_hw.astype(np.float64), (rows, columns)).sum((2, 3))
+        y, x = np.unravel_index(sums.argmax(), sums.shape)
+        around = sums[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        neighbours = (around.sum() - sums[y, x]) / max(around.size - 1, 1)
+        score = float((sums[y, x] - neighbours) / (rows * columns))
+        if score > best[0]:
+            edges = (x * w_px // width, y * h_px // height, (x + columns) * w_px // width, (y + rows) * h_px // height)
+            left, top, right, bottom = (int(edge) for edge in edges)
+            best = score, (left, top, right, bottom)
+    return best[1]
+
+
+def first_token(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+    """Attention of the position that predicts the answer's first token, then LPD: no entities, no noise prior.
+
+    Default layer, sigma and alpha: HiDe's own.
+    """
+    own = {name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")}
+    chosen = tuned(hide.model, "first_token", own)
+    asked = multiple_choice(sample.question, sample.options, sample.style)
+    rows = session.rows_of_last(asked, [chosen["layer"]], "look")
+    with session.measured("binarise"):
+        maps = tad.minmax(tad.smooth(rows, chosen["sigma"]))
+        regions = lpd.regions_of(maps, chosen["alpha"], session.image.size)
+    steps = ("prefill", "look", "binarise", "compact", "first")
+    return with_regions(session, sample, regions, "first", steps, maps=maps)
+
+
+def hide_no_prior(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+    """HiDe without subtracting the noise prior: what the decoupling of instruction and entities is worth."""
+    settings = hide.settings
+    entities = hide.locate(session, sample.question).entities
+    found = session.search(entities, [settings.layer])
+    with session.measured("no_prior"):
+        maps = tad.purify(found.semantic[0], 0, settings.sigma)
+        regions = lpd.regions_of(maps, settings.alpha, session.image.size)
+    steps = ("prefill", "extract", "search", "no_prior", "compact", "unpurified")
+    note = entities.note if entities.source == "question" else None
+    return with_regions(session, sample, regions, "unpurified", steps, note, maps=maps)
+
+
+def gated(margin: float | None = None) -> Method:
+    """HiDe for those questions alone whose direct answer is unsure: a margin of the two best letters' logits decides.
+
+    margin: answers directly above it; None: the tuned one, else `GATE_MARGIN`.
+    """
+
+    def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+        least = tuned(hide.model, "hide_gated", {"margin": GATE_MARGIN})["margin"] if margin is None else margin
+        reply = answered(session, sample, step="gate")
+        second, best = sorted(hide.model.letter_logits(reply, len(sample.options)).values())[-2:]
+        if best - second > least:
+            return Outcome(reply, (), ("prefill", "gate"))
+        located = hide.locate(session, sample.question)
+        note = located.entities.note if located.entities.source == "question" else None
+        steps = ("prefill", "gate", *HIDE_STEPS[1:])
+        return with_regions(session, sample, located.regions, "answer", steps, note, maps=located.maps)
+
+    return method
+
+
+def tree_search(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+    """Zooming by trial, the expensive reference (after ZoomEye, Shen et al. 2024, with the letters as its confidence).
+
+    Every view is answered together with the whole picture; its confidence is the probability of its best letter among
+    the letters. The most confident view is opened next, into four overlapping ones of `TREE_SIDE` its sides, until one
+    is `TREE_SURE`, `TREE_DEPTH` is reached everywhere, or `TREE_VIEWS` were seen. The most confident reply counts.
+    """
+    order, steps = count(), ["prefill"]
+
+    def look(region: lpd.Region | None, depth: int) -> tuple[float, int, int, Reply, lpd.Region | None]:
+        steps.append(f"view{len(steps)}")
+        reply = answered(session, sample, region and session.image.crop(region), steps[-1])
+        return -confidence(hide.model, reply, sample), next(order), depth, reply, region
+
+    best = look(None, 0)
+    waiting = [best]
+    while waiting and -best[0] < TREE_SURE and len(steps) - 1 + 4 <= 1 + TREE_VIEWS:
+        _, _, depth, _, region = heapq.heappop(waiting)
+        for part in quarters(region or (0, 0, *session.image.size)):
+            view = look(part, depth + 1)
+            best = min(best, view)
+            if depth + 1 < TREE_DEPTH:
+                heapq.heappush(waiting, view)
+    return Outcome(best[3], (best[4],) if best[4] else (), tuple(steps))
+
+
+def confidence(model: VLM, reply: Reply, sample: Sample) -> float:
+    """Probability of the most likely letter among the sample's letters, at the reply's first token."""
+    return max(probabilities(model.letter_logits(reply, len(sample.options))).values())
+
+
+def quarters(region: lpd.Region) -> list[lpd.Region]:
+    """Four overlapping parts of `TREE_SIDE` the sides at a region's corners, so that no small thing is always cut."""
+    x0, y0, x1, y1 = region
+    w, h = max(round((x1 - x0) * TREE_SIDE), 1), max(round((y1 - y0) * TREE_SIDE), 1)
+    return [(x, y, x + w, y + h) for y in (y0, y1 - h) for x in (x0, x1 - w)]
+
+
+BASELINES: dict[str, Method] = {
+    "direct_logits": direct_logits,
+    "rel_att": relative_attention,
+    "first_token": first_token,
+    "hide_no_prior": hide_no_prior,
+    "hide_gated": gated(),
+    "tree_search": tree_search,
+}

@@ -1,0 +1,150 @@
+"""One picture's questions answered by every method, as rows; what they hold, and what one picture may do to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import OutOfMemoryError
+
+from hide_utils.baselines.methods import Method, Outcome
+from hide_utils.images import ImageError
+from hide_utils.method import tad
+from hide_utils.method.hide import HiDe, read_letter
+from hide_utils.method.session import Session
+from hide_utils.samples import Sample
+
+SCHEMA = 2  # counts up when a row's columns or their meaning change; rows of two schemas never share a file
+COLUMNS: dict[str, str] = {
+    "sample_id": "the sample, unique within its benchmark",
+    "method": "name of the method; with sample_id the key of the row",
+    "image_id": "the picture: questions about one picture share it (cluster of the bootstrap)",
+    "cycle": "which rotation of the question's options (HR-Bench), else empty",
+    "kind": "the benchmark's category of the question",
+    "label": "letter of the right option",
+    "n_options": "number of options; chance is its inverse",
+    "reply": "the reply's text",
+    "letter": "the option letter read off it under the protocol; null where it states none (never guessed)",
+    "margin": "logit of the best letter minus that of the second at the reply's first token",
+    "correct": "whether letter is label; a reply without a letter is wrong",
+    "fallback": "what the method did instead, and why; null where it ran as described",
+    "error": "why the sample could not be answered (then it counts as wrong); null else",
+    "entities": "what was searched for; null where the method searches nothing",
+    "regions": "regions looked at more closely, pixel xyxy, half-open, flattened; null without",
+    "recall50": "share of true boxes of which half is inside the regions; null without true boxes or regions",
+    "iou": "intersection over union of regions and true boxes; null as above",
+    "pointing": "share of the maps (one a token) whose largest cell overlaps a true box; null without maps or boxes",
+    "area": "share of the picture that the regions keep",
+    "seconds": "wall clock of all steps the method needs, as if it had run alone",
+    "calls": "forward passes of the model: prefills, suffixes and decoding steps",
+    "image_tokens": "visual tokens run",
+    "text_tokens": "text tokens run, decoding aside",
+    "decoded": "tokens decoded",
+    "flops": "floating-point operations by hide_utils.models.flops (torch's conventions)",
+    "peak_bytes": "most memory the CUDA allocator held, weights included; null without CUDA",
+}
+# What a picture may well do in a run of thousands: the sample counts as wrong, and its row says why.
+SAMPLE_ERRORS = (ImageError, FileNotFoundError, OutOfMemoryError)
+
+Job = tuple[Sample, Mapping[str, Method]]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Rows of one sample, and the first exception among them that is none of `SAMPLE_ERRORS`."""
+
+    rows: list[dict[str, Any]]
+    error: Exception | None = None
+
+
+def answer_picture(hide: HiDe, jobs: Sequence[Job], protocol: str) -> Iterator[Answered]:
+    """Rows of the samples of one picture, each with its methods; all share the prefill.
+
+    Samples that follow one another with the same question (the four cycles of HR-Bench) share the localisation too,
+    which is run once, and charged to each row as if it had run alone. An error costs its own row only, or those of the
+    sample where the picture itself is at fault.
+    """
+    session: Session | None = None
+    question = ""
+    for sample, methods in jobs:
+        try:
+            if session is None:
+                session = hide.open(sample.image)
+            elif sample.question != question:
+                session = session.beside()
+            question = sample.question
+        except Exception as error:
+            yield failed(sample, methods, error)
+            continue
+        found = [_answer(hide, session, sample, *method, protocol) for method in methods.items()]
+        errors = [one.error for one in found if one.error is not None]
+        yield Answered([row for one in found for row in one.rows], errors[0] if errors else None)
+
+
+def _answer(hide: HiDe, session: Session, sample: Sample, name: str, method: Method, protocol: str) -> Answered:
+    try:
+        return Answered([_row(hide, session, sample, name, method, protocol)])
+    except Exception as error:
+        return failed(sample, [name], error)
+
+
+def failed(sample: Sample, methods: Iterable[str], error: Exception) -> Answered:
+    """Rows of a sample that could not be answered, with the error."""
+    rows = [empty_row(sample, method) | {"error": f"{type(error).__name__}: {error}"} for method in methods]
+    return Answered(rows, None if isinstance(error, SAMPLE_ERRORS) else error)
+
+
+def empty_row(sample: Sample, method: str) -> dict[str, Any]:
+    """The row of an unanswered sample: every column of `COLUMNS`."""
+    known = {
+        "sample_id": sample.id,
+        "method": method,
+        "image_id": sample.image_id,
+        "cycle": sample.cycle,
+        "kind": sample.kind,
+        "label": sample.label,
+        "n_options": len(sample.options),
+        "reply": "",
+        "correct": False,
+    }
+    return dict.fromkeys(COLUMNS) | known
+
+
+def _row(hide: HiDe, session: Session, sample: Sample, name: str, method: Method, protocol: str) -> dict[str, Any]:
+    outcome = method(hide, session, sample)
+    letter = read_letter(hide.model, outcome.reply, sample.options, outcome.protocol or protocol)
+    seconds, counts = session.cost(outcome.steps)
+    located = [found.entities.text for found in session.located.values()] if "search" in outcome.steps else []
+    found = {
+        "reply": outcome.reply.text,
+        "letter": letter,
+        "margin": margin(hide.model.letter_logits(outcome.reply, len(sample.options))),
+        "correct": letter == sample.label,
+        "fallback": outcome.fallback,
+        "entities": located[-1] if located else None,
+        "seconds": seconds,
+        "calls": counts.get("passes", 0),
+        "peak_bytes": session.peak(outcome.steps),
+    }
+    costs = {name: counts.get(name, 0) for name in ("image_tokens", "text_tokens", "decoded", "flops")}
+    return empty_row(sample, name) | _box_quality(session, sample, outcome) | found | costs
+
+
+def margin(logits: Mapping[str, float]) -> float:
+    """The best letter's logit minus the second's: how sure the model is of its answer; at least two letters."""
+    second, best = sorted(logits.values())[-2:]
+    return best - second
+
+
+def _box_quality(session: Session, sample: Sample, outcome: Outcome) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    if outcome.maps is not None and sample.boxes_xyxy:
+        hits = tad.pointing(outcome.maps, np.array(sample.boxes_xyxy) / (session.image.size * 2))
+        known["pointing"] = None if np.isnan(hits).all() else float(np.nanmean(hits))
+    if not outcome.regions:
+        return known
+    quality = tad.box_quality(outcome.regions, sample.boxes_xyxy, session.image.size)
+    known |= quality if sample.boxes_xyxy else {"area": quality["area"]}
+    return known | {"regions": [float(v) for region in outcome.regions for v in region]}

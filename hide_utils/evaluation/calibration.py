@@ -1,0 +1,116 @@
+"""Choosing layer, sigma and alpha on a calibration split: rows are captured once, then every setting is array work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from hide_utils.images import composite_on_white
+from hide_utils.method import lpd, tad
+from hide_utils.method.entities import given_entities
+from hide_utils.method.hide import HiDe, read_letter
+from hide_utils.method.session import Found
+from hide_utils.models import VLM, Settings
+from hide_utils.samples import Sample
+
+SIGMAS = (0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def search_rows(
+    model: VLM, samples: Sequence[Sample], layers: Sequence[int] | None = None, *, progress: bool = True
+) -> list[Found]:
+    """Attention rows of every sample's reference entities, in one pass each.
+
+    layers: counted from 0; None: all.
+
+    Raises ValueError for a sample without reference entities.
+    """
+    hide, layers = HiDe(model), list(range(model.n_layers)) if layers is None else list(layers)
+    found = []
+    for sample in tqdm(samples, desc="rows", disable=not progress):
+        if not sample.entities:
+            raise ValueError(f"sample {sample.id} has no reference entities: calibrate on a benchmark that has them")
+        found.append(hide.open(sample.image).search(given_entities(sample.entities), layers))
+    return found
+
+
+def sweep(
+    found: Sequence[Found],
+    samples: Sequence[Sample],
+    sizes_wh: Sequence[tuple[int, int]],
+    sigmas: Sequence[float] = SIGMAS,
+    alphas: Sequence[float] = ALPHAS,
+) -> pd.DataFrame:
+    """Box quality of every layer, sigma and alpha from captured rows; the model does not run.
+
+    sizes_wh: pixel sizes of the samples' pictures as the session has them.
+
+    Returns one row a sample, layer, sigma and alpha: recall50 (share of true boxes half covered), iou and area (share
+    of the picture) of the merged regions.
+    """
+    rows = []
+    for one, sample, size in zip(found, samples, sizes_wh, strict=True):
+        for layer in one.layers:
+            for sigma in sigmas:
+                for alpha, boxes in zip(alphas, lpd.boxes_grid(one.maps(layer, sigma), alphas), strict=True):
+                    regions = lpd.merge_boxes([b for of_token in boxes for b in of_token], size)
+                    setting = {"sample_id": sample.id, "layer": layer, "sigma": sigma, "alpha": alpha}
+                    rows.append(setting | tad.box_quality(regions, sample.boxes_xyxy, size))
+    return pd.DataFrame(rows)
+
+
+def candidates(table: pd.DataFrame, most: int = 8) -> list[Settings]:
+    """The settings worth answering with, best first by two rules in turn, ``most`` in all.
+
+    One rule is the highest mean of recall minus area (objects kept minus background kept), the other the highest mean
+    IoU, which also counts distractors that are kept.
+    """
+    mean = table.groupby(["layer", "sigma", "alpha"])[["recall50", "iou", "area"]].mean()
+    rules = (mean["recall50"] - mean["area"], mean["iou"])
+    ranked = [rule.sort_values(ascending=False, kind="stable").index for rule in rules]
+    chosen = dict.fromkeys(setting for pair in zip(*ranked, strict=True) for setting in pair)
+    return [Settings(int(layer), float(sigma), float(alpha)) for layer, sigma, alpha in list(chosen)[:most]]
+
+
+def choose(
+    model: VLM,
+    samples: Sequence[Sample],
+    found: Sequence[Found],
+    settings: Sequence[Settings],
+    *,
+    progress: bool = True,
+) -> tuple[Settings, pd.DataFrame]:
+    """The first candidate whose answer accuracy lies within one standard error of the best one's.
+
+    The candidates come best boxes first, so differences that the samples cannot tell apart do not decide.
+
+    found: the samples' captured rows, as from `search_rows`, with every candidate's layer among them; each picture is
+    prefilled once for all candidates.
+
+    Returns the choice and one row a candidate with accuracy, recall50, iou and area. Use calibration samples only.
+    """
+    hide, rows = HiDe(model), []
+    for sample, one in zip(tqdm(samples, desc="candidates", disable=not progress), found, strict=True):
+        session = hide.open(sample.image)
+        for number, s in enumerate(settings):
+            regions = lpd.regions_of(one.maps(s.layer, s.sigma), s.alpha, session.image.size)
+            compact = composite_on_white(lpd.compact_image(session.image, regions)) if regions else None
+            reply = session.answer(sample.question, sample.options, compact)
+            right = read_letter(model, reply, sample.options, hide.protocol) == sample.label
+            quality = tad.box_quality(regions, sample.boxes_xyxy, session.image.size)
+            rows.append({"number": number, "accuracy": right} | quality)
+    mean = pd.DataFrame(rows).groupby("number").mean()
+    table = pd.DataFrame([(s.layer, s.sigma, s.alpha) for s in settings], columns=["layer", "sigma", "alpha"])
+    table = table.join(mean)
+    return settings[first_within_one_error(table["accuracy"].tolist(), len(samples))], table
+
+
+def first_within_one_error(accuracies: Sequence[float], n: int) -> int:
+    """Index of the first accuracy (of ``n`` samples each) within one standard error of the highest."""
+    best = max(accuracies)
+    least = best - np.sqrt(best * (1 - best) / n)
+    return next(i for i, accuracy in enumerate(accuracies) if accuracy >= least)

@@ -1,0 +1,211 @@
+"""Captured attention rows on disk: the model runs once for each picture, prompt and set of layers.
+
+Smoothing, thresholds and every measure are array work on rows, so a second run of an analysis needs no model. A file is
+named by a hash of all that the rows depend on, the format and a hash of its own content; one that does not match is
+captured anew. Files used longest ago go first when the folder's limit is reached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+from tqdm.auto import tqdm
+
+from hide_utils import paths
+from hide_utils.evaluation.provenance import hash_folder, hash_json
+from hide_utils.files import replace_file
+from hide_utils.images import read_image
+from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, given_entities
+from hide_utils.method.hide import HiDe
+from hide_utils.method.session import Found, Session
+from hide_utils.models import VLM
+from hide_utils.samples import Sample
+
+FORMAT = 1  # counts up when the same model, picture and text would give other rows
+MEGABYTE = 1_000_000
+LastRows = Float[np.ndarray, "layers _h _w"]
+
+
+class RowCache:
+    """Rows of searches for entities and of other prompts' last positions, kept below a number of bytes.
+
+    hits, captured, damaged and removed count what this object did: files read, prompts run, files that had to be run
+    again because their content or format did not match, and files removed to stay below the limit. Where nothing can be
+    written, on a full disk say, rows are captured all the same, with a warning.
+
+    Args:
+        folder: where the files lie; made when the first is written.
+        limit_bytes: most bytes of all files together, at least 1.
+    """
+
+    def __init__(self, folder: str | Path | None = None, limit_bytes: int = 2000 * MEGABYTE) -> None:
+        if limit_bytes < 1:
+            raise ValueError(f"limit_bytes={limit_bytes}: a cache needs room for at least one byte")
+        self.folder, self.limit_bytes = Path(folder or paths.CACHE / "rows"), limit_bytes
+        self.hits = self.captured = self.damaged = self.removed = 0
+
+    def __repr__(self) -> str:
+        sizes = [size for _, size, _ in self._files()]
+        did = f"{self.hits} read, {self.captured} captured, {self.damaged} damaged, {self.removed} removed"
+        return (
+            f"RowCache({paths.portable(self.folder)}: {len(sizes)} files, {sum(sizes) / MEGABYTE:.1f} of at most "
+            f"{self.limit_bytes / MEGABYTE:.0f} MB; now {did})"
+        )
+
+    def load(
+        self, model: VLM, samples: Sequence[Sample], layers: Sequence[int] | None = None, *, progress: bool = True
+    ) -> tuple[list[Found], list[tuple[int, int]]]:
+        """Rows of every sample's entities at all layers (or those given, counted from 0), read or captured.
+
+        A sample without reference entities is searched for those that the model itself lists for its question.
+
+        Returns one `Found` a sample, and the pixel size (width, height) of its picture as the model sees it. Each
+        sample is stored as soon as it is captured, so that an interrupted run goes on where it was.
+        """
+        return self.load_with_last(model, samples, {}, layers, progress=progress)[:2]
+
+    def load_with_last(
+        self,
+        model: VLM,
+        samples: Sequence[Sample],
+        texts: Mapping[str, Callable[[Sample], str]],
+        layers: Sequence[int] | None = None,
+        text_layers: Sequence[int] | None = None,
+        *,
+        progress: bool = True,
+    ) -> tuple[list[Found], list[tuple[int, int]], dict[str, list[LastRows]]]:
+        """`load`, and on the same prefill the row of the last position of other prompts about the picture.
+
+        texts: name -> what is asked about a sample's picture; see `Session.rows_of_last`. text_layers: of these rows;
+        None: those of the search. The model runs only where a row is missing.
+
+        Returns what `load` does, and name -> one `(layers, h, w)` array a sample, layers ascending.
+        """
+        layers = sorted(set(range(model.n_layers) if layers is None else layers))
+        text_layers = layers if text_layers is None else sorted(set(text_layers))
+        hide, shared = HiDe(model), model_key(model)
+        last: dict[str, list] = {name: [] for name in texts}
+        found, sizes = [], []
+        for sample in tqdm(samples, desc="rows", disable=not progress):
+            picture = read_image(sample.image)  # drawn or decoded once
+            session, common = Session(model, picture), shared | {"picture": _hash_picture(picture)}
+            found.append(self._found(hide, session, sample, layers, common))
+            for name, text in texts.items():
+                key = common | {"layers": text_layers, "last": text(sample)}
+                last[name].append(self._stored(key, partial(_of_last, session, text(sample), text_layers))["rows"])
+            sizes.append(session.image.size)
+        return found, sizes, last
+
+    def _found(self, hide: HiDe, session: Session, sample: Sample, layers: list[int], common: dict) -> Found:
+        own = {"question": sample.question, "extraction": EXTRACTION_PROMPT}
+        key = common | {"layers": layers, "instruction": SEARCH_INSTRUCTION, "entities": sample.entities or own}
+
+        def capture() -> dict[str, np.ndarray]:
+            entities = given_entities(sample.entities) if sample.entities else hide.extractor(sample.question)
+            rows = session.search(entities, layers)
+            texts = {"layers": np.array(rows.layers), "tokens": np.array(rows.tokens, dtype=np.str_)}
+            return texts | {"noise": rows.noise, "semantic": rows.semantic}
+
+        stored = self._stored(key, capture)
+        stored_layers, tokens = tuple(stored["layers"].tolist()), tuple(stored["tokens"].tolist())
+        return Found(stored_layers, tokens, stored["noise"], stored["semantic"])
+
+    def _stored(self, key: dict, capture: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """The arrays stored under what they depend on; captured and stored where they are missing or damaged."""
+        name = hash_json(key)
+        arrays = self._read(name)
+        if arrays is None:
+            arrays = capture()
+            self._write(name, arrays)
+            self.captured += 1
+        return arrays
+
+    def _read(self, key: str) -> dict[str, np.ndarray] | None:
+        for path in sorted(self.folder.glob(f"{key}-*.npz")):
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:  # removed by another process meanwhile
+                continue
+            if path.name == _name(key, content):  # checked before anything is parsed
+                with contextlib.suppress(OSError):  # a cache that others lend for reading, or removed just now
+                    os.utime(path)
+                self.hits += 1
+                with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                    return dict(stored)
+            why = "is damaged" if f"-v{FORMAT}-" in path.name else f"is not of format {FORMAT}"
+            warnings.warn(f"{path.name} {why}: its rows are captured anew", stacklevel=5)
+            with contextlib.suppress(OSError):
+                path.unlink()
+            self.damaged += 1
+        return None
+
+    def _write(self, key: str, arrays: dict[str, np.ndarray]) -> None:
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)  # type: ignore[arg-type]  # none is called allow_pickle
+        content = stream.getvalue()
+        try:
+            replace_file(self.folder / _name(key, content), lambda temporary: temporary.write_bytes(content))
+            self._shrink()
+        except OSError as error:  # they are there, only not for the next run
+            why = error.strerror or error
+            warnings.warn(f"{self.folder}: rows are not kept, the next run captures them anew: {why}", stacklevel=5)
+
+    def _files(self) -> list[tuple[float, int, Path]]:
+        """Time of last use, bytes and path of every file, one left by a killed run included; the oldest first."""
+        found = []
+        for path in self.folder.glob("*.npz"):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:  # removed by another process meanwhile
+                continue
+            found.append((stat.st_mtime, stat.st_size, path))
+        return sorted(found)
+
+    def _shrink(self) -> None:
+        files = self._files()
+        total = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if total <= self.limit_bytes:
+                break
+            path.unlink(missing_ok=True)
+            self.removed += 1
+            total -= size
+
+
+def _of_last(session: Session, text: str, layers: Sequence[int]) -> dict[str, np.ndarray]:
+    return {"rows": session.rows_of_last(text, layers)}
+
+
+def model_key(model: VLM) -> dict[str, object]:
+    """What rows depend on besides picture, text and layers, as JSON types: weights, pixel budget, numbers, kernel.
+
+    A local folder counts with all its content, a model of the hub with its name and commit.
+    """
+    folder = paths.MINI if model.name == "mini" else Path(model.name)
+    local = folder.is_dir()
+    return {
+        "weights": hash_folder(folder) if local else [model.name, getattr(model.model.config, "_commit_hash", None)],
+        "pixels": [model.min_pixels, model.max_pixels],
+        "dtype": str(model.dtype),
+        "device": str(model.device).split(":")[0],
+        "attention": str(model.choices["attention"].value),
+    }
+
+
+def _hash_picture(picture: Image.Image) -> str:
+    """Hash of size and pixels: an id alone would not tell that a benchmark was drawn or fetched anew."""
+    return hashlib.sha256(f"{picture.mode} {picture.size}".encode() + picture.tobytes()).hexdigest()[:16]
+
+
+def _name(key: str, content: bytes) -> str:
+    return f"{key}-v{FORMAT}-{hashlib.sha256(content).hexdigest()[:16]}.npz"

@@ -1,0 +1,241 @@
+"""Where pictures are answered: here, in processes of this machine (one a GPU), or on a Ray cluster.
+
+An engine yields `Answered` as samples are done, in any order. Only the program that called it stores rows, so a worker
+that dies loses nothing but the picture in its hands, and that is answered again by another.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import multiprocessing
+import os
+import pickle
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hide_utils.baselines.methods import Method, named
+from hide_utils.evaluation.answers import Answered, answer_picture, failed
+from hide_utils.method.hide import HiDe
+from hide_utils.models import load_model
+from hide_utils.samples import Sample
+
+ENGINES = ("local", "processes", "ray")
+ATTEMPTS = 3  # how often all workers may be replaced while not one picture is finished
+RAY_RETRIES = 2  # how often Ray gives a picture to another actor after one died at it
+Task = Sequence[tuple[Sample, tuple[str, ...]]]  # samples of one picture, each with the names of its methods
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a worker needs to answer as the calling program would: model, settings, methods, device."""
+
+    model: dict[str, Any]
+    settings: dict[str, Any]
+    methods: Sequence[str] | Mapping[str, Method]
+    protocol: str
+    threads: int | None = None
+
+    @classmethod
+    def of(cls, hide: HiDe, methods: Sequence[str] | Mapping[str, Method], protocol: str) -> Recipe:
+        """The recipe of a running method; a model's folder is named in full, for workers start elsewhere."""
+        model = hide.model
+        folder = Path(model.name).expanduser()
+        chosen = {name: model.choices[name].value for name in ("device", "dtype", "attention")}
+        recipe = {"name_or_path": str(folder.resolve()) if folder.is_dir() else model.name} | chosen
+        recipe |= {"min_pixels": model.min_pixels, "max_pixels": model.max_pixels}
+        if "/" in model.name and not folder.is_dir():
+            recipe["revision"] = getattr(model.model.config, "_commit_hash", None)
+        settings = {name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")}
+        settings |= {name: getattr(hide, name) for name in ("reuse_prefix", "max_megapixels", "compact_pixels")}
+        return cls(recipe, settings, methods, protocol)
+
+    def on(self, device: str, threads: int | None = None) -> Recipe:
+        """The same on another device."""
+        return replace(self, model=self.model | {"device": device}, threads=threads)
+
+
+class Worker:
+    """One process's model; answers the pictures it is given."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        self.hide = HiDe(load_model(**recipe.model), protocol=recipe.protocol, **recipe.settings)
+        self.methods, self.protocol = named(recipe.methods), recipe.protocol
+
+    def answer(self, task: Task) -> list[Answered]:
+        """Rows of one picture's samples."""
+        jobs = [(sample, {name: self.methods[name] for name in names}) for sample, names in task]
+        answered = answer_picture(self.hide, jobs, self.protocol)
+        return [one if one.error is None else replace(one, error=_sendable(one.error)) for one in answered]
+
+
+def _sendable(error: Exception) -> Exception:
+    """The exception, or its words where it does not survive the way to the calling program, as not all do."""
+    try:
+        copy.copy(error)  # is made anew as on arrival
+        pickle.dumps(error)
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def over_processes(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) -> Iterator[Answered]:
+    """Answer in `workers` processes of this machine: by default one a GPU, without any one for every four cores.
+
+    A process that dies (for lack of memory, say) is replaced, and the pictures that were lost are answered again.
+    Raises ValueError for methods or samples that cannot be sent to a process, RuntimeError where workers die without
+    finishing anything `ATTEMPTS` times.
+    """
+    try:
+        pickle.dumps((recipe, tasks[:1]))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"engine 'processes' cannot send these methods or samples to its workers ({error}): name methods of "
+            "hide_utils.baselines.methods.METHODS, or use functions that a module defines"
+        ) from error
+    left, idle = dict(enumerate(tasks)), 0
+    while left:
+        before = len(left)
+        for number, answered in _round(left, recipe, workers or _shares()):
+            del left[number]
+            yield from answered
+        idle = idle + 1 if len(left) == before else 0
+        if idle == ATTEMPTS:
+            names = ", ".join(task[0][0].image_id for task in list(left.values())[:3])
+            raise RuntimeError(
+                f"worker processes died without finishing any of {before} pictures ({names}, ...): for lack of memory? "
+                "Rows so far are stored; try fewer workers"
+            )
+
+
+def _shares() -> int:
+    return torch.cuda.device_count() or max((os.cpu_count() or 1) // 4, 1)
+
+
+def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[tuple[int, list[Answered]]]:
+    """What one pool of processes finishes: everything, unless one of them dies."""
+    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    workers = min(workers, len(left))
+    gpus, threads = torch.cuda.device_count(), max((os.cpu_count() or 1) // workers, 1)
+    recipes = context.SimpleQueue()
+    for i in range(workers):
+        recipes.put(recipe.on(f"cuda:{i % gpus}") if gpus else recipe.on("cpu", threads))
+    pool = ProcessPoolExecutor(workers, context, _start, (recipes,))
+    try:
+        futures = {pool.submit(_answer, task): number for number, task in left.items()}
+        for future in as_completed(futures):
+            try:
+                answered = future.result()
+            except BrokenProcessPool:
+                continue
+            yield futures[future], answered
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+_worker: Worker  # one a process, in worker processes only
+
+
+def _start(recipes) -> None:
+    global _worker
+    threading.Thread(target=_end_with_the_program, daemon=True).start()
+    _worker = Worker(recipes.get())
+
+
+def _end_with_the_program() -> None:
+    """Without this the workers of a killed program would wait for work for ever, and keep their GPUs' memory."""
+    if (program := multiprocessing.parent_process()) is not None:
+        program.join()
+        os._exit(1)
+
+
+def _answer(task: Task) -> list[Answered]:
+    return _worker.answer(task)
+
+
+def over_ray(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) -> Iterator[Answered]:
+    """Answer on Ray: one actor a GPU of the cluster, or where it has none one for every four cores.
+
+    Without a running `ray.init` the cluster that RAY_ADDRESS names is joined, else one is started here. Every actor has
+    one picture at a time, and gets the next when its answers were taken. Ray restarts an actor that dies and gives it
+    its picture again; one whose actors die `RAY_RETRIES` times more counts as failed, and the run goes on. The model's
+    folder and the pictures have to be in reach of every machine under the same path.
+
+    Raises ImportError where Ray is not installed, RuntimeError where no actor is left.
+    """
+    try:
+        import ray
+        from ray.exceptions import RayActorError
+        from ray.util import ActorPool
+    except ImportError as error:
+        raise ImportError(
+            "engine 'ray' needs Ray: pip install 'hide-utils[ray]'. For several GPUs of one machine "
+            "engine 'processes' needs nothing more"
+        ) from error
+    _join(ray)
+    pool = ActorPool(_actors(ray, recipe, workers))
+    for task in tasks:
+        pool.submit(lambda actor, task: actor.answer.remote(task), task)
+    left, died = {task[0][0].id: task for task in tasks}, []
+    while pool.has_next():
+        try:
+            answered = pool.get_next_unordered()
+        except RayActorError as error:  # at this picture every time; the pool does not say which it was
+            died.append(error)
+            continue
+        del left[answered[0].rows[0]["sample_id"]]
+        yield from answered
+    if len(left) > len(died):
+        why = str(died[-1]).strip().splitlines()[-1] if died else "the cluster is gone"
+        raise RuntimeError(
+            f"no worker on Ray is left, {len(left)} pictures are unanswered ({why}); rows so far are stored"
+        )
+    for task in left.values():
+        lost = RuntimeError(f"its worker died {RAY_RETRIES + 1} times, for lack of memory perhaps")
+        yield from (failed(sample, names, lost) for sample, names in task)
+
+
+def _join(ray: Any) -> None:
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster started here reports to nobody
+    # Without "local", Ray waits minutes for the last cluster that was started by hand, if that was killed.
+    where = {} if os.environ.get("RAY_ADDRESS") else {"address": "local"}
+    ray.init(include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False, **where)
+
+
+def _actors(ray: Any, recipe: Recipe, workers: int | None) -> list[Any]:
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = sum(int(machine.get("GPU", 0)) for machine in machines)
+    if gpus:
+        workers = workers or gpus
+        # Ray shows an actor its own GPU alone, whose number is then 0.
+        mine, needs = recipe.on("cuda:0"), {"num_cpus": 1, "num_gpus": 1 / math.ceil(workers / gpus)}
+    else:
+        workers, cores = shares([int(machine.get("CPU", 0)) for machine in machines], workers)
+        mine, needs = recipe.on("cpu", max(int(cores), 1)), {"num_cpus": cores}
+    actor = ray.remote(max_restarts=-1, max_task_retries=RAY_RETRIES, **needs)(Worker)
+    return [actor.remote(mine) for _ in range(workers)]
+
+
+def shares(cores: Sequence[int], workers: int | None = None) -> tuple[int, float]:
+    """How many workers, and the cores of each, such that all of them find room on machines with so many `cores`.
+
+    By default one worker for every four cores; fractions of a core where there are more workers than cores.
+    """
+    cores = [n for n in cores if n]
+    if workers is None:
+        each = min(4, *cores)
+        return sum(n // each for n in cores), each
+    fitting = [each for each in range(1, max(cores) + 1) if sum(n // each for n in cores) >= workers]
+    return workers, fitting[-1] if fitting else 1 / math.ceil(workers / sum(cores))

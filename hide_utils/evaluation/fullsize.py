@@ -1,0 +1,260 @@
+"""Real models without their weights: published dimensions, passes counted by torch itself on its meta device.
+
+The dimensions are those of the checkpoints' own config.json. On the meta device tensors have shapes and no numbers, so
+a model of eight billion weights is made in a second and `torch.utils.flop_counter` sees every operation of a pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+import transformers
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
+
+from hide_utils.evaluation.procedures import RELEASED, Pass, Visual, Work, flops, hide, plain
+from hide_utils.models.attention import NAMES, capturing
+
+SIDES = (448, 672, 896, 1344, 1792, 2688, 3584, 5376, 8192)  # pixels
+_VISION_KERNEL = "hide_flash_count"  # "flash" in the name: windows then come as one call with their lengths
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A published model: its name, where its config.json lies, its captured layer (from 0) and its own token budgets.
+
+    tokens: of the largest picture that its processor lets through; compact: of a compact image, about 900 x 900 pixels
+    for the Qwen models, one tile for InternVL.
+    """
+
+    name: str
+    hub_id: str
+    layer: int
+    tokens: int
+    compact: int
+    config: Callable[[], transformers.PreTrainedConfig]
+
+
+def _qwen2_5(layers: int = 28, depth: int = 32) -> transformers.PreTrainedConfig:
+    text = {
+        "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": layers, "num_attention_heads": 28,
+        "num_key_value_heads": 4, "vocab_size": 152064, "max_position_embeddings": 128000,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6},
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 1280, "intermediate_size": 3420, "out_hidden_size": 3584, "depth": depth, "num_heads": 16,
+        "patch_size": 14, "window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31],
+    }  # fmt: skip
+    return transformers.Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
+
+
+def _qwen3() -> transformers.PreTrainedConfig:
+    text = {
+        "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 36, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936, "max_position_embeddings": 262144,
+        "rope_parameters": {
+            "rope_type": "default", "mrope_section": [24, 20, 20], "mrope_interleaved": True, "rope_theta": 5e6
+        },
+    }  # fmt: skip
+    vision = {
+        "depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "num_heads": 16, "out_hidden_size": 4096,
+        "patch_size": 16, "num_position_embeddings": 2304, "deepstack_visual_indexes": [8, 16, 24],
+    }  # fmt: skip
+    return transformers.Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
+
+
+def _internvl3() -> transformers.PreTrainedConfig:
+    text = {
+        "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+        "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 151674, "max_position_embeddings": 32768,
+        "rope_theta": 1e6,
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+        "image_size": [448, 448], "patch_size": [14, 14],
+    }  # fmt: skip
+    return transformers.InternVLConfig(
+        vision_config=vision, text_config=text, image_seq_length=256, tie_word_embeddings=False
+    )
+
+
+# Pictures: Qwen's processors let 16 384 tokens through; InternVL3's twelve tiles and the thumbnail, of 256 tokens each.
+ARCHITECTURES = {
+    one.name: one
+    for one in (
+        Architecture("Qwen2.5-VL-7B", "Qwen/Qwen2.5-VL-7B-Instruct", 14, 16384, 1024, _qwen2_5),
+        Architecture("Qwen3-VL-8B", "Qwen/Qwen3-VL-8B-Instruct", 18, 16384, 1024, _qwen3),
+        Architecture("InternVL3-8B", "OpenGVLab/InternVL3-8B-hf", 16, 3328, 256, _internvl3),
+    )
+}
+
+
+def visual(config: transformers.PreTrainedConfig, tokens: int) -> Visual:
+    """A picture of about that many tokens: the largest square that fits (Qwen), whole tiles with thumbnail (InternVL).
+
+    Its pixels lie on the meta device. Raises ValueError for fewer tokens than the smallest picture has.
+    """
+    vision = config.vision_config
+    if config.model_type == "internvl":
+        crops = tokens // config.image_seq_length
+        _at_least_one(crops, tokens)
+        pixels = torch.empty(crops, 3, *vision.image_size, device="meta")
+        return Visual(crops * config.image_seq_length, {"pixel_values": pixels})
+    side, merge = math.isqrt(tokens), vision.spatial_merge_size
+    _at_least_one(side, tokens)
+    patches = (side * merge) ** 2
+    pixels = torch.empty(patches, vision.in_channels * vision.temporal_patch_size * vision.patch_size**2, device="meta")
+    grid = torch.tensor([[1, side * merge, side * merge]])
+    return Visual(side**2, {"pixel_values": pixels, "image_grid_thw": grid})
+
+
+def _at_least_one(n: int, tokens: int) -> None:
+    if n < 1:
+        raise ValueError(f"{tokens} tokens are less than this family's smallest picture")
+
+
+def work_for(architecture: Architecture, tokens: int | None = None, compact: int | None = None, **more: Any) -> Work:
+    """A question about a picture of so many tokens with such a compact image; None: the architecture's own numbers.
+
+    Without a budget the compact image takes a quarter of the picture's tokens, or the budget's where that is more.
+    """
+    config, tokens = architecture.config(), tokens or architecture.tokens
+    compact = min(compact or architecture.compact, tokens)
+    free = visual(config, max(tokens // 4, compact))
+    return Work(visual(config, tokens), visual(config, compact), architecture.layer, free, **more)
+
+
+def by_resolution(architecture: Architecture, sides: Sequence[int] = SIDES) -> pd.DataFrame:
+    """FLOPs of plain answering, HiDe and the released procedure for square pictures of these sides in pixels.
+
+    Columns side, tokens, compact, plain, hide, released. The processor's limit on pixels is lifted, so that every side
+    counts in full; the compact image has the architecture's budget, or the picture's own size where that is less.
+    """
+    config, rows = architecture.config(), []
+    vision = config.vision_config
+    for side in sides:
+        if config.model_type == "internvl":
+            tiles = max(side // vision.image_size[0], 1) ** 2
+            tokens = (tiles + (tiles > 1)) * config.image_seq_length
+        else:
+            tokens = (side // (vision.patch_size * vision.spatial_merge_size)) ** 2
+        work = work_for(architecture, tokens)
+        costs = {"plain": plain(work), "hide": hide(work), "released": hide(work, RELEASED.but(compact_budget=True))}
+        row = {"side": side, "tokens": work.image.n_tokens, "compact": work.compact.n_tokens}
+        rows.append(row | {name: flops(config, passes) for name, passes in costs.items()})
+    return pd.DataFrame(rows)
+
+
+def cost_table() -> pd.DataFrame:
+    """A question about the largest picture at each architecture's own settings, a row each, nothing run.
+
+    Columns model, layer (from 0), tokens, compact, plain_tflop; hide, released (three full passes) and hide_causal as
+    multiples of plain; eager_gb, what all layers' attention of a pass takes in bfloat16, and rows_gb, ours in float32.
+    """
+    rows = []
+    for one in ARCHITECTURES.values():
+        config, work = one.config(), work_for(one)
+        text, keys = config.get_text_config(), work.around + work.image.n_tokens + work.search
+        base, causal = (flops(config, plain(work), causal=masked) for masked in (False, True))
+        released = hide(work, RELEASED.but(compact_budget=True))
+        row = {"model": one.name, "layer": one.layer, "tokens": work.image.n_tokens, "compact": work.compact.n_tokens}
+        row |= {"plain_tflop": base / 1e12, "hide": flops(config, hide(work)) / base}
+        row |= {"released": flops(config, released) / base, "hide_causal": flops(config, hide(work), True) / causal}
+        row["eager_gb"] = text.num_hidden_layers * text.num_attention_heads * keys**2 * 2 / 1e9
+        rows.append(row | {"rows_gb": (1 + text.num_attention_heads) * work.rows * keys * 4 / 1e9})
+    return pd.DataFrame(rows)
+
+
+def meta_model(config: transformers.PreTrainedConfig) -> transformers.PreTrainedModel:
+    """The stock class at full size without weights, its text model pointed at the wrapper that captures rows."""
+    with torch.device("meta"):
+        model = transformers.AutoModelForImageTextToText.from_config(config, attn_implementation="sdpa").eval()
+    attention = {"text_config": NAMES["sdpa"]}
+    if config.model_type != "internvl":
+        attention["vision_config"] = _VISION_KERNEL
+    model.set_attn_implementation(attention)
+    return model
+
+
+@torch.no_grad()
+def counted(model: transformers.PreTrainedModel, passes: Iterable[Pass]) -> list[int]:
+    """FLOPs of each pass (whoever bears them) by `torch.utils.flop_counter`; the model comes from `meta_model`.
+
+    Everything is run that has FLOPs: vision tower and projector, the language model behind a cache of the pass's
+    length with rows captured and the early exit taken, its head, and every decoded token.
+    """
+    found = []
+    for one in passes:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, _MetaWins():
+            _run(model, one)
+        found.append(counter.get_total_flops())
+    return found
+
+
+def _run(model: transformers.PreTrainedModel, one: Pass) -> None:
+    for picture in one.visuals:
+        model.model.get_image_features(**picture.inputs)
+    cache = _cache(model.config.get_text_config(), one.past)
+    if one.rows:
+        queries = torch.arange(one.new - one.rows, one.new)
+        with capturing(queries, [one.layer], early_exit=one.early_exit):
+            _tokens(model, one.new, cache, one.heads)
+    else:
+        _tokens(model, one.new, cache, one.heads)
+    for _ in range(one.decoded):
+        _tokens(model, 1, cache, 1)
+
+
+def _tokens(model: transformers.PreTrainedModel, new: int, cache: DynamicCache, heads: int) -> None:
+    text, past = model.config.get_text_config(), cache.get_seq_length()
+    embeds = torch.empty(1, new, text.hidden_size, device="meta", dtype=model.dtype)
+    positions = torch.arange(past, past + new, device="meta")[None]
+    axes = 1 if model.config.model_type == "internvl" else 3
+    positions = positions if axes == 1 else positions.expand(axes, 1, new)
+    run = model.model.language_model(
+        inputs_embeds=embeds, position_ids=positions, past_key_values=cache, use_cache=True
+    )
+    model.lm_head(run.last_hidden_state[:, -heads:])
+
+
+def _cache(text: transformers.PreTrainedConfig, past: int) -> DynamicCache:
+    cache = DynamicCache(config=text)
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    for layer in range(text.num_hidden_layers if past else 0):
+        full = torch.empty(1, text.num_key_value_heads, past, width, device="meta")
+        cache.update(full, full, layer)
+    return cache
+
+
+class _MetaWins(TorchDispatchMode):
+    """Grids are real numbers on the CPU; where one meets a tensor without numbers, it becomes one too."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        args, kwargs = (args, kwargs or {})
+        kinds = {leaf.device.type for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        if kinds == {"cpu", "meta"}:
+            args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
+        return func(*args, **kwargs)
+
+
+def _windows_at_once(module, query, key, value, attention_mask, cu_seq_lens_q=None, **kwargs):
+    """Attention within windows, all of one length in one multiplication: their cost is that of one call each."""
+    lengths = torch.diff(cu_seq_lens_q).tolist() if cu_seq_lens_q is not None else [query.shape[2]]
+    _, heads, patches, width = query.shape
+    for length in set(lengths):
+        one = torch.empty(heads * lengths.count(length), length, width, device="meta", dtype=query.dtype)
+        torch.bmm(torch.bmm(one, one.transpose(1, 2)), one)
+    return torch.empty(1, patches, heads, width, device="meta", dtype=query.dtype), None
+
+
+AttentionInterface.register(_VISION_KERNEL, _windows_at_once)
+AttentionMaskInterface.register(_VISION_KERNEL, AttentionMaskInterface()["flash_attention_2"])

@@ -1,0 +1,243 @@
+"""Run methods over samples: resumable, one prefill a picture, a row for each sample and method, on one machine or many.
+
+The columns of a row are documented in `hide_utils.evaluation.answers.COLUMNS`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from hide_utils import paths
+from hide_utils.baselines.methods import METHODS, Method, named
+from hide_utils.benchmarks import revision_of
+from hide_utils.config import RunConfig, nearest
+from hide_utils.evaluation import engines
+from hide_utils.evaluation.answers import COLUMNS, SCHEMA, Answered, answer_picture
+from hide_utils.evaluation.provenance import hash_folder, provenance
+from hide_utils.evaluation.results import ResultStore, merge_shards, results_path, shard_path, write_sidecar
+from hide_utils.files import only_writer
+from hide_utils.method.hide import HiDe
+from hide_utils.models import VLM
+from hide_utils.samples import Sample
+
+FIRST_FAILURES = 3  # samples that fail in a row at the start of a run: then it is no single sample's fault
+
+
+def evaluate(
+    model: VLM,
+    samples: Sequence[Sample],
+    methods: Sequence[str] | Mapping[str, Method] = ("direct", "hide"),
+    out: str | Path | None = None,
+    *,
+    hide: HiDe | None = None,
+    protocol: str = "strict",
+    progress: bool = True,
+    shard: tuple[int, int] | None = None,
+    engine: str = "local",
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """Answer every sample by every method.
+
+    Args:
+        model: from `load_model`.
+        samples: with unique ids. Those of one picture share its prefill where they follow one another, and the
+            localisation too where their question is the same (HR-Bench's cycles).
+        methods: names from `hide_utils.baselines.methods.METHODS`, or a mapping of own names to methods.
+        out: Parquet file to keep rows in; what it holds already is not run again. None keeps nothing.
+        hide: the method's settings; None: the model's defaults.
+        protocol: how letters are read, the same for every method.
+        progress: show a bar with the accuracy so far and the time left.
+        shard: ``(i, n)`` answers the i-th (from 0) of n shares of the pictures alone, into a file of its own beside
+            ``out``; a later run without it takes in all shares and answers what is missing.
+        engine: ``"local"``; ``"processes"``, one a GPU of this machine; ``"ray"``, on a cluster (extra ``[ray]``).
+        workers: how many processes or actors; None: one a GPU, or for every four cores.
+
+    Returns:
+        One row a sample and method, in the order of ``samples`` and ``methods``, with the columns of
+        `hide_utils.evaluation.answers.COLUMNS`; with ``shard`` those of its share. A reply that states no letter counts as wrong
+        and has ``letter`` None; a sample that could not be answered counts as wrong and has an ``error``.
+
+    Raises:
+        ValueError: unknown method or engine, repeated sample ids, "oracle" without boxes, a file of another's where the
+            sidecar of ``out`` would be written, or (`SettingsError`) rows in ``out`` made with other settings.
+        RuntimeError: another process is writing ``out``.
+        Exception: whatever a method raises, where the first samples all fail: then it is not a sample that is bad.
+    """
+    hide = hide or HiDe(model, protocol=protocol)
+    wanted = _checked(samples, methods, engine)
+    out = None if out is None else _with_free_sidecar(Path(out))
+    if shard is not None:
+        samples, out = _share(samples, *shard), shard_path(out, *shard)
+    ids = [sample.id for sample in samples]
+    settings = run_settings(hide, protocol)
+    with ExitStack() as stack:
+        store = None
+        if out is not None:
+            stack.enter_context(only_writer(out))
+            store = stack.enter_context(closing(ResultStore(out, settings)))
+            if shard is None:
+                merge_shards(store)
+        done = set() if store is None else store.done
+        tasks = _tasks(samples, list(wanted), done)
+        missing = {name for task in tasks for _, names in task for name in names}
+        proven = any(method in missing for _, method in done)
+        stream = _stream(hide, tasks, methods, protocol, engine, workers)
+        kept = _collect(stream, store, sum(map(len, tasks)), progress, proven)
+        table = pd.DataFrame(kept, columns=list(COLUMNS)) if store is None else store.load()
+    if out is not None and tasks:
+        write_sidecar(out, provenance(model=model.name, samples=samples, settings=settings, columns=COLUMNS))
+    order = pd.MultiIndex.from_product([ids, list(wanted)], names=["sample_id", "method"])
+    return table.set_index(["sample_id", "method"]).reindex(order).reset_index()
+
+
+def _with_free_sidecar(out: Path) -> Path:
+    """The path of the rows, if what lies at their sidecar's is one: `signs.parquet` must not cost `signs.json`."""
+    sidecar = out.with_suffix(".json")
+    if sidecar.is_file() and '"files"' not in sidecar.read_text(encoding="utf-8")[:100]:
+        raise ValueError(f"{sidecar} is there and would be replaced by the sidecar of {out}: give out another name")
+    return out
+
+
+def stored_answers(
+    hide: HiDe,
+    samples: Sequence[Sample],
+    methods: Sequence[str] | Mapping[str, Method],
+    config: RunConfig,
+    name: str = "answers",
+    **draw: Any,
+) -> pd.DataFrame:
+    """`evaluate` for a notebook: rows are kept under ``data/results`` by a hash of all they depend on.
+
+    Methods of a mapping are known by their names alone, so a name has to say all that the answer depends on; a change
+    of what one does calls for another name, or another value in ``draw``.
+
+    name: of the file, where a notebook keeps several tables. draw: what else distinguishes these samples from others of
+    the same benchmark, split and seed (a resolution, say).
+    """
+    settings = run_settings(hide, config.protocol) | draw
+    settings |= {"benchmark": paths.portable(config.benchmark), "split": config.split, "seed": config.seed}
+    if commit := revision_of(config.benchmark):
+        settings["benchmark_revision"] = commit
+    out = results_path(config.notebook, name, settings)
+    return evaluate(
+        hide.model, samples, methods, out,
+        hide=hide, protocol=config.protocol, engine=config.engine, workers=config.workers,
+    )  # fmt: skip
+
+
+def run_settings(hide: HiDe, protocol: str) -> dict[str, Any]:
+    """What an answer depends on besides sample and method; rows made with other values are never mixed in."""
+    model, settings = hide.model, hide.settings
+    folder = paths.MINI if model.name == "mini" else Path(model.name)
+    known = {"compact_pixels": hide.compact_pixels} if hide.compact_pixels else {}
+    return known | {
+        "schema": SCHEMA,
+        "model": paths.portable(model.name),
+        "weights": hash_folder(folder) if folder.is_dir() else None,
+        "layer": settings.layer,
+        "sigma": settings.sigma,
+        "alpha": settings.alpha,
+        "protocol": protocol,
+        "min_pixels": model.min_pixels,
+        "max_pixels": model.max_pixels,
+        "dtype": str(model.dtype),
+    }
+
+
+def _checked(
+    samples: Sequence[Sample], methods: Sequence[str] | Mapping[str, Method], engine: str
+) -> dict[str, Method]:
+    """Methods by name; errors that would meet every sample are raised before any is answered."""
+    if engine not in engines.ENGINES:
+        raise ValueError(f"unknown engine {engine!r}; {nearest(engine, engines.ENGINES)}")
+    if len({sample.id for sample in samples}) < len(samples):
+        raise ValueError("sample ids repeat: results are keyed by them, so make them unique")
+    wanted = named(methods)
+    if METHODS["oracle"] in wanted.values():
+        for sample in samples:
+            if not sample.boxes_xyxy:
+                raise ValueError(
+                    f"sample {sample.id} has no ground-truth boxes: leave out the method 'oracle' for this benchmark"
+                )
+    return wanted
+
+
+def _share(samples: Sequence[Sample], i: int, n: int) -> list[Sample]:
+    """The i-th of n shares by whole pictures, so that no prefill is run on two machines."""
+    if not 0 <= i < n:
+        raise ValueError(f"shard=({i}, {n}): want 0 <= i < n, the shares are counted from 0")
+    number = {image: place for place, image in enumerate(dict.fromkeys(sample.image_id for sample in samples))}
+    return [sample for sample in samples if number[sample.image_id] % n == i]
+
+
+def _tasks(samples: Sequence[Sample], methods: Sequence[str], done: set[tuple[str, str]]) -> list[engines.Task]:
+    """What is missing, grouped by pictures that follow one another."""
+    missing = [(s, tuple(m for m in methods if (s.id, m) not in done)) for s in samples]
+    missing = [(sample, names) for sample, names in missing if names]
+    return [list(group) for _, group in groupby(missing, key=lambda job: job[0].image_id)]
+
+
+def _stream(hide, tasks, methods, protocol, engine, workers) -> Iterator[Answered]:
+    if engine == "local":
+        known = named(methods)
+        hide.extractor.expect(sample.question for task in tasks for sample, _ in task)
+        for task in tasks:
+            yield from answer_picture(hide, [(s, {m: known[m] for m in names}) for s, names in task], protocol)
+    elif tasks:
+        over = engines.over_processes if engine == "processes" else engines.over_ray
+        yield from over(tasks, engines.Recipe.of(hide, methods, protocol), workers)
+
+
+def _collect(
+    stream: Iterable[Answered], store: ResultStore | None, n: int, progress: bool, proven: bool
+) -> list[dict[str, Any]]:
+    """Store rows as they come. Failures are held back until one sample succeeds: a broken method raises instead."""
+    kept: list[dict[str, Any]] = []
+    held: list[Answered] = []
+    tally: dict[str, list[int]] = {}
+    with tqdm(total=n, desc="samples", disable=not progress) as bar:
+        for answered in stream:
+            proven = proven or answered.error is None
+            held.append(answered)
+            if proven:
+                rows = [row for one in held for row in one.rows]
+                held = []
+                if store is not None:
+                    store.append(rows)
+                kept += rows
+                _count(tally, rows)
+            elif len(held) == FIRST_FAILURES:
+                break
+            bar.update()
+            bar.set_postfix_str(_so_far(tally), refresh=False)
+    if held and held[0].error is not None:
+        raise held[0].error
+    if bad := [row for row in kept if row["error"]]:
+        first = f"{bad[0]['sample_id']}: {bad[0]['error']}"
+        warnings.warn(
+            f"{len(bad)} of {len(kept)} rows have errors and count as wrong; the first: {first}", stacklevel=3
+        )
+    return kept
+
+
+def _count(tally: dict[str, list[int]], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add rows to the numbers of right answers, rows and errors of each method."""
+    for row in rows:
+        of_method = tally.setdefault(row["method"], [0, 0, 0])
+        for i, add in enumerate((row["correct"], 1, row["error"] is not None)):
+            of_method[i] += add
+
+
+def _so_far(tally: Mapping[str, Sequence[int]]) -> str:
+    """Accuracy so far of the first methods, and the number of errors."""
+    said = [f"{method} {right / n:.0%}" for method, (right, n, _) in list(tally.items())[:4]]
+    bad = sum(errors for _, _, errors in tally.values())
+    return ", ".join(said + ([f"{bad} errors"] if bad else []))

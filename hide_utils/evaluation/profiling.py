@@ -1,0 +1,258 @@
+"""Time and memory of plain answering, HiDe and the released procedure on models with random weights.
+
+Neither depends on what the weights are, so full-size models are measured without their files, by the code that answers
+real questions. `python -m hide_utils.evaluation.profiling` measures Qwen2.5-VL-7B, Qwen3-VL-8B and InternVL3-8B where CUDA is
+there; `measured_in_children` gives the peak memory of smaller ones on a CPU, each run in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from hide_utils import paths
+from hide_utils.config import RunConfig
+from hide_utils.evaluation.fullsize import ARCHITECTURES
+from hide_utils.evaluation.provenance import provenance
+from hide_utils.evaluation.random_models import random_model
+from hide_utils.evaluation.results import write_sidecar
+from hide_utils.files import replace_file
+from hide_utils.images import composite_on_white
+from hide_utils.method import lpd
+from hide_utils.method.entities import Extractor, given_entities
+from hide_utils.method.session import Session
+from hide_utils.models import VLM
+from hide_utils.models.attention import NAMES
+from hide_utils.models.backends import clocked
+from hide_utils.prompts import multiple_choice
+
+NOTEBOOK = "06_memory_and_latency"
+QUESTION, OPTIONS = "What is the color of the bicycle?", ["red", "blue", "green", "white"]
+ENTITIES = ["bicycle with large size with blue color", "scooter"]
+ROWS = 20  # whose attention is wanted where memory is compared
+LISTED, ANSWERED = 30, 2  # tokens of the extraction's reply and of an answer (a letter and the end)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question: the picture, and the side in pixels of the square that the compact image is cut from."""
+
+    image: Image.Image
+    compact_side: int
+
+    @property
+    def regions(self) -> list[lpd.Region]:
+        """The compact image's square in the middle of the picture."""
+        width, height = self.image.size
+        side = min(self.compact_side, width, height)
+        return [((width - side) // 2, (height - side) // 2, (width + side) // 2, (height + side) // 2)]
+
+
+def task(side: int, compact_side: int) -> Task:
+    """A question about a square picture of noise of that side."""
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    return Task(Image.fromarray(pixels), compact_side)
+
+
+def plain(vlm: VLM, work: Task, session: Session) -> None:
+    """Answering once, directly."""
+    session.answer(QUESTION, OPTIONS, limit=ANSWERED)
+
+
+def whole_method(vlm: VLM, work: Task, session: Session, extractor: Extractor) -> None:
+    """HiDe with entities and regions of a fixed size; what the session and the extractor share decides its cost."""
+    with session.measured("extract"):
+        extractor.extract(QUESTION)
+    layer, sigma, alpha = vlm.defaults.layer, vlm.defaults.sigma, vlm.defaults.alpha
+    found = session.search(given_entities(ENTITIES), [layer])
+    with session.measured("decouple"):
+        lpd.regions_of(found.maps(layer, sigma), alpha, session.image.size)
+    with session.measured("compact"):
+        compact = composite_on_white(lpd.compact_image(session.image, work.regions))
+    session.answer(QUESTION, OPTIONS, compact, limit=ANSWERED)
+
+
+def one_pass(vlm: VLM, work: Task, session: Session, eager: bool = False) -> None:
+    """One pass of the stock class over picture and question; `eager`: with every layer's whole attention handed out."""
+    prompt = vlm.prompt(vlm.prepare(work.image), multiple_choice(QUESTION, OPTIONS))
+    inputs = {name: tensor.to(vlm.device) for name, tensor in prompt.images[0].picture.inputs.items()}
+    if vlm.position_axes > 1:
+        inputs["position_ids"] = prompt.position_ids[:, None].to(vlm.device)
+    usual = NAMES[vlm.choices["attention"].value]
+    vlm.model.set_attn_implementation({"text_config": "eager" if eager else usual})
+    try:
+        with session.measured("answer"), torch.inference_mode():
+            ids = prompt.ids[None].to(vlm.device)
+            run = vlm.model(input_ids=ids, output_attentions=eager, use_cache=False, logits_to_keep=1, **inputs)
+            if eager:
+                run.attentions[vlm.defaults.layer][0, :, -ROWS:].mean(0).cpu()
+    finally:
+        vlm.model.set_attn_implementation({"text_config": usual})
+
+
+def rows_by_capture(vlm: VLM, work: Task, session: Session) -> None:
+    """The same rows while the fast kernel runs, in a pass of all layers too."""
+    prompt = vlm.prompt(vlm.prepare(work.image), multiple_choice(QUESTION, OPTIONS))
+    with session.measured("answer"):
+        vlm.capture(prompt, list(range(len(prompt) - ROWS, len(prompt))), [vlm.defaults.layer], early_exit=False)
+
+
+Procedure = Callable[[Task], Session]
+
+
+def procedures(vlm: VLM) -> dict[str, Procedure]:
+    """What is compared, by name; each call runs one question and returns its session with what the steps took."""
+    ours = Extractor(vlm, max_new_tokens=LISTED)
+    released = Extractor(vlm, reuse_prefix=False, max_new_tokens=LISTED)
+
+    def run(what: Callable, reuse: bool, work: Task) -> Session:
+        session = Session(vlm, work.image, reuse_prefix=reuse, early_exit=reuse)
+        what(vlm, work, session)
+        return session
+
+    return {
+        "plain": partial(run, plain, False),
+        "hide": partial(run, partial(whole_method, extractor=ours), True),
+        "released": partial(run, partial(whole_method, extractor=released), False),
+        "pass": partial(run, one_pass, False),
+        "rows": partial(run, rows_by_capture, False),
+        "eager": partial(run, partial(one_pass, eager=True), False),
+    }
+
+
+def measured(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_up: int = 1) -> pd.DataFrame:
+    """Seconds and allocated bytes of each step: columns procedure, step, repeat, seconds, peak_bytes.
+
+    Procedures are run in turn, forwards and backwards, so that a drift of the machine meets all alike; the step
+    "whole" is the whole question. peak_bytes is None where there is no CUDA. A procedure that does not fit the memory
+    has one row without seconds.
+    """
+    known, rows = procedures(vlm), list[tuple[str, str, int, float | None, int | None]]()
+    too_large: set[str] = set()
+    for repeat in range(-warm_up, repeats):
+        for name in names[:: -1 if repeat % 2 else 1]:
+            if name in too_large:
+                continue
+            try:
+                with clocked(vlm.device) as clock:
+                    session = known[name](work)
+            except torch.cuda.OutOfMemoryError:
+                too_large.add(name)
+                rows.append((name, "whole", 0, None, None))
+                torch.cuda.empty_cache()
+                continue
+            if repeat >= 0:
+                steps = {step: (seconds, session.peaks.get(step)) for step, seconds in session.seconds.items()}
+                peaks = [peak for _, peak in steps.values() if peak is not None]
+                steps["whole"] = (clock.seconds, max(peaks, default=None))
+                rows += [(name, step, repeat, *values) for step, values in steps.items()]
+    return pd.DataFrame(rows, columns=["procedure", "step", "repeat", "seconds", "peak_bytes"])
+
+
+def forked(name: str, work: Task, names: Sequence[str], repeats: int) -> Iterator[dict]:
+    """Peak resident memory and seconds of one question, each in a fork of this process that holds the model already.
+
+    Yields procedure, repeat, seconds, peak_bytes and start_bytes, what the fork had resident before. Not on Windows.
+    """
+    vlm = random_model(name, device="cpu")
+    known = procedures(vlm)
+    for repeat in range(repeats):
+        for procedure in names[:: -1 if repeat % 2 else 1]:
+            reader, writer = os.pipe()
+            if not (child := os.fork()):
+                start = _peak()
+                with clocked("cpu") as clock:
+                    known[procedure](work)
+                os.write(writer, json.dumps([clock.seconds, _peak(), start]).encode())
+                os._exit(0)
+            os.close(writer)
+            with os.fdopen(reader) as stream:
+                seconds, peak, start = json.loads(stream.read() or "[null, null, null]")
+            os.waitpid(child, 0)
+            yield {
+                "model": name, "procedure": procedure, "repeat": repeat,
+                "seconds": seconds, "peak_bytes": peak, "start_bytes": start,
+            }  # fmt: skip
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def measured_in_children(
+    name: str, side: int, compact_side: int, names: Sequence[str], repeats: int = 3
+) -> pd.DataFrame:
+    """Rows of `forked` for a model of `random_models.SIZES`, from a fresh process with one thread.
+
+    Raises RuntimeError with the process's last words where it fails.
+    """
+    words = ["--cpu", name, "--side", str(side), "--compact", str(compact_side), "--repeats", str(repeats)]
+    command = [sys.executable, "-m", "hide_utils.evaluation.profiling", *words, "--procedures", *names]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *sys.path])}
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if ran.returncode:
+        raise RuntimeError(f"measuring {name} failed: {ran.stderr[-2000:]}")
+    return pd.DataFrame([json.loads(line) for line in ran.stdout.splitlines()])
+
+
+def on_gpu(names: Sequence[str], side: int, compact_side: int, repeats: int = 5, device: str = "cuda") -> pd.DataFrame:
+    """`measured` for full-size models one after another, each freed before the next; a column `model` in front.
+
+    InternVL cuts any picture into its twelve tiles, so its compact image is one tile there.
+    """
+    tables = []
+    for name in names:
+        vlm = random_model(name, device=device)
+        work = task(side, 448 if vlm.family == "internvl" else compact_side)
+        table = measured(vlm, work, ["plain", "hide", "released", "pass", "rows", "eager"], repeats)
+        table.insert(0, "model", name)
+        tables.append(table)
+        del vlm
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return pd.concat(tables, ignore_index=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line: the full-size models on this machine's GPU into figures/, or a small one on the CPU as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m hide_utils.evaluation.profiling", description=__doc__)
+    parser.add_argument("--models", nargs="+", default=list(ARCHITECTURES), help="full-size models to measure")
+    parser.add_argument("--side", type=int, default=3584, help="side of the picture in pixels")
+    parser.add_argument("--compact", type=int, default=896, help="side of the compact image in pixels")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cpu", metavar="SIZE", help="measure a small model on the CPU and print rows as JSON")
+    parser.add_argument("--procedures", nargs="+", default=["plain", "hide"])
+    asked = parser.parse_args(argv)
+    if asked.cpu:
+        for row in forked(asked.cpu, task(asked.side, asked.compact), asked.procedures, asked.repeats):
+            print(json.dumps(row), flush=True)
+        return 0
+    if not torch.cuda.is_available():
+        print("no CUDA here: run this on the machine with the GPU", file=sys.stderr)
+        return 1
+    table = on_gpu(asked.models, asked.side, asked.compact, asked.repeats)
+    gpu = re.sub(r"[^a-z0-9]+", "_", torch.cuda.get_device_name().lower()).strip("_")
+    entry = provenance(
+        config=RunConfig.model_validate({"notebook": NOTEBOOK}), model="random weights", asked=vars(asked)
+    )
+    path = paths.figures_folder() / NOTEBOOK / gpu / "full_size.csv"
+    replace_file(path, lambda temporary: temporary.write_text(table.to_csv(index=False), encoding="utf-8"))
+    print(path, write_sidecar(path, entry), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,299 @@
+"""Results that survive: a store of rows that a kill cannot break, and figures and tables with their provenance."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+from matplotlib.figure import Figure
+
+from hide_utils import paths
+from hide_utils.evaluation.provenance import hash_json, provenance
+from hide_utils.files import crc, disk_errors, held, plain, replace_file
+
+__all__ = ["KEYS", "ResultStore", "SettingsError", "provenance", "results_path", "save_figure", "save_table"]
+
+KEYS = ("sample_id", "method")
+# A sidecar keeps its entry while only these differ: the file beside it is byte for byte what that commit made then.
+VOLATILE = ("utc", "commit", "dirty")
+
+
+class SettingsError(ValueError):
+    """The rows on disk were made with other settings than those asked for."""
+
+
+def results_path(notebook: str, name: str, settings: dict[str, Any]) -> Path:
+    """`data/results/<notebook>/<name>-<hash of settings>.parquet`: other settings never meet the same file."""
+    return paths.RESULTS / notebook / f"{name}-{hash_json(plain(settings))[:8]}.parquet"
+
+
+class ResultStore:
+    """Rows of results on disk, one for each (sample_id, method), that any number of runs may add to and resume from.
+
+    New rows go to a journal of one JSON line each (`<name>.journal.jsonl`), flushed to disk at every `append`; `close`
+    merges it into the Parquet file at `path`. Both carry checksums: a damaged line is left out with a warning. A
+    process killed at any moment leaves at worst a torn last line, which is dropped, or rows both in journal and
+    Parquet, which are read once. A lock file (`<name>.lock`) keeps two processes from writing at once, and a row whose
+    keys another one stored meanwhile is left out. In a folder that cannot be written, rows are read without the lock.
+
+    Args:
+        path: Parquet file; its folder is made. Values of a row are JSON types (numpy's are converted); a column keeps
+            one type throughout.
+        settings: what the rows depend on, kept with its hash in the file's metadata. None takes what is there.
+
+    Raises SettingsError where the file holds rows made with other settings, ValueError for a path of another ending and
+    for a damaged Parquet file.
+    """
+
+    def __init__(self, path: str | Path, settings: dict[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        if self.path.suffix != ".parquet":
+            raise ValueError(f"{self.path}: results are kept as Parquet; give a path that ends in .parquet")
+        with disk_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.journal = self.path.with_suffix(".journal.jsonl")
+        self.settings = None if settings is None else plain(settings)
+        self._lock = FileLock(self.path.with_suffix(".lock"))
+        self._rows: dict[tuple, dict[str, Any]] = {}
+        self._parquet_seen: tuple[int, int] | None = None
+        self._journal_end = 0
+        with held(self._lock, to_write=False):
+            self._refresh()
+
+    def __enter__(self) -> ResultStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def done(self) -> set[tuple[str, str]]:
+        """Keys (sample_id, method) of every stored row, as of the last `append` or `load`."""
+        return set(self._rows)
+
+    def append(self, rows: list[dict[str, Any]]) -> int:
+        """Store the rows whose keys are new; returns how many those were.
+
+        Raises ValueError for a row without its keys, TypeError for a value that JSON cannot hold and OSError where the
+        disk is full or unwritable; the rows stored before are whole in each case.
+        """
+        rows = [plain(row) for row in rows]
+        for row in rows:
+            if missing := [key for key in KEYS if not isinstance(row.get(key), str)]:
+                raise ValueError(f"a row needs text under {' and '.join(missing)}; got {row!r:.200}")
+        with held(self._lock, to_write=True):
+            self._refresh()
+            new = {_key(row): row for row in reversed(rows) if _key(row) not in self._rows}
+            new = dict(reversed(new.items()))  # the first of two rows with the same key, in the order given
+            if new:
+                lines = [] if self._journal_end else [{"settings": self.settings}]
+                self._write_journal([*lines, *new.values()])
+                self._rows |= new
+        return len(new)
+
+    def load(self) -> pd.DataFrame:
+        """All rows, those of other processes too, in the order of storing; empty with the key columns at first."""
+        with held(self._lock, to_write=False):
+            self._refresh()
+        return pd.DataFrame(list(self._rows.values()), columns=None if self._rows else list(KEYS))
+
+    def close(self) -> None:
+        """Merge the journal into the Parquet file; the store can be used on.
+
+        Raises ValueError where a column holds values of several types (the rows stay readable in the journal), OSError
+        where the disk is full.
+        """
+        with held(self._lock, to_write=False) as locked:
+            self._refresh()
+            if not self._journal_end or not locked:
+                return
+            table = _table(list(self._rows.values()), self.settings)
+            replace_file(self.path, lambda temporary: pq.write_table(table, temporary))
+            self.journal.unlink()
+            self._parquet_seen, self._journal_end = _identity(self.path), 0
+
+    def _refresh(self) -> None:
+        """Read what other processes changed since the last look: the journal's tail, or all after a merge."""
+        size = self.journal.stat().st_size if self.journal.exists() else 0
+        if _identity(self.path) != self._parquet_seen or size < self._journal_end:
+            self._rows, self._journal_end = {}, 0
+            self._parquet_seen = _identity(self.path)
+            if self._parquet_seen:
+                self._rows = {_key(row): row for row in self._read_parquet()}
+        if size > self._journal_end:
+            self._read_journal()
+
+    def _read_parquet(self) -> list[dict[str, Any]]:
+        try:
+            table = pq.read_table(self.path)
+            rows, metadata = table.to_pylist(), table.schema.metadata or {}
+            settings = json.loads(metadata.get(b"hide_settings", b"null"))
+            if int(metadata.get(b"hide_crc", -1)) not in (-1, crc([settings, rows])):
+                raise ValueError("its content does not match its checksum")
+        except (pa.ArrowException, OSError, ValueError) as error:
+            what = f"put a whole copy there, or remove it to have its rows made anew ({self.journal.name} stays)"
+            raise ValueError(f"{self.path} is damaged ({error}): {what}") from error
+        self._adopt(settings, self.path)
+        return rows
+
+    def _read_journal(self) -> None:
+        with self.journal.open("rb") as stream:
+            stream.seek(self._journal_end)
+            for line in stream:
+                if not line.endswith(b"\n"):  # the writer was killed within this line: `append` writes over it
+                    break
+                first = self._journal_end == 0
+                try:
+                    entry = json.loads(line)
+                    row = entry["row"]
+                    if entry["crc"] != crc(row):
+                        raise ValueError("the row does not match its checksum")
+                    found: Any = row["settings"] if first else _key(row)
+                except (ValueError, KeyError, TypeError):
+                    if first:
+                        raise ValueError(f"{self.journal} is damaged where its settings stand: remove it") from None
+                    warnings.warn(f"{self.journal}: a damaged row is left out, to be made anew", stacklevel=4)
+                else:
+                    if first:
+                        self._adopt(found, self.journal)
+                    else:
+                        self._rows.setdefault(found, row)
+                self._journal_end += len(line)
+
+    def _adopt(self, stored: dict[str, Any] | None, where: Path) -> None:
+        if self.settings is None or stored == self.settings:
+            self.settings = stored
+            return
+        ours, theirs = self.settings, stored or {}
+        differing = [name for name in sorted(ours | theirs) if ours.get(name) != theirs.get(name)]
+        lines = [f"  {name}: {theirs.get(name)!r} there, {ours.get(name)!r} now" for name in differing]
+        raise SettingsError(
+            f"{where} holds rows made with other settings:\n"
+            + "\n".join(lines)
+            + f"\nWrite to another file, or remove {self.path.with_suffix('').name}.* there to start over."
+        )
+
+    def _write_journal(self, rows: list[dict[str, Any]]) -> None:
+        content = "".join(json.dumps({"crc": crc(row), "row": row}) + "\n" for row in rows).encode()
+        with disk_errors(self.journal), self.journal.open("ab", buffering=0) as stream:
+            stream.truncate(self._journal_end)  # a torn line of a killed writer
+            try:
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[stream.write(rest) :]
+                os.fsync(stream.fileno())
+            except OSError:
+                stream.truncate(self._journal_end)
+                raise
+        self._journal_end += len(content)
+
+
+def shard_path(path: Path | None, i: int, n: int) -> Path | None:
+    """File of the i-th (from 0) of n shares of a run whose whole goes to `path`."""
+    return path and path.with_name(f"{path.stem}.shard-{i}-of-{n}{path.suffix}")
+
+
+def merge_shards(store: ResultStore) -> int:
+    """Take the rows of all shards beside a store into it; returns how many were new. Shards stay where they are.
+
+    Raises SettingsError where a shard was made with other settings.
+    """
+    beside = store.path.parent.glob(f"{glob.escape(store.path.stem)}.shard-*-of-*")
+    names = {match[0] for path in beside if (match := re.match(r".*\.shard-\d+-of-\d+", path.name))}
+    shards = [ResultStore(store.path.with_name(f"{name}.parquet"), store.settings) for name in sorted(names)]
+    return sum(store.append(list(shard._rows.values())) for shard in shards)
+
+
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[name] for name in KEYS)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Inode and time of change, which differ after every replacement of the file; None where there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def _table(rows: list[dict[str, Any]], settings: dict[str, Any] | None) -> pa.Table:
+    columns = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        try:
+            columns[name] = pa.array([row.get(name) for row in rows])
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ValueError(f"column {name!r} holds values of several types: {error}") from None
+    table = pa.table(columns)
+    metadata = {"hide_settings": json.dumps(settings), "hide_hash": hash_json(settings)}
+    return table.replace_schema_metadata(metadata | {"hide_crc": str(crc([settings, table.to_pylist()]))})
+
+
+def _target(name: str, notebook: str) -> Path:
+    for part in (name, notebook):
+        if not part or Path(part).name != part:
+            raise ValueError(f"{part!r}: want a plain name without folders")
+    return paths.figures_folder() / notebook / name
+
+
+def write_sidecar(path: Path, entry: dict[str, Any], *more: Path) -> Path:
+    """Write `<name>.json` beside a file of results: what made it (and more files), their SHA-256; returns its path."""
+    sidecar = path.with_suffix(".json")
+    _write_sidecar(sidecar, entry, [path, *more])
+    return sidecar
+
+
+def _write_sidecar(path: Path, entry: dict[str, Any], described: list[Path]) -> None:
+    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in described}
+    entry = plain({"files": files} | entry)
+
+    def lasting(content: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in content.items() if name not in VOLATILE}
+
+    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+        if lasting(json.loads(path.read_text(encoding="utf-8"))) == lasting(entry):
+            return
+    text = json.dumps(entry, indent=1, ensure_ascii=False) + "\n"
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def save_figure(fig: Figure, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
+    """Write `<figures>/<notebook>/<name>.pdf`, `.png` and the sidecar `.json`; returns their paths.
+
+    The same figure gives the same bytes at every run, and a sidecar (the provenance and the files' SHA-256) is
+    rewritten only when more than its time and commit differ, so that a rerun without a change leaves no difference.
+    `paths.figures_folder` says where.
+    """
+    stem = _target(name, notebook)
+    pdf, png, sidecar = (stem.with_name(f"{name}.{ending}") for ending in ("pdf", "png", "json"))
+    replace_file(pdf, lambda path: fig.savefig(path, metadata={"CreationDate": None}))
+    replace_file(png, lambda path: fig.savefig(path))
+    _write_sidecar(sidecar, provenance, [pdf, png])
+    return [pdf, png, sidecar]
+
+
+def save_table(df: pd.DataFrame, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
+    """Write `<figures>/<notebook>/<name>.csv` and the sidecar `<name>.csv.json`; returns their paths.
+
+    Without the index; floats with six significant digits.
+    """
+    path = _target(name, notebook).with_name(f"{name}.csv")
+    text = df.to_csv(index=False, float_format="%.6g")
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    sidecar = path.with_name(f"{path.name}.json")
+    _write_sidecar(sidecar, provenance, [path])
+    return [path, sidecar]

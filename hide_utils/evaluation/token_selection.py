@@ -1,0 +1,178 @@
+"""Tokens that point: which tokens' attention is concentrated enough to be read, told without knowing the entities.
+
+A token that seeks nothing looks everywhere, as the instruction's tokens do. How much more concentrated than theirs a
+token's attention is decides whether its map is used: to drop the diffuse words of listed entities ("with", "color"), or
+to search for the question itself and let its own tokens stand in for the entities, without a call that lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from hide_utils.baselines.methods import Method, of_regions
+from hide_utils.method import lpd, tad
+from hide_utils.method.entities import Entities
+from hide_utils.method.hide import HiDe
+from hide_utils.method.session import Found, Located, Session
+from hide_utils.samples import Sample
+
+ALPHAS = (0.5, 0.7, 0.8, 0.9)
+SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the calibration tokens that a threshold drops
+MEASURES = {
+    "entropy": "by how much the row's entropy lies below that of the instruction's rows (share of the highest)",
+    "peak": "log of the row's peak over its mean, above that of the instruction's rows",
+    "purified entropy": "by how much the purified map's entropy lies below that of a flat map (share of the highest)",
+}
+
+Maps = Float[np.ndarray, "tokens h w"]
+Scores = Float[np.ndarray, " tokens"]
+
+
+def order(maps: Maps) -> Scores:
+    """1 - entropy / log(cells) of each map as a distribution over the grid: 0 for a flat map, 1 for a single cell."""
+    flat = np.asarray(maps, np.float64).reshape(len(maps), -1)
+    share = flat / np.maximum(flat.sum(1, keepdims=True), 1e-12)
+    entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(1)
+    return np.where(flat.sum(1) > 0, 1 - entropy / np.log(flat.shape[1]), 0.0)
+
+
+def peakedness(maps: Maps) -> Scores:
+    """Log of each map's largest cell over its mean; 0 for a flat map."""
+    flat = np.asarray(maps, np.float64).reshape(len(maps), -1)
+    return np.log(np.maximum(flat.max(1), 1e-12) / np.maximum(flat.mean(1), 1e-12))
+
+
+def token_scores(found: Found, layer: int, sigma: float) -> dict[str, Scores]:
+    """Each of the `MEASURES` for every token of a search, at a layer (counted from 0)."""
+    number = found.layers.index(layer)
+    noise, semantic = found.noise[number], found.semantic[number]
+    return {
+        "entropy": order(semantic) - order(noise).mean(),
+        "peak": peakedness(semantic) - peakedness(noise).mean(),
+        "purified entropy": order(found.maps(layer, sigma)),
+    }
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which tokens are read, and the threshold on their maps: those with at least `least` of a measure, or the best.
+
+    measure: a name of `MEASURES`; None keeps every token.
+    """
+
+    measure: str | None
+    least: float
+    alpha: float
+
+    def kept(self, scores: Mapping[str, Scores]) -> Bool[np.ndarray, " tokens"]:
+        """Which tokens are read; the most concentrated one always is."""
+        if self.measure is None:
+            return np.ones(len(next(iter(scores.values()))), bool)
+        own = scores[self.measure]
+        return (own >= self.least) | (own == own.max())
+
+    def __str__(self) -> str:
+        chosen = "all tokens" if self.measure is None else f"{self.measure} ≥ {self.least:.3g}"
+        return f"{chosen}, α {self.alpha:g}"
+
+
+def sweep(
+    found: Sequence[Found],
+    samples: Sequence[Sample],
+    sizes_wh: Sequence[tuple[int, int]],
+    layer: int,
+    sigma: float,
+    alphas: Sequence[float] = ALPHAS,
+    shares: Sequence[float] = SHARES,
+) -> pd.DataFrame:
+    """Mean box quality of every rule: all tokens, and each measure with a threshold that drops a share of the tokens.
+
+    Returns columns measure (None for all tokens), share, least, alpha, recall50, iou, area.
+    """
+    scores = [token_scores(one, layer, sigma) for one in found]
+    pooled = {name: np.concatenate([one[name] for one in scores]) for name in MEASURES}
+    limits: list[tuple[str | None, float, float]] = [(None, 0.0, -np.inf)]
+    limits += [(name, share, float(np.quantile(pooled[name], share))) for name in MEASURES for share in shares]
+    rows = []
+    for one, score, sample, size in zip(found, scores, samples, sizes_wh, strict=True):
+        grid = lpd.boxes_grid(one.maps(layer, sigma), alphas)
+        for (measure, share, least), (alpha, boxes) in product(limits, zip(alphas, grid, strict=True)):
+            kept = Rule(measure, least, alpha).kept(score)
+            chosen = [box for of_token, keep in zip(boxes, kept, strict=True) if keep for box in of_token]
+            quality = tad.box_quality(lpd.merge_boxes(chosen, size), sample.boxes_xyxy, size)
+            rows.append({"measure": measure, "share": share, "least": least, "alpha": alpha, **quality})
+    keys = ["measure", "share", "least", "alpha"]
+    return pd.DataFrame(rows).groupby(keys, sort=False, dropna=False).mean().reset_index()
+
+
+def choose(table: pd.DataFrame) -> Rule:
+    """The rule with the highest mean IoU, as for the other variants of TAD; of equals the one that drops fewest."""
+    best = table.sort_values(["share", "alpha"], kind="stable")
+    best = best.loc[best["iou"].idxmax()]
+    return Rule(
+        best["measure"] if isinstance(best["measure"], str) else None, float(best["least"]), float(best["alpha"])
+    )
+
+
+def question_itself(hide: HiDe, session: Session, sample: Sample) -> Entities:
+    """The whole question as the search text."""
+    return Entities((sample.question.strip(),), "question")
+
+
+def listed_by_model(hide: HiDe, session: Session, sample: Sample) -> Entities:
+    """The entities that the model lists for the question, as HiDe has them."""
+    return hide.locate(session, sample.question).entities
+
+
+def locate(hide: HiDe, session: Session, question: str, entities: Entities, rule: Rule) -> Located:
+    """`HiDe.locate` with the tokens and the threshold of a rule; layer and sigma are those of `hide`."""
+    key = (question, hide.settings, entities.text, rule)
+    if key not in session.located:
+        found = session.search(entities, [hide.settings.layer])
+        with session.measured("decouple"):
+            kept = rule.kept(token_scores(found, hide.settings.layer, hide.settings.sigma))
+            maps = found.maps(hide.settings.layer, hide.settings.sigma)[kept]
+            regions = lpd.regions_of(maps, rule.alpha, session.image.size)
+        tokens = tuple(token for token, keep in zip(found.tokens, kept, strict=True) if keep)
+        session.located[key] = Located(entities, tokens, maps, regions)
+    return session.located[key]
+
+
+def reading(rule: Rule, entities: Callable[[HiDe, Session, Sample], Entities], steps: Sequence[str] = ()) -> Method:
+    """HiDe that reads the tokens of a rule, of the search text that `entities` gives.
+
+    steps: what getting that text costs ("extract" where the model lists it), besides prefill, search and answer.
+    """
+
+    def find(hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
+        return locate(hide, session, sample.question, entities(hide, session, sample), rule).regions
+
+    return of_regions(find, steps=("prefill", *steps, "search", "decouple", "compact"))
+
+
+def token_table(found: Sequence[Found], layer: int, sigma: float, rule: Rule, least: int = 3) -> pd.DataFrame:
+    """How often each token is read: columns token, n, score (mean of the rule's measure) and kept (share).
+
+    Tokens that occur fewer than `least` times are put together as "(rare)". Most concentrated first.
+    """
+    rows: list[tuple[str, float, bool]] = []
+    for one in found:
+        scores = token_scores(one, layer, sigma)
+        own = scores[rule.measure or "entropy"]
+        rows += zip(one.tokens, own, rule.kept(scores), strict=True)
+    table = pd.DataFrame(rows, columns=["token", "score", "kept"])
+    count = table["token"].map(table["token"].value_counts())
+    table["token"] = table["token"].where(count >= least, "(rare)")
+    means = table.groupby("token").agg(n=("kept", "size"), score=("score", "mean"), kept=("kept", "mean"))
+    return means.sort_values("score", ascending=False).reset_index()
+
+
+def concentration(found: Sequence[Found], layer: int, sigma: float) -> list[float]:
+    """A number for each search: the entropy measure of its most concentrated token, for deciding whether to look."""
+    return [float(token_scores(one, layer, sigma)["entropy"].max()) for one in found]

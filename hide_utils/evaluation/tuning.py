@@ -1,0 +1,133 @@
+"""Settings that the baselines have of their own, chosen on the calibration split: ``python -m hide_utils.evaluation.tuning``.
+
+Written under ``methods`` into hide.json of the model's folder, beside HiDe's layer, sigma and alpha, where
+`hide_utils.baselines.published.tuned` reads them. Never looks at the test split. Run it after HiDe's own settings are chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from hide_utils import paths
+from hide_utils.baselines.published import CONTENT_FREE, best_window
+from hide_utils.benchmarks import load_benchmark
+from hide_utils.evaluation.calibration import ALPHAS, SIGMAS
+from hide_utils.evaluation.loop import evaluate
+from hide_utils.evaluation.provenance import hash_samples
+from hide_utils.files import replace_file
+from hide_utils.method import lpd, tad
+from hide_utils.method.hide import HiDe
+from hide_utils.models import VLM, load_model
+from hide_utils.prompts import multiple_choice
+from hide_utils.samples import Sample
+
+
+def choose_gate(table: pd.DataFrame) -> dict[str, float]:
+    """Margin above which the direct answer stands, from `evaluate`'s rows of "direct" and "hide".
+
+    The margin with the highest accuracy of the gated method; of equal ones the smallest, which asks HiDe least often.
+
+    Returns margin, accuracy, and direct, the share of questions answered directly. Raises ValueError where a method is
+    missing or the samples differ.
+    """
+    wide = table.pivot(index="sample_id", columns="method", values=["correct", "margin"])
+    if not {"direct", "hide"} <= set(table["method"]) or wide["correct"][["direct", "hide"]].isna().any(axis=None):
+        raise ValueError("need a row of 'direct' and one of 'hide' for every sample")
+    margins = wide["margin"]["direct"].astype(float).to_numpy()
+    right = {method: wide["correct"][method].astype(bool).to_numpy() for method in ("direct", "hide")}
+    seen = np.unique(margins[np.isfinite(margins)])
+    cuts = [0.0, *((seen[1:] + seen[:-1]) / 2), float(seen[-1]) + 1] if len(seen) else [0.0]
+    accuracies = [np.where(margins > cut, right["direct"], right["hide"]).mean() for cut in cuts]
+    best = int(np.argmax(accuracies))  # the first of equal ones
+    return {
+        "margin": round(float(cuts[best]), 4),
+        "accuracy": float(accuracies[best]),
+        "direct": float((margins > cuts[best]).mean()),
+    }
+
+
+def last_rows(model: VLM, samples: Sequence[Sample], *, progress: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Attention of the position that answers, for the question and for the content-free prompt: (layers, h, w) each."""
+    hide, layers, found = HiDe(model), range(model.n_layers), []
+    for sample in tqdm(samples, desc="rows", disable=not progress):
+        session = hide.open(sample.image)
+        asked = multiple_choice(sample.question, sample.options, sample.style)
+        found.append((session.rows_of_last(asked, layers), session.rows_of_last(CONTENT_FREE, layers)))
+    return found
+
+
+def sweep_last(rows: Sequence[tuple[np.ndarray, np.ndarray]], samples: Sequence[Sample]) -> pd.DataFrame:
+    """Box quality of "rel_att" at every layer and of "first_token" at every layer, sigma and alpha; no model runs.
+
+    Returns one row a sample and setting: method, layer, sigma, alpha, recall50, iou, area.
+    """
+    table = []
+    for (asked, plain), sample in zip(rows, samples, strict=True):
+        size = sample.image.size
+        for layer in range(len(asked)):
+            ratio = tad.relative_attention(asked[layer : layer + 1], plain[layer], 0.0)[0]
+            found = {("rel_att", layer, 0.0, 0.0): [best_window(ratio, size)]}
+            for sigma in SIGMAS:
+                maps = tad.minmax(tad.smooth(asked[layer : layer + 1], sigma))
+                for alpha, boxes in zip(ALPHAS, lpd.boxes_grid(maps, ALPHAS), strict=True):
+                    found["first_token", layer, sigma, alpha] = lpd.merge_boxes(boxes[0], size)
+            names = ("method", "layer", "sigma", "alpha")
+            quality = (tad.box_quality(regions, sample.boxes_xyxy, size) for regions in found.values())
+            table += [dict(zip(names, key, strict=True)) | q for key, q in zip(found, quality, strict=True)]
+    return pd.DataFrame(table)
+
+
+def choose_last(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Settings of "rel_att" and "first_token" from `sweep_last`: the highest mean of recall50 - area.
+
+    Objects kept minus background kept, a rule by which HiDe's own candidates are ranked; of equals the first.
+    """
+    mean = table.groupby(["method", "layer", "sigma", "alpha"])[["recall50", "area"]].mean()
+    worth = mean["recall50"] - mean["area"]
+    layer, *_ = worth["rel_att"].idxmax()
+    first = dict(zip(("layer", "sigma", "alpha"), worth["first_token"].idxmax(), strict=True))
+    chosen: dict[str, dict[str, float]] = {"rel_att": {"layer": int(layer)}}
+    return chosen | {"first_token": {name: int(v) if name == "layer" else float(v) for name, v in first.items()}}
+
+
+def tune(model: VLM, samples: Sequence[Sample], *, progress: bool = True) -> dict[str, Any]:
+    """All settings from calibration samples: those that need true boxes only where every sample has them."""
+    answers = evaluate(model, samples, ["direct", "hide"], progress=progress)
+    chosen: dict[str, Any] = {"hide_gated": choose_gate(answers)}
+    if all(sample.boxes_xyxy for sample in samples):
+        chosen |= choose_last(sweep_last(last_rows(model, samples, progress=progress), samples))
+    return chosen
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; see ``--help``."""
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--model", default="mini", help='"mini" or a local folder')
+    parser.add_argument("--benchmark", default="scenes", help="a name or path that load_benchmark knows")
+    parser.add_argument("--n", type=int, default=80, help="calibration samples")
+    parser.add_argument("--resolution", type=int, default=896, help="side of the scenes in pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    file = (paths.MINI if args.model == "mini" else Path(args.model)) / "hide.json"
+    if not file.is_file():
+        parser.error(f"no {file}: choose HiDe's layer, sigma and alpha first, they are kept there")
+    knobs = {"resolution": args.resolution} if args.benchmark == "scenes" else {}
+    samples = load_benchmark(args.benchmark, split="calibration", n=args.n, seed=args.seed, **knobs)
+    chosen = tune(load_model(args.model), samples)
+    made = {"split": "calibration", "benchmark": paths.portable(args.benchmark), "n": len(samples), "seed": args.seed}
+    chosen["chosen_on"] = made | knobs | {"samples": hash_samples(samples)}
+    record = json.loads(file.read_text()) | {"methods": chosen}
+    replace_file(file, lambda path: path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8"))
+    print(json.dumps(chosen, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Question -> entities: what TAD is to look for (HiDe section 3.1), by the model itself, by hand or by the fallback.
+
+The canonical form is a bare noun; ``noun with <value> <property>`` for adjectives; ``Y of X`` for possessives; both
+sides of a relation; lower case; no articles or question words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hide_utils.models import VLM, Prefix, Reply
+from hide_utils.models.flops import reply_flops
+from hide_utils.models.prompt import Prompt
+
+SEARCH_INSTRUCTION = "Search the following entities in the images:"
+MAX_ENTITIES = 16  # a longer reply is a model that lost the thread, and every further token costs a map
+MAX_CHARACTERS = 1000  # of a question that is searched for itself, for the same reason
+
+EXTRACTION_PROMPT = """\
+List the entities of the last question, so that each can be found in an image. \
+Write one line between <FINAL_OUTPUT> and </FINAL_OUTPUT>, separated by commas, in lower case, without articles. \
+Write an adjective as with, its value and its property; write a possessive with of; drop relations and keep both sides.
+Question: What is written on the large blue truck?
+<FINAL_OUTPUT> truck with large size with blue color </FINAL_OUTPUT>
+Question: Is the dog on the left of the scooter?
+<FINAL_OUTPUT> dog, scooter </FINAL_OUTPUT>
+Question: What is the brand of the woman's bag?
+<FINAL_OUTPUT> bag of woman </FINAL_OUTPUT>
+Question:"""
+
+# a quoted opening tag that is never closed ends where the next one opens
+_TAGGED = re.compile(r"<FINAL_OUTPUT>((?:(?!<FINAL_OUTPUT>).)*?)(?:</FINAL_OUTPUT>|(?=<FINAL_OUTPUT>)|$)", re.DOTALL)
+_NOTHING = "nothing between the <FINAL_OUTPUT> tags"
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Entities of a question.
+
+    Attributes:
+        names: entities in canonical form, without duplicates; empty when none could be read.
+        source: ``"model"``, ``"given"`` or ``"question"`` (the fallback: the question itself is the search text).
+        reply: what the model wrote, for the record.
+        note: what was wrong with the reply, or ``""``.
+    """
+
+    names: tuple[str, ...]
+    source: str
+    reply: str = ""
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The comma-separated line that is searched for."""
+        return ", ".join(self.names)
+
+
+def clean(names: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """Strip, lower, drop empty ones and duplicates (first kept), collapse white space; commas separate entities."""
+    parts = (" ".join(part.split()).strip(" .;:\"'").lower() for name in names for part in str(name).split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def parse_entities(reply: str) -> tuple[tuple[str, ...], str]:
+    """Read the entities between the ``<FINAL_OUTPUT>`` tags.
+
+    The last non-empty pair of tags counts, since a model may quote the instruction first; a missing closing tag is
+    forgiven (the reply may have been cut).
+
+    Returns:
+        ``(names, note)``: cleaned entities, at most ``MAX_ENTITIES``, and what was wrong (``""`` where nothing was).
+    """
+    found = [text for text in _TAGGED.findall(reply) if text.strip(" ,\n\t")]
+    if not found:
+        return (), _NOTHING if "<FINAL_OUTPUT>" in reply else "the reply has no <FINAL_OUTPUT> tags"
+    names = clean(found[-1].strip().splitlines()[:1])
+    if len(names) > MAX_ENTITIES:
+        return names[:MAX_ENTITIES], f"{len(names)} entities in the reply; the first {MAX_ENTITIES} are kept"
+    return names, "" if names else _NOTHING
+
+
+def entities_from_reply(question: str, reply: str) -> Entities:
+    """Entities of a model's reply, falling back to the question itself (section 3.1) with a note that says why.
+
+    Of a question longer than `MAX_CHARACTERS` that many are searched for: each of its tokens costs a map.
+    """
+    names, note = parse_entities(reply)
+    if not names:
+        question = question.strip()
+        cut = f", its first {MAX_CHARACTERS} of {len(question)} characters" if len(question) > MAX_CHARACTERS else ""
+        note += f"; the question itself is searched for{cut}"
+        return Entities((question[:MAX_CHARACTERS].strip(),), "question", reply, note)
+    return Entities(names, "model", reply, note)
+
+
+def given_entities(entities: list[str] | tuple[str, ...] | str) -> Entities:
+    """Entities named by the caller.
+
+    Raises:
+        ValueError: nothing is left after cleaning.
+    """
+    names = clean([entities] if isinstance(entities, str) else entities)
+    if not names:
+        raise ValueError("entities is empty: name at least one, or leave it None to have the model list them")
+    if len(names) > MAX_ENTITIES:
+        return Entities(
+            names[:MAX_ENTITIES], "given", note=f"{len(names)} entities given; the first {MAX_ENTITIES} are kept"
+        )
+    return Entities(names, "given")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Entities of a question, and what listing them cost: seconds (a batch's equal share) and token counts."""
+
+    entities: Entities
+    seconds: float
+    counts: Counter
+
+
+class Extractor:
+    """Entities of a question by the model's own reply to `EXTRACTION_PROMPT` (text only).
+
+    The prompt's unchanging part is run once and kept. Its end is where the question's first token begins, so it holds
+    for every question; should a tokenizer ever join the two, the question is run without it. Questions announced by
+    `expect` are decoded together when the first of them is asked: a batch of short replies costs little more than one.
+    """
+
+    def __init__(self, model: VLM, reuse_prefix: bool = True, max_new_tokens: int = 96, batch: int = 32) -> None:
+        self.model, self.reuse_prefix, self.max_new_tokens, self.batch = model, reuse_prefix, max_new_tokens, batch
+        self._prefix: Prefix | None = None
+        self._expected: list[str] = []
+        self._known: dict[str, Extraction] = {}
+
+    def __call__(self, question: str) -> Entities:
+        """Entities of one question; never raises for what the model replies (see `entities_from_reply`)."""
+        return self.extract(question).entities
+
+    def expect(self, questions: Iterable[str]) -> None:
+        """Announce the questions that will be asked, in order; what was known of earlier ones is forgotten."""
+        self._expected, self._known = list(dict.fromkeys(questions)), {}
+
+    def extract(self, question: str) -> Extraction:
+        """Entities of a question with their cost: its own batch's share where it was expected."""
+        if question in self._known:
+            return self._known[question]
+        if question not in self._expected:
+            return self.many([question])[0]
+        first = self._expected.index(question)
+        batch, self._expected = self._expected[first : first + self.batch], self._expected[first + self.batch :]
+        self._known |= dict(zip(batch, self.many(batch), strict=True))
+        return self._known[question]
+
+    def many(self, questions: Sequence[str]) -> list[Extraction]:
+        """Entities of several questions, decoded together."""
+        prompts = [self.model.prompt(f"{EXTRACTION_PROMPT} {question}") for question in questions]
+        if self.reuse_prefix and self._prefix is None and prompts:
+            (span,) = prompts[0].texts
+            static = sum(stop <= len(EXTRACTION_PROMPT) for _, stop in span.offsets)
+            self._prefix = self.model.prefill(prompts[0], cut=span.start + static)
+        fits = [self._prefix is not None and self._prefix.fits(prompt) for prompt in prompts]
+        found: dict[int, Extraction] = {}
+        for prefix in (None,) if self._prefix is None else (self._prefix, None):
+            chosen = [i for i, fit in enumerate(fits) if fit == (prefix is not None)]
+            replies = self._replies([prompts[i] for i in chosen], prefix)
+            for i, reply in zip(chosen, replies, strict=True):
+                past, steps = len(prefix) if prefix else 0, len(reply.ids)
+                ran = len(prompts[i]) - past
+                flops = reply_flops(self.model.model.config, ran, past, steps)  # as if alone, without padding
+                counts = Counter(suffixes=1, passes=1 + steps, text_tokens=ran, decoded=steps, flops=flops)
+                found[i] = Extraction(entities_from_reply(questions[i], reply.text), reply.seconds, counts)
+        return [found[i] for i in range(len(prompts))]
+
+    def _replies(self, prompts: list[Prompt], prefix: Prefix | None) -> list[Reply]:
+        if len(prompts) == 1:  # without a mask, which fast kernels prefer
+            return [self.model.generate(prompts[0], self.max_new_tokens, prefix, stop="</FINAL_OUTPUT>")]
+        return self.model.generate_batch(prompts, self.max_new_tokens, "</FINAL_OUTPUT>", prefix)

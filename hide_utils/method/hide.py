@@ -1,0 +1,189 @@
+"""HiDe, whole: entities -> attention rows -> purified maps -> regions -> compact image -> answer, over one prefill."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+from PIL import Image
+
+from hide_utils import scoring
+from hide_utils.images import composite_on_white, read_image
+from hide_utils.method import lpd
+from hide_utils.method.entities import Entities, Extractor, given_entities
+from hide_utils.method.result import Result
+from hide_utils.method.session import HIDE_STEPS, Located, Session
+from hide_utils.models import VLM, Reply, Settings, load_model
+from hide_utils.prompts import multiple_choice
+
+
+def checked_question(question: str) -> str:
+    """The question without surrounding white space; ValueError where nothing is left."""
+    if not isinstance(question, str) or not question.strip():
+        raise ValueError("the question is empty: ask something about the picture")
+    return question.strip()
+
+
+def read_letter(model: VLM, reply: Reply, options: list[str] | None, protocol: str) -> str | None:
+    """Option letter of a reply under a named protocol; None without options or where the reply states none."""
+    if not options:
+        return None
+    if protocol == "logits":
+        return scoring.letter_from_logits(model.letter_logits(reply, len(options)))
+    return scoring.parse_letter(reply.text, options, protocol)
+
+
+class HiDe:
+    """The method with its settings fixed: call it with a picture and a question.
+
+    Args:
+        model: from `load_model`, or what that takes: "mini", a folder, a hub id.
+        layer: decoder layer whose attention is read, counted from 0. None: the model's calibrated or published one.
+        sigma: standard deviation of the Gaussian in grid cells, >= 0. None: as above.
+        alpha: threshold on purified maps, in (0, 1]. None: as above.
+        reuse_prefix: False runs every prompt as a full pass of its own (same outputs, the released code's cost).
+        protocol: how a letter is read off a reply; see `hide_utils.scoring`.
+        max_megapixels: larger pictures are refused before they are decoded.
+        compact_pixels: most pixels of the compact image as the model sees it, >= 1. None: the model's own limit.
+
+    Raises:
+        ValueError: a setting out of range.
+    """
+
+    def __init__(
+        self,
+        model: VLM | str | PathLike,
+        layer: int | None = None,
+        sigma: float | None = None,
+        alpha: float | None = None,
+        *,
+        reuse_prefix: bool = True,
+        protocol: str = "strict",
+        max_megapixels: float = 100,
+        compact_pixels: int | None = None,
+    ) -> None:
+        model = model if isinstance(model, VLM) else load_model(model)
+        default = model.defaults
+        self.model, self.reuse_prefix = model, reuse_prefix
+        self.protocol, self.max_megapixels, self.compact_pixels = protocol, max_megapixels, compact_pixels
+        self.settings = Settings(
+            default.layer if layer is None else layer,
+            default.sigma if sigma is None else float(sigma),
+            default.alpha if alpha is None else float(alpha),
+            default.source if layer is sigma is alpha is None else "given",
+        )
+        if isinstance(self.settings.layer, bool) or not 0 <= self.settings.layer < model.n_layers:
+            raise ValueError(
+                f"layer {layer} is not among 0 to {model.n_layers - 1} (counted from 0), which {model.name} has"
+            )
+        if not (np.isfinite(self.settings.sigma) and self.settings.sigma >= 0):
+            raise ValueError(f"sigma {sigma} must be a number of grid cells >= 0")
+        if compact_pixels is not None and compact_pixels < 1:
+            raise ValueError(f"compact_pixels {compact_pixels} must be at least 1, or None for the model's own limit")
+        if not 0 < self.settings.alpha <= 1:
+            raise ValueError(f"alpha {alpha} must lie in (0, 1]: it is a threshold on maps scaled to [0, 1]")
+        if protocol not in scoring.PROTOCOLS:
+            raise ValueError(f"unknown protocol {protocol!r}; known: {', '.join(scoring.PROTOCOLS)}")
+        self.extractor = Extractor(model, reuse_prefix=reuse_prefix)
+
+    def __repr__(self) -> str:
+        s = self.settings
+        layer = f"layer {s.layer} of 0 to {self.model.n_layers - 1}"
+        return f"HiDe({self.model.name}: {layer}, sigma {s.sigma:g}, alpha {s.alpha:g}; {s.source})"
+
+    def __call__(
+        self,
+        image: str | PathLike | Image.Image,
+        question: str,
+        options: list[str] | None = None,
+        entities: list[str] | str | None = None,
+        *,
+        compare: bool = True,
+    ) -> Result:
+        """Answer a question about a picture.
+
+        Args:
+            image: a path or a PIL picture, of any mode and orientation; boxes of the result are pixels of it as read.
+            question: the question's text; special tokens in it are text.
+            options: texts of the options, without letters; None for a free answer.
+            entities: what to look for; None has the model list it.
+            compare: also answer directly, on the same prefill (a few text tokens), for the result's picture.
+
+        Raises:
+            ImageError, FileNotFoundError: the picture cannot be used.
+            ValueError: empty question, a single option, or attention that is not finite.
+        """
+        session = self.open(image)
+        result = self.run(session, question, options, entities)
+        if compare and result.compact_image is None:  # the method has answered directly already
+            result.direct_answer, result.direct_letter = result.answer, result.letter
+        elif compare:
+            reply = session.answer(question, options, step="direct")
+            result.direct_answer = reply.text
+            result.direct_letter = read_letter(self.model, reply, options, self.protocol)
+            result.timings["direct"] = session.seconds["direct"]
+        return result
+
+    def open(self, image: str | PathLike | bytes | Image.Image) -> Session:
+        """Read a picture and run the prefill that everything about it shares."""
+        picture = read_image(image, max_megapixels=self.max_megapixels)
+        return Session(self.model, picture, self.reuse_prefix, second_pixels=self.compact_pixels)
+
+    def run(
+        self,
+        session: Session,
+        question: str,
+        options: list[str] | None = None,
+        entities: Entities | list[str] | str | None = None,
+    ) -> Result:
+        """The method on an opened picture; the arguments are those of a call."""
+        question = checked_question(question)
+        multiple_choice(question, options)  # refuses a single option before anything is run
+        located = self.locate(session, question, entities)
+        with session.measured("compact"):
+            compact = lpd.compact_image(session.image, located.regions) if located.regions else None
+        second = None if compact is None else composite_on_white(compact)
+        reply = session.answer(question, options, second)
+        notes = [located.entities.note] if located.entities.source == "question" else []
+        notes += [] if compact else ["no box survived: answered from the original picture alone"]
+        _, counts = session.cost(HIDE_STEPS)
+        return Result(
+            question=question,
+            options=options,
+            answer=reply.text,
+            letter=read_letter(self.model, reply, options, self.protocol),
+            entities=located.entities,
+            tokens=located.tokens,
+            maps=located.maps,
+            boxes=located.regions,
+            compact_image=compact,
+            image=session.image,
+            timings={step: session.seconds[step] for step in HIDE_STEPS if step in session.seconds},
+            counts=counts,
+            fallback="; ".join(notes) or None,
+            settings=self.settings,
+            model_name=self.model.name,
+        )
+
+    def locate(self, session: Session, question: str, entities: Entities | list[str] | str | None = None) -> Located:
+        """Entities, purified maps and merged regions for a question; found once a session, whoever asks."""
+        key = (question, self.settings, str(entities))
+        if key not in session.located:
+            names = self._entities(session, question, entities)
+            found = session.search(names, [self.settings.layer])
+            with session.measured("decouple"):
+                maps = found.maps(self.settings.layer, self.settings.sigma)
+                regions = lpd.regions_of(maps, self.settings.alpha, session.image.size)
+            session.located[key] = Located(names, found.tokens, maps, regions)
+        return session.located[key]
+
+    def _entities(self, session: Session, question: str, entities) -> Entities:
+        if isinstance(entities, Entities):
+            return entities
+        if entities is not None:
+            return given_entities(entities)
+        if question not in session.entities:
+            listed = self.extractor.extract(question)
+            session.entities[question] = listed.entities
+            session.seconds["extract"], session.counts["extract"] = listed.seconds, listed.counts
+        return session.entities[question]

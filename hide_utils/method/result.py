@@ -1,0 +1,139 @@
+"""What the method returns: every stage's output, a picture of them, and a folder to keep."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from hide_utils.files import plain, replace_file
+from hide_utils.method.entities import Entities
+from hide_utils.models import Settings
+
+RECORDED = (  # fields that `Result.save` writes to result.json as they are
+    "question",
+    "options",
+    "answer",
+    "letter",
+    "direct_answer",
+    "direct_letter",
+    "tokens",
+    "boxes",
+    "timings",
+    "counts",
+    "fallback",
+    "model_name",
+)
+
+
+@dataclass
+class Result:
+    """One answer of HiDe with everything that led to it.
+
+    Attributes:
+        question, options: as asked.
+        answer, letter: the reply's text, and the option letter read off it (None where it states none).
+        entities: what was searched for, and where that came from.
+        tokens, maps: the entities' tokens, and for each its purified map `(h, w)` in [0, 1]; a token with nothing above
+            the noise prior is all zero.
+        boxes: merged regions, pixels of ``image``, half-open xyxy, sorted.
+        compact_image: RGBA, transparent where nothing was pasted; None where no box survived.
+        image: the picture as read (RGB, upright).
+        timings: seconds by stage. counts: tokens run and decoded, forward passes.
+        fallback: what was done instead, and why; None where the method ran as described.
+        direct_answer, direct_letter: the answer without the compact image; None where it was not asked for.
+    """
+
+    question: str
+    options: list[str] | None
+    answer: str
+    letter: str | None
+    entities: Entities
+    tokens: tuple[str, ...]
+    maps: Float[np.ndarray, "tokens h w"]
+    boxes: list[tuple[int, int, int, int]]
+    compact_image: Image.Image | None
+    image: Image.Image = field(repr=False)
+    timings: dict[str, float]
+    counts: dict[str, int]
+    fallback: str | None
+    settings: Settings
+    model_name: str
+    direct_answer: str | None = None
+    direct_letter: str | None = None
+
+    def __str__(self) -> str:
+        compact = "none" if self.compact_image is None else "{} x {} px".format(*self.compact_image.size)
+        lines = [
+            f"question  {_line(self.question)}",
+            *([f"direct    {self.direct_answer!r}"] if self.direct_answer is not None else []),
+            f"HiDe      {self.answer!r}",
+            f"entities  {_line(self.entities.text)} ({self.entities.source})",
+            f"regions   {len(self.boxes)} of {self.image.width} x {self.image.height} px, compact image {compact}",
+            f"seconds   {sum(self.timings.values()):.2f}: "
+            + ", ".join(f"{k} {v:.2f}" for k, v in self.timings.items()),
+        ]
+        return "\n".join(lines + ([f"fallback  {self.fallback}"] if self.fallback else []))
+
+    def __repr__(self) -> str:
+        found = f"entities={self.entities.text!r}, boxes={self.boxes}"
+        return f"Result(answer={self.answer!r}, letter={self.letter!r}, {found})"
+
+    def figure(self):
+        """A matplotlib figure of all stages: picture with regions, one overlay a token, compact image, answers."""
+        from hide_utils.plots.stages import (
+            stages,  # drawing comes last in the order of modules; only this method needs it
+        )
+
+        return stages(self)
+
+    def _repr_png_(self) -> bytes:
+        import matplotlib.pyplot as plt
+
+        figure, buffer = self.figure(), io.BytesIO()
+        with warnings.catch_warnings():  # a question in another script gives one for every letter the font lacks
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            figure.savefig(buffer, format="png", dpi=110)
+        plt.close(figure)
+        return buffer.getvalue()
+
+    def save(self, folder: str | PathLike) -> list[Path]:
+        """Write ``result.json``, ``maps.npz``, ``image.png``, ``compact.png`` and ``stages.png``; returns the paths.
+
+        Raises OSError, naming the file, where the disk is full or the folder cannot be written; a file is replaced
+        whole or not at all.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {name: getattr(self, name) for name in RECORDED}
+        record |= {"entities": asdict(self.entities), "settings": asdict(self.settings)}
+        text = json.dumps(plain(record), indent=1, ensure_ascii=False) + "\n"
+        writers = {
+            "result.json": lambda path: path.write_text(text, encoding="utf-8"),
+            "maps.npz": lambda path: _save_maps(path, self.maps),
+            "image.png": lambda path: self.image.save(path, format="PNG"),
+            "stages.png": lambda path: path.write_bytes(self._repr_png_()),
+        }
+        if (compact := self.compact_image) is not None:
+            writers["compact.png"] = lambda path: compact.save(path, format="PNG")
+        for name, write in writers.items():
+            replace_file(folder / name, write)
+        return [folder / name for name in writers]
+
+
+def _line(text: str, most: int = 500) -> str:
+    """Text as one line that moves no cursor: control characters as spaces, long ones cut."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _save_maps(path: Path, maps: np.ndarray) -> None:
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, maps=maps)
