@@ -100,7 +100,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
             raise
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """`value` with JSON's types in place of numpy's, tuples and paths (as `paths.portable` writes them).
 
     Raises TypeError for anything else.

@@ -161,7 +161,7 @@ def _decode(image: Image.Image, name: str, max_megapixels: float) -> tuple[Image
     try:
         image.load()
         rgb = _to_rgb(image)
-        rgb.info = {}  # no orientation to be applied twice, no profile of colours that are converted
+        rgb.info = {}  # no orientation to be applied twice, no profile of colors that are converted
         return rgb, _TURNS.get(_orientation(image))
     except MemoryError:
         pixels = f"{image.width}x{image.height} pixels"
@@ -182,7 +182,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """A new picture, made band by band where more than a conversion of colours is needed."""
+    """A new picture, made band by band where more than a conversion of colors is needed."""
     deep = image.mode.startswith(("I", "F"))
     try:
         if not deep and not image.has_transparency_data:
@@ -200,7 +200,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         raise
     except ValueError:
         raise ImageError(
-            f"has colour mode {image.mode}, which is not supported: save the picture as RGB first"
+            f"has color mode {image.mode}, which is not supported: save the picture as RGB first"
         ) from None
 
 

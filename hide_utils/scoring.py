@@ -67,7 +67,7 @@ def parse_letter(reply: str, options: Sequence[str], protocol: str = "strict") -
         raise ValueError(f"options={options!r}: give a list of 1 to 26 option texts")
     letters = string.ascii_uppercase[: len(options)]
     if protocol == "strict":
-        return _strict(_plain(reply), options, letters)
+        return _strict(_normalized(reply), options, letters)
     if protocol == "last-char":
         last = reply.strip()[-1:]
         return last if last and last in letters else None
@@ -94,7 +94,7 @@ def probabilities(logits: Mapping[str, float]) -> dict[str, float]:
     return {letter: weight / sum(weights.values()) for letter, weight in weights.items()}
 
 
-def _plain(reply: str) -> str:
+def _normalized(reply: str) -> str:
     """Typography and mark-up away: full-width forms, Markdown, LaTeX, a chain of thought."""
     text = unicodedata.normalize("NFKC", reply).translate({0x2018: "'", 0x2019: "'"})
     text = re.sub(r"(?s)<think>.*?(?:</think>|$)", "", text).split("</think>")[-1]

@@ -63,7 +63,7 @@ def hrbench_rows(n_pictures: int = 2, picture=encoded) -> list[dict]:
     options = ["red", '37"B', "a\tb", "None of the above"]
     return [
         {
-            "index": 4 * i + cycle, "question": f'What does "sign {i}"\nsay?' if i % 2 else "What colour?",
+            "index": 4 * i + cycle, "question": f'What does "sign {i}"\nsay?' if i % 2 else "What color?",
             "answer": "ABCD"[cycle], "category": "cross" if i % 2 else "single",
             **{"ABCD"[j]: options[(j - cycle) % 4] for j in range(4)},
             "cycle_category": f"cycle_{cycle}", "image": base64.b64encode(picture(i)).decode(),

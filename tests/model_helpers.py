@@ -6,7 +6,7 @@ from PIL import Image
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
-    """Coloured noise, so that no two places look alike."""
+    """Colored noise, so that no two places look alike."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 

@@ -1,6 +1,6 @@
 """Replies as models give them, and what each protocol makes of them, worked by hand."""
 
-COLOURS = ["red", "blue", "green", "yellow"]
+COLORS = ["red", "blue", "green", "yellow"]
 
 STATED = [
     # strings that fool known parsers
@@ -75,7 +75,7 @@ STATED = [
     ("Based on the picture, D", "D"),
     ("The car is blue: B", "B"),
     ("blue (B)", "B"),
-    ("The colour of the car(s) is red, so (A).", "A"),
+    ("The color of the car(s) is red, so (A).", "A"),
     ("C\nbecause the car is green", "C"),
     ("C, C", "C"),
     ("Let me look.\n\nB.", "B"),

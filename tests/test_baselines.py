@@ -213,12 +213,12 @@ def answers(direct, hide, margins):
     ],
 )
 def test_gate_by_hand(direct, hide, expected):
-    assert tuning.choose_gate(answers(direct, hide, [1.0, 2.0, 3.0, 4.0])) == expected
+    assert tuning.choose_margin(answers(direct, hide, [1.0, 2.0, 3.0, 4.0])) == expected
 
 
 def test_gate_needs_both_methods():
     with pytest.raises(ValueError, match="'direct' and one of 'hide'"):
-        tuning.choose_gate(answers([1], [1], [1.0]).query("method == 'direct'"))
+        tuning.choose_margin(answers([1], [1], [1.0]).query("method == 'direct'"))
 
 
 def test_layers_are_chosen_where_the_attention_is_on_the_object():

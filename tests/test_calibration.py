@@ -1,4 +1,4 @@
-"""Choosing settings: the sweep over captured rows agrees with the method itself, and the stated rules are followed."""
+"""Choosing settings: the sweep_settings over captured rows agrees with the method itself, and the stated rules are followed."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,13 @@ from checkpoints import tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe
-from hide_utils.evaluation.calibration import candidates, choose, first_within_one_error, search_rows, sweep
+from hide_utils.evaluation.calibration import (
+    candidates,
+    choose_settings,
+    first_within_one_error,
+    search_rows,
+    sweep_settings,
+)
 from hide_utils.method import tad
 from hide_utils.models import Settings
 from hide_utils.samples import Sample
@@ -29,7 +35,7 @@ def test_sweep_is_what_the_method_would_find():
     model, drawn = tiny_model("qwen3_vl"), samples()
     found = search_rows(model, drawn, progress=False)
     assert found[0].layers == tuple(range(model.n_layers))
-    table = sweep(found, drawn, [(256, 224)] * 2, sigmas=(0.0, 1.0), alphas=(0.5, 0.9))
+    table = sweep_settings(found, drawn, [(256, 224)] * 2, sigmas=(0.0, 1.0), alphas=(0.5, 0.9))
     assert len(table) == 2 * model.n_layers * 2 * 2
     for setting in ((1, 1.0, 0.9), (3, 0.0, 0.5)):
         for sample in drawn:
@@ -51,7 +57,7 @@ def test_the_choice_follows_from_the_accuracies():
     model, drawn = tiny_model("qwen3_vl"), samples(4)
     found = search_rows(model, drawn, progress=False)
     options = [Settings(0, 1.0, 0.9), Settings(2, 0.0, 0.5)]
-    settings, table = choose(model, drawn, found, options, progress=False)
+    settings, table = choose_settings(model, drawn, found, options, progress=False)
     assert settings == options[first_within_one_error(table["accuracy"].tolist(), 4)]
     for s, accuracy in zip(options, table["accuracy"], strict=True):
         hide = HiDe(model, s.layer, s.sigma, s.alpha)

@@ -19,7 +19,7 @@ from hide_utils.samples import Sample
 
 
 def sample(**changes):
-    given = {"id": "s<1>", "question": "Which?", "options": ["red", "a & b"], "label": "B", "kind": "colour"}
+    given = {"id": "s<1>", "question": "Which?", "options": ["red", "a & b"], "label": "B", "kind": "color"}
     return Sample(
         **given | {"render": lambda: picture(640, 320), "boxes_xyxy": [(100.0, 100.0, 300.0, 200.0)]} | changes
     )
@@ -27,7 +27,7 @@ def sample(**changes):
 
 def test_sample_prints_its_options_with_the_right_one_marked():
     said = str(sample())
-    assert said == "s<1> (colour, 1 true boxes)\nWhich?\n  A. red\n  B. a & b  (right)"
+    assert said == "s<1> (color, 1 true boxes)\nWhich?\n  A. red\n  B. a & b  (right)"
     assert "true boxes" not in str(sample(boxes_xyxy=[]))
 
 
@@ -38,7 +38,7 @@ def test_sample_in_a_notebook_shows_its_picture_with_the_true_boxes():
     thumbnail = Image.open(io.BytesIO(b64decode(data)))
     assert thumbnail.size == (320, 160)
     red, green, blue = thumbnail.getpixel((100, 50))  # the box's upper edge, at half size
-    assert green > red + 60 and green > blue, "the colour of truth"
+    assert green > red + 60 and green > blue, "the color of truth"
 
 
 def test_sample_whose_picture_is_lost_says_so():

@@ -7,17 +7,17 @@ from hide_utils import HiDe, evaluate, load_benchmark, load_model
 from hide_utils.baselines.methods import METHODS
 from hide_utils.evaluation import token_selection as concentrated
 from hide_utils.evaluation.token_selection import (
-    MEASURES,
+    TOKEN_SCORES,
     Rule,
-    choose,
-    order,
-    peakedness,
-    sweep,
+    choose_rule,
+    entropy_score,
+    peak_score,
+    sweep_rules,
     token_scores,
     token_table,
 )
 from hide_utils.method.entities import given_entities
-from hide_utils.method.session import Found
+from hide_utils.method.session import SearchAttention
 from hide_utils.samples import Sample
 
 SIDE = 8
@@ -35,19 +35,19 @@ def flat():
 
 def found(*semantic, tokens=("star", "with")):
     noise = np.stack([flat() + 1e-4 * i for i in range(3)])
-    return Found((0,), tokens, noise[None], np.stack(semantic)[None])
+    return SearchAttention((0,), tokens, noise[None], np.stack(semantic)[None])
 
 
 def test_measures_of_known_maps():
     one_cell = np.zeros((2, SIDE, SIDE), np.float32)
     one_cell[:, 3, 4] = 2.0
-    assert order(one_cell) == pytest.approx(1.0) and peakedness(one_cell) == pytest.approx(np.log(SIDE**2))
+    assert entropy_score(one_cell) == pytest.approx(1.0) and peak_score(one_cell) == pytest.approx(np.log(SIDE**2))
     even = np.full((1, SIDE, SIDE), 0.3, np.float32)
-    assert order(even) == pytest.approx(0.0, abs=1e-6) and peakedness(even) == pytest.approx(0.0, abs=1e-6)
-    assert order(np.zeros((1, SIDE, SIDE), np.float32)).tolist() == [0.0]  # nothing was left of the token
+    assert entropy_score(even) == pytest.approx(0.0, abs=1e-6) and peak_score(even) == pytest.approx(0.0, abs=1e-6)
+    assert entropy_score(np.zeros((1, SIDE, SIDE), np.float32)).tolist() == [0.0]  # nothing was left of the token
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("measure", TOKEN_SCORES)
 def test_a_spot_is_more_concentrated_than_what_looks_everywhere(measure):
     scores = token_scores(found(spot(2, 2), flat()[::-1]), 0, 0.0)[measure]
     assert scores[0] > scores[1]
@@ -72,9 +72,9 @@ def test_the_choice_drops_the_token_that_points_elsewhere():
     samples = [
         Sample(f"s{i}", "?", ["a", "b"], "A", "k", lambda: None, [(10 * i, 20, 10 * i + 10, 30)]) for i in range(6)
     ]
-    table = sweep(cases, samples, [size] * 6, 0, 0.0)
-    rule = choose(table)
-    assert rule.measure in MEASURES
+    table = sweep_rules(cases, samples, [size] * 6, 0, 0.0)
+    rule = choose_rule(table)
+    assert rule.measure in TOKEN_SCORES
     kept = [rule.kept(token_scores(one, 0, 0.0)).tolist() for one in cases]
     assert kept == [[True, False]] * 6
     by = table.set_index(["measure", "share", "alpha"])["iou"]
@@ -98,5 +98,7 @@ def test_reading_all_tokens_is_hide_and_the_question_needs_no_extraction():
         assert list(all_tokens["regions"]) == list(ours["regions"]) and all_tokens["flops"] == ours["flops"]
         assert question["decoded"] < ours["decoded"] and question["entities"] == s.question
         session = hide.open(s.image)
-        located = concentrated.locate(hide, session, s.question, given_entities(s.entities), Rule("peak", 9.0, 0.5))
+        located = concentrated.locate_selected(
+            hide, session, s.question, given_entities(s.entities), Rule("peak", 9.0, 0.5)
+        )
         assert len(located.tokens) == len(located.maps) == 1  # only the best is above

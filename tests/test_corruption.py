@@ -78,14 +78,14 @@ def test_enlarged_boxes_are_cut_at_the_edge_and_merge():
 def test_rates_hold_exactly_over_all_boxes_and_are_nested():
     samples = [sample(f"s{i}", THREE[: 1 + i % 3]) for i in range(20)]
     rates = [0, 0.25, 0.5, 0.75, 1]
-    table = corruption.spoilt_boxes(samples, rates)
+    table = corruption.corrupted_counts(samples, rates)
     boxes = sum(len(s.boxes_xyxy) for s in samples)
     assert table.groupby("rate")["spoilt"].sum().tolist() == [round(rate * boxes) for rate in rates]
     wide = table.pivot(index="sample_id", columns="rate", values="spoilt")
     assert (np.diff(wide.to_numpy(), axis=1) >= 0).all()
     assert (wide[1] == table.set_index("sample_id")["boxes"].groupby("sample_id").first()).all()
     with pytest.raises(ValueError, match="a share of the boxes"):
-        corruption.spoilt_boxes(samples, [1.2])
+        corruption.corrupted_counts(samples, [1.2])
 
 
 def test_rates_are_put_together_from_states():
@@ -99,7 +99,7 @@ def test_rates_are_put_together_from_states():
     means = table.groupby(["corruption", "rate"])["correct"].mean().unstack()
     assert means.loc["extra"].tolist() == [1, 1, 1]
     assert means.loc["wrong"].tolist() == means.loc["missing"].tolist()
-    spoilt = corruption.spoilt_boxes(samples, [0.5])
+    spoilt = corruption.corrupted_counts(samples, [0.5])
     assert means.loc["wrong", 0.5] == (spoilt["spoilt"] == 0).mean() and means.loc["wrong", 1] == 0
     assert table["method"].tolist()[:1] == ["wrong 0%"] and len(table) == 3 * 3 * 8
 

@@ -33,7 +33,9 @@ def noisy(*shape, seed=0):
 
 def made_case(seed=0, boxes=(BOX,), name="s0", side=20):
     rows = noisy(2 + 3 + 4 + 1, side, side, seed=seed)
-    return tokens.Case(sample(name, boxes), (SIDE, SIDE), 1, ("a", "b", "c"), rows[:2], rows[2:5], rows[5:9], rows[9])
+    return tokens.TokenRows(
+        sample(name, boxes), (SIDE, SIDE), 1, ("a", "b", "c"), rows[:2], rows[2:5], rows[5:9], rows[9]
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -112,29 +114,29 @@ def peaked_case(name="s0"):
 def test_rule_takes_the_best_and_the_smallest_of_equals():
     cases = [peaked_case("a"), peaked_case("b")]
     variants = {tokens.DECOUPLED: tokens.components(0.0)[tokens.DECOUPLED]}
-    table = tokens.sweep(cases, variants, (0.3, 0.5, 0.7, 0.9))
+    table = tokens.sweep_alphas(cases, variants, (0.3, 0.5, 0.7, 0.9))
     assert table["recall50"].tolist() == [1, 1, 1, 1]
     assert table["area"].tolist() == pytest.approx([0.04, 0.04, 0.02, 0.02])
     assert table["iou"].tolist() == pytest.approx([1, 1, 0.5, 0.5])
-    chosen = tokens.choose(table)
+    chosen = tokens.choose_alphas(table)
     assert chosen["alpha"].to_dict() == {tokens.DECOUPLED: 0.3}
     assert chosen.loc[tokens.DECOUPLED, "iou"] == pytest.approx(1)
-    shuffled = tokens.choose(table.sample(frac=1, random_state=0))
+    shuffled = tokens.choose_alphas(table.sample(frac=1, random_state=0))
     assert shuffled.loc[tokens.DECOUPLED, "alpha"] == 0.3
 
 
 def test_measures_that_can_be_worked_out_by_hand():
     variants = {tokens.DECOUPLED: tokens.components(0.0)[tokens.DECOUPLED]}
-    (row,) = tokens.measure([peaked_case()], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
+    (row,) = tokens.measure_variants([peaked_case()], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
     assert (row["recall50"], row["iou"], row["energy"], row["pointing"]) == (1, pytest.approx(1), pytest.approx(1), 1)
     assert (row["area"], row["true_area"], row["touched"]) == pytest.approx((0.04, 0.04, 0.04))
     away = replace(peaked_case(), semantic=np.roll(peaked_case().semantic, 10, 2))
-    (row,) = tokens.measure([away], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
+    (row,) = tokens.measure_variants([away], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
     assert [row[name] for name in ("recall50", "iou", "energy", "pointing")] == [0, 0, 0, 0]
     assert row["area"] == pytest.approx(0.04)
     empty = replace(peaked_case(), semantic=np.zeros((1, 20, 20), np.float32))
-    (row,) = tokens.measure([empty], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
-    assert [row[name] for name in tokens.MEASURES] == [0] * 5, "nothing found is no error"
+    (row,) = tokens.measure_variants([empty], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
+    assert [row[name] for name in tokens.VARIANT_MEASURES] == [0] * 5, "nothing found is no error"
 
 
 def test_example_is_the_lower_median_among_those_with_most_boxes():
@@ -142,13 +144,13 @@ def test_example_is_the_lower_median_among_those_with_most_boxes():
     cases = [made_case(name=name, boxes=two) for name in "abcd"] + [made_case(name="e")]
     energy = {"a": 0.9, "b": 0.1, "c": 0.5, "d": 0.4, "e": 0.45}
     table = pd.DataFrame({"sample_id": energy.keys(), "energy": energy.values(), "variant": tokens.PURIFIED})
-    assert tokens.typical(table, cases).sample.id == "d"
+    assert tokens.typical_rows(table, cases).sample.id == "d"
 
 
 @pytest.fixture
 def cases(tmp_path):
     samples = [sample("a"), sample("b", entities=("dog", "red star"))]
-    return tokens.load_cases(RowCache(tmp_path / "rows"), tiny_model("qwen3_vl"), samples, 1)
+    return tokens.load_token_rows(RowCache(tmp_path / "rows"), tiny_model("qwen3_vl"), samples, 1)
 
 
 def test_cases_hold_the_rows_of_three_prompts(cases):
@@ -165,7 +167,7 @@ def test_purified_variant_finds_and_answers_what_hide_does(cases, tmp_path):
     model = tiny_model("qwen3_vl")
     hide = HiDe(model, 1, 1.0, 0.6)
     variants = tokens.components(1.0)
-    table = tokens.measure(cases, variants, dict.fromkeys(variants, 0.6)).set_index(["sample_id", "variant"])
+    table = tokens.measure_variants(cases, variants, dict.fromkeys(variants, 0.6)).set_index(["sample_id", "variant"])
     methods = tokens.answer_methods(cases, variants, dict.fromkeys(variants, 0.6), 1.0)
     samples = [case.sample for case in cases]
     answers = evaluate(model, samples, methods, tmp_path / "a.parquet", hide=hide, progress=False)
@@ -188,9 +190,9 @@ def test_instruction_is_read_token_by_token(family):
 def test_what_it_refuses(tmp_path):
     rows, model = RowCache(tmp_path), tiny_model("qwen3_vl")
     with pytest.raises(ValueError, match=r"1 samples have no ground-truth boxes \(bare"):
-        tokens.load_cases(rows, model, [sample("a"), sample("bare", boxes=())], 1)
+        tokens.load_token_rows(rows, model, [sample("a"), sample("bare", boxes=())], 1)
     with pytest.raises(ValueError, match="no samples with ground-truth boxes"):
-        tokens.load_cases(rows, model, [], 1)
+        tokens.load_token_rows(rows, model, [], 1)
 
 
 def test_published_sigma():

@@ -54,8 +54,8 @@ def test_names_between_the_tags(reply, names):
 def test_nothing_to_read_falls_back_to_the_question(reply, note):
     names, why = parse_entities(reply)
     assert names == () and note in why
-    found = entities_from_reply("  What colour is the cup? ", reply)
-    assert found.names == ("What colour is the cup?",) and found.source == "question"
+    found = entities_from_reply("  What color is the cup? ", reply)
+    assert found.names == ("What color is the cup?",) and found.source == "question"
     assert found.reply == reply and note in found.note and "question itself" in found.note
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model
 from hide_utils.edits import entity_corruption as entity_errors
-from hide_utils.edits.entity_corruption import ERRORS, reworded, searched, spoilt_names, state_name
-from hide_utils.scenes.drawing import COLOURS
+from hide_utils.edits.entity_corruption import ERRORS, corrupted_names, reworded, searched, state_name
+from hide_utils.scenes.drawing import COLORS
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,8 @@ def samples():
 def test_every_kind_is_what_it_says(samples):
     for s in samples:
         for kind in ERRORS:
-            assert spoilt_names(kind, 0, s) == tuple(s.entities)
-        every = {kind: spoilt_names(kind, len(s.entities), s) for kind in ERRORS}
+            assert corrupted_names(kind, 0, s) == tuple(s.entities)
+        every = {kind: corrupted_names(kind, len(s.entities), s) for kind in ERRORS}
         assert every["dropped"] == ()
         assert set(every["distractor"]) <= set(s.others) and every["distractor"]
         assert not set(every["absent"]) & {*s.others, *s.entities}
@@ -26,27 +26,27 @@ def test_every_kind_is_what_it_says(samples):
         assert all(len(name) > len(s.question) for name in every["over-long"])
         for old, new in zip(s.entities, every["attribute"], strict=True):
             assert new.split(" with ")[0] == old.split(" with ")[0] and new != old
-            colour = new.split(" with ")[1].removesuffix(" color")
-            assert colour in COLOURS and colour != s.answer, "a bare noun never gets the colour that is its own"
+            color = new.split(" with ")[1].removesuffix(" color")
+            assert color in COLORS and color != s.answer, "a bare noun never gets the color that is its own"
 
 
 def test_one_more_spoilt_entity_changes_that_one_alone(samples):
     for s in (s for s in samples if len(s.entities) == 2):
         for kind in ("distractor", "absent", "attribute"):
-            kept = set(spoilt_names(kind, 1, s)) & set(s.entities)
+            kept = set(corrupted_names(kind, 1, s)) & set(s.entities)
             assert len(kept) == 1
-            assert set(spoilt_names(kind, 1, s)) - kept <= set(spoilt_names(kind, 2, s))
+            assert set(corrupted_names(kind, 1, s)) - kept <= set(corrupted_names(kind, 2, s))
 
 
 def test_what_cannot_be_spoilt_is_refused(samples):
     with pytest.raises(ValueError, match="unknown kind 'typo'"):
-        spoilt_names("typo", 1, samples[0])
+        corrupted_names("typo", 1, samples[0])
     with pytest.raises(ValueError, match="cannot spoil 3"):
-        spoilt_names("dropped", 3, samples[0])
+        corrupted_names("dropped", 3, samples[0])
     alone = load_benchmark("scenes", split="calibration", n=1, resolution=256, seed=1)[0]
     alone.others = []
     with pytest.raises(ValueError, match="no distractor"):
-        spoilt_names("distractor", 1, alone)
+        corrupted_names("distractor", 1, alone)
     assert "distractor" not in entity_errors.applicable([alone]) and entity_errors.applicable(samples) == tuple(ERRORS)
 
 
@@ -72,11 +72,11 @@ def test_states_are_answered_and_rates_put_together(samples):
     part = [s for s in samples if len(s.entities) == 2][:2]
     kinds = ("dropped", "absent")
     table = evaluate(hide.model, part, entity_errors.states(kinds, 2), hide=hide, progress=False)
-    assert set(table["method"]) == set(entity_errors.spoilt_by(kinds, 2))
+    assert set(table["method"]) == set(entity_errors.n_corrupted_by(kinds, 2))
     by = table.set_index(["sample_id", "method"])["entities"]
     for s in part:
         assert by[s.id, state_name("", 0)] == ", ".join(s.entities)
-        assert by[s.id, state_name("absent", 2)] == ", ".join(spoilt_names("absent", 2, s))
+        assert by[s.id, state_name("absent", 2)] == ", ".join(corrupted_names("absent", 2, s))
         assert by[s.id, state_name("dropped", 2)] == s.question  # nothing left: the question is searched for
     rates = entity_errors.at_rates(table, part, [0, 0.5, 1], kinds)
     assert (rates.groupby(["corruption", "rate"]).size() == 2).all()

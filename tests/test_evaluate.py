@@ -8,7 +8,7 @@ from hide_utils import HiDe, evaluate
 from hide_utils.baselines.methods import METHODS
 from hide_utils.config import METHODS as KNOWN
 from hide_utils.evaluation.results import SettingsError
-from hide_utils.plots.style import METHOD_COLOURS, METHOD_LABELS
+from hide_utils.plots.style import METHOD_COLORS, METHOD_LABELS
 from hide_utils.samples import Sample
 
 
@@ -125,5 +125,5 @@ def test_refusals():
         evaluate(model, samples(1, boxes_xyxy=[]), ["oracle"], progress=False)
 
 
-def test_every_method_has_a_name_a_colour_and_a_place_in_the_configuration():
-    assert set(METHODS) == set(KNOWN) == set(METHOD_COLOURS) == set(METHOD_LABELS)
+def test_every_method_has_a_name_a_color_and_a_place_in_the_configuration():
+    assert set(METHODS) == set(KNOWN) == set(METHOD_COLORS) == set(METHOD_LABELS)

@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_a_row_without_seconds(monkeypatch):
 
     known = footprint.procedures(vlm)
     monkeypatch.setattr(footprint, "procedures", lambda _: known | {"eager": full})
-    table = footprint.measured(vlm, footprint.task(96, 64), ["plain", "eager"], repeats=1)
+    table = footprint.profile(vlm, footprint.task(96, 64), ["plain", "eager"], repeats=1)
     assert (
         table[table["procedure"] == "eager"]["seconds"].isna().all() and len(table[table["procedure"] == "eager"]) == 1
     )
@@ -85,13 +85,13 @@ def test_what_does_not_fit_is_a_row_without_seconds(monkeypatch):
 
 
 def test_peak_memory_is_measured_in_forks_of_a_fresh_process():
-    table = footprint.measured_in_children("small", 448, 128, ["plain", "eager"], repeats=1)
+    table = footprint.profile_in_children("small", 448, 128, ["plain", "eager"], repeats=1)
     peak = table.set_index("procedure")["peak_bytes"]
     held = 4 * 6 * 196**2 * 4  # layers, heads, tokens, bytes: what eager attention hands out, at least
     assert peak["eager"] - table.set_index("procedure")["start_bytes"]["eager"] > held
     assert peak["plain"] > table.set_index("procedure")["start_bytes"]["plain"] > 1e8
     with pytest.raises(RuntimeError, match="huge"):
-        footprint.measured_in_children("huge", 448, 128, ["plain"], repeats=1)
+        footprint.profile_in_children("huge", 448, 128, ["plain"], repeats=1)
 
 
 def test_command_line_without_a_gpu_says_so(monkeypatch, capsys):

@@ -28,14 +28,14 @@ UNSURE = table([True, True, False, False], [False, True, True, True], [9, 8, 2, 
 
 
 def test_the_threshold_is_the_most_accurate_and_looks_least():
-    gate = gating.choose("margin", UNSURE)
+    gate = gating.choose_gate("margin", UNSURE)
     assert gate.looks(UNSURE).tolist() == [False, False, True, True]
     applied = gating.applied_to(gate, UNSURE)
     assert applied["correct"].tolist() == [True] * 4 and applied["flops"].tolist() == [10, 10, 22, 22]
-    same = gating.choose("margin", table([True] * 3, [True] * 3, [1, 2, 3]))
+    same = gating.choose_gate("margin", table([True] * 3, [True] * 3, [1, 2, 3]))
     assert not same.looks(UNSURE).any(), "where looking changes nothing it is not done"
     with pytest.raises(ValueError, match="unknown signal 'mood'"):
-        gating.choose("mood", UNSURE)
+        gating.choose_gate("mood", UNSURE)
 
 
 def test_the_curve_runs_from_never_to_always():
@@ -53,7 +53,7 @@ def test_the_signals_pull_the_way_they_should():
 
 
 def test_what_a_gate_saves_and_keeps():
-    gate = gating.choose("margin", UNSURE)
+    gate = gating.choose_gate("margin", UNSURE)
     row = gating.summary({"margin": gate}, UNSURE).set_index("method")
     assert row.loc["hide", "harmed"] == 1 and row.loc["hide", "helped"] == 2
     assert row.loc["margin", ["saved", "gains", "looked"]].tolist() == [1.0, 1.0, 0.5]
@@ -69,8 +69,8 @@ def measured():
     answers = evaluate(hide.model, samples, gating.PARTS, hide=hide, progress=False)
     layer, sigma = hide.settings.layer, hide.settings.sigma
     rows = [hide.open(s.image).search(given_entities(s.entities), [layer]) for s in samples]
-    values = concentrated.concentration(rows, layer, sigma)
-    return hide, samples, gating.cases(answers, dict(zip((s.id for s in samples), values, strict=True)))
+    values = concentrated.strongest_score(rows, layer, sigma)
+    return hide, samples, gating.gate_table(answers, dict(zip((s.id for s in samples), values, strict=True)))
 
 
 @pytest.mark.parametrize("signal", gating.SIGNALS)

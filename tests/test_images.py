@@ -71,7 +71,7 @@ def test_transparent_becomes_white_not_black():
     assert composite_on_white(Image.new("RGBA", (2, 2), (*RED, 255))).getpixel((0, 0)) == RED
 
 
-def test_rgb_png_with_a_transparent_colour():
+def test_rgb_png_with_a_transparent_color():
     data = encoded(Image.new("RGB", (2, 2), RED), transparency=RED)
     assert read_image(data).getpixel((0, 0)) == (255, 255, 255)
 
@@ -92,7 +92,7 @@ def test_float_greys():
         read_image(Image.fromarray(np.full((2, 2), np.nan, np.float32)))
 
 
-def test_cmyk_colours_survive():
+def test_cmyk_colors_survive():
     image = read_image(encoded(Image.new("RGB", (16, 16), RED).convert("CMYK"), "JPEG", quality=95))
     np.testing.assert_allclose(image.getpixel((8, 8)), RED, atol=12)
 
@@ -117,7 +117,7 @@ def test_damaged_exif_does_not_lose_the_picture(exif):
 
 @pytest.mark.parametrize("fmt", ["GIF", "WEBP", "PNG"])
 def test_of_an_animation_the_first_frame_is_taken(fmt):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, (0, 0, 255))]
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, (0, 0, 255))]
     data = encoded(
         frames[0], fmt, save_all=True, append_images=frames[1:], **({"lossless": True} if fmt == "WEBP" else {})
     )

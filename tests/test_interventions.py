@@ -73,7 +73,7 @@ def test_nothing_is_done_at_the_start_of_each_scale():
     assert iv.upscaled(image, 1) is image and iv.masked(image, BOXES, 0) is image
 
 
-def test_upscaling_keeps_colours_and_rounds_sides():
+def test_upscaling_keeps_colors_and_rounds_sides():
     image = Image.new("RGB", (101, 60), (10, 200, 30))
     large = iv.upscaled(image, 1.25)
     assert large.size == (126, 75) and large.getcolors() == [(126 * 75, (10, 200, 30))]
@@ -205,7 +205,7 @@ def test_every_method_answers_from_its_own_picture(monkeypatch):
     )
     answers = evaluate(model, [sample()], iv.picture_methods(settings), progress=False)
     assert set(answers["method"]) == set(settings["method"]) and not answers["error"].notna().any()
-    expected = iv.measured(settings, [sample()], model).drop_duplicates("method")
+    expected = iv.background_left(settings, [sample()], model).drop_duplicates("method")
     assert sorted(w * h for w, h in seen) == sorted(expected["size_px"])
     with pytest.raises(ValueError, match="s1 has no ground-truth boxes"):
         evaluate(model, [sample("s1", ())], iv.picture_methods(settings), progress=False)
@@ -214,7 +214,7 @@ def test_every_method_answers_from_its_own_picture(monkeypatch):
 def test_measured_areas_agree_with_the_pictures_themselves():
     one, model = sample(boxes=((8.0, 8.0, 30.0, 30.0), (40.0, 50.0, 60.0, 84.0))), tiny_model("qwen2_5_vl")
     settings = iv.conditions([1.5], [0.0, 0.4, 1.0], [-1.0, 0.5, 1.0], ["mean"])
-    table = iv.measured(settings, [one], model)
+    table = iv.background_left(settings, [one], model)
     regions = [(8, 8, 30, 30), (40, 50, 60, 84)]
     black = Image.new("RGB", (84, 84))
     for row in table.itertuples():
@@ -229,7 +229,7 @@ def test_measured_areas_agree_with_the_pictures_themselves():
 
 def test_windows_of_overlapping_regions_are_counted_once():
     one, model = sample(boxes=((8.0, 8.0, 30.0, 30.0), (20.0, 20.0, 60.0, 84.0))), tiny_model("qwen2_5_vl")
-    row = iv.measured(iv.conditions([], [1.0], [], []), [one], model).iloc[0]
+    row = iv.background_left(iv.conditions([], [1.0], [], []), [one], model).iloc[0]
     assert (
         row["shown_px"] == row["object_px"] == tad.union_area(lpd.merge_boxes(np.array(one.boxes_xyxy) / 84, (84, 84)))
     )

@@ -9,7 +9,7 @@ from hide_utils.baselines.methods import named, of_pictures, of_regions
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.method import tad
 from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Found
+from hide_utils.method.session import SearchAttention
 from hide_utils.samples import Sample
 
 SIDE = 160
@@ -34,7 +34,7 @@ def found_at(layers, good):
     left = np.stack([peaked(np.s_[i : i + 3, :]) for i in range(8, 12)])
     inside, away = peaked(np.s_[2:6, 2:6]), peaked(np.s_[12:16, 12:16])
     semantic = np.stack([np.stack([inside if layer == good else away] * 2) for layer in layers])
-    return Found(tuple(layers), ("red", "star"), np.stack([left] * len(layers)), semantic)
+    return SearchAttention(tuple(layers), ("red", "star"), np.stack([left] * len(layers)), semantic)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_measures_of_maps_that_can_be_worked_out_by_hand(table):
     assert right["attention"] == pytest.approx(0.5)
     assert right["concentration"] == pytest.approx(25)
     assert (right["pointing"], right["energy"], right["iou"]) == (1, pytest.approx(1), pytest.approx(1))
-    assert (wrong[list(loc.MEASURES)] == 0).all()
+    assert (wrong[list(loc.LAYER_MEASURES)] == 0).all()
     assert instruction["attention"] == instruction["pointing"] == 0
     assert (right["area"], right["touched"]) == (pytest.approx(0.04), pytest.approx(0.04))
     assert len(table) == 3 * 3 * 2

@@ -25,7 +25,7 @@ def normalised_boxes(draw, min_size=0):
 
 
 def numbered_picture(width, height):
-    """Every pixel has a colour of its own."""
+    """Every pixel has a color of its own."""
     code = np.arange(width * height).reshape(height, width)
     return Image.fromarray(np.stack([code % 256, code // 256 % 256, code // 65536], axis=-1).astype(np.uint8))
 

@@ -12,7 +12,7 @@ from hide_utils.evaluation.calibration import first_within_one_error
 from hide_utils.method.entities import SEARCH_INSTRUCTION
 from hide_utils.mini import crops, curriculum, lessons, train
 from hide_utils.mini.batches import Lessons, Stage, conversation, dense_targets
-from hide_utils.scenes.questions import COLOURS, SHAPES, SceneConfig, Thing, draw_scene, scene_samples
+from hide_utils.scenes.questions import COLORS, SHAPES, SceneConfig, Thing, draw_scene, scene_samples
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_the_choice_follows_from_the_calibration_table():
 
 
 def test_every_taught_word_is_one_token(mini):
-    for word in (*COLOURS, *SHAPES, *lessons.COLUMNS, *lessons.ROWS, "none", "done", "entities"):
+    for word in (*COLORS, *SHAPES, *lessons.COLUMNS, *lessons.ROWS, "none", "done", "entities"):
         assert len(mini.builder.encode(f" {word}")) == 1, word
     assert len(mini.builder.encode(SEARCH_INSTRUCTION)) == 8
 
@@ -119,7 +119,7 @@ def test_answers_of_lessons_are_true():
         rng = np.random.default_rng(seed)
         ((text, _),), reply = lessons.attribute(rng, things, 192, False)
         if "color" in text:
-            assert by_shape[text.split()[-1].strip("?")].colour == reply.strip()
+            assert by_shape[text.split()[-1].strip("?")].color == reply.strip()
         else:
             assert "red" not in text  # two things are red: no such question has one answer
         asked = lessons.relation(rng, things, 192, False, apart=0.1)
@@ -133,7 +133,7 @@ def test_answers_of_lessons_are_true():
 
 def test_dense_targets_name_what_a_token_covers():
     targets = dense_targets([Thing("ring", "blue", (64, 32, 96, 64))], 128).reshape(4, 4, 4)
-    assert targets[1, 2, 0] == list(COLOURS).index("blue") and targets[1, 2, 1] == SHAPES.index("ring")
+    assert targets[1, 2, 0] == list(COLORS).index("blue") and targets[1, 2, 1] == SHAPES.index("ring")
     assert (targets[..., 1] == len(SHAPES)).sum() == 15
     assert targets[0, :, 2].tolist() == [1, 3, 5, 7] and targets[:, 0, 3].tolist() == [1, 3, 5, 7]
 

@@ -114,7 +114,7 @@ def test_extreme_shapes(family, size):
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "RGBA", "LA", "1"])
-def test_colour_modes(mode):
+def test_color_modes(mode):
     image = Image.new("I;16", (64, 48), 30000) if mode == "I;16" else picture(64, 48).convert(mode)
     assert HiDe(tiny_model("qwen3_vl"))(image, QUESTION, OPTIONS, ["dog"]).image.mode == "RGB"
 

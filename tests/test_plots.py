@@ -25,9 +25,9 @@ def results():
     return pd.DataFrame(rows, columns=["kind", "method", "correct"])
 
 
-def test_every_method_has_a_colour_of_its_own_and_a_label():
-    assert set(plots.METHOD_COLOURS) == set(plots.METHOD_LABELS) == set(METHODS)
-    assert len(set(plots.METHOD_COLOURS.values())) == len(METHODS)
+def test_every_method_has_a_color_of_its_own_and_a_label():
+    assert set(plots.METHOD_COLORS) == set(plots.METHOD_LABELS) == set(METHODS)
+    assert len(set(plots.METHOD_COLORS.values())) == len(METHODS)
 
 
 def test_style_gives_printed_widths_and_text_that_stays_text(ax):
@@ -68,13 +68,13 @@ def test_accuracy_table_counts_each_group_and_all(results):
     assert list(table.index) == [(group, method) for group in ("a", "b", "all") for method in ("direct", "hide")]
 
 
-def test_accuracy_bars_draw_the_table_in_the_methods_colours(ax, results):
+def test_accuracy_bars_draw_the_table_in_the_methods_colors(ax, results):
     table = plots.accuracy_bars(ax, results, chance=0.25)
     bars = {c.get_label(): c for c in ax.containers if c.get_label() in ("direct", "HiDe")}
     for method, label in (("direct", "direct"), ("hide", "HiDe")):
         part = table[table["method"] == method]
         assert [bar.get_height() for bar in bars[label]] == pytest.approx(part["accuracy"].tolist())
-        assert to_hex(bars[label][0].get_facecolor()) == to_hex(to_rgb(plots.METHOD_COLOURS[method]))
+        assert to_hex(bars[label][0].get_facecolor()) == to_hex(to_rgb(plots.METHOD_COLORS[method]))
         ends = [segment[:, 1] for segment in bars[label].errorbar.lines[2][0].get_segments()]
         assert np.array(ends) == pytest.approx(part[["low", "high"]].to_numpy(), abs=1e-12)
     assert [text.get_text() for text in ax.get_xticklabels()] == ["a\nn = 10", "b\nn = 5", "all\nn = 15"]

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hide_utils.method.session import Found
+from hide_utils.method.session import SearchAttention
 from hide_utils.plots import layers as plots_layers
 from hide_utils.plots import style as plots
 from hide_utils.samples import Sample
@@ -27,7 +27,7 @@ def labels(ax):
     return ax.get_legend_handles_labels()[1]
 
 
-def test_curves_count_layers_from_one_and_share_colours(ax):
+def test_curves_count_layers_from_one_and_share_colors(ax):
     plots_layers.layer_curves(ax, summary(range(6)), "energy", flat=0.05)
     entity, instruction, flat = ax.lines
     assert list(entity.get_xdata()) == [1, 2, 3, 4, 5, 6]
@@ -58,12 +58,12 @@ def test_shared_legend_names_each_thing_once(ax):
 def test_grid_shows_every_layer_on_shared_scales(ax, n_layers, rows, columns):
     rng = np.random.default_rng(0)
     maps = rng.random((2, n_layers, 4, 5, 5), dtype=np.float32)
-    found = Found(tuple(range(n_layers)), ("a",) * 4, maps[0], maps[1])
+    found = SearchAttention(tuple(range(n_layers)), ("a",) * 4, maps[0], maps[1])
     sample = Sample(
         "s", "?", ["a", "b"], "A", "k", lambda: Image.new("RGB", (50, 50)), [(5.0, 5.0, 20.0, 20.0)], ["star"]
     )
     fig = plots_layers.map_grid(found, sample, 0.5, chosen=1)
-    bars = 2  # colour bars, which come last
+    bars = 2  # color bars, which come last
     panels = np.array(fig.axes[:-bars]).reshape(rows, columns + 1)
     picture, maps = panels[0, 0], panels[:, 1:]
     assert picture.get_title() == "picture" and len(picture.patches) == 1

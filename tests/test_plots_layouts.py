@@ -40,7 +40,7 @@ def test_dots_stand_on_their_line_and_tell_boxes_and_company_apart(ax):
     lines = [container.lines[0] for container in ax.containers]
     assert [np.round(line.get_ydata()).tolist() for line in lines] == [[0, 1]] * 3
     assert np.isnan(lines[2].get_xdata()[0]) and lines[2].get_xdata()[1] == 0.5
-    assert lines[0].get_color() == lines[1].get_color() == plots.METHOD_COLOURS["oracle"] != lines[2].get_color()
+    assert lines[0].get_color() == lines[1].get_color() == plots.METHOD_COLORS["oracle"] != lines[2].get_color()
     assert lines[0].get_markerfacecolor() == lines[0].get_color() and lines[1].get_markerfacecolor() == "white"
     assert len(set(labels(ax))) == 3
 
@@ -80,9 +80,9 @@ def test_setting_maps_share_a_scale_and_mark_the_setting(ax, n_layers):
 
 def test_curves_have_a_band_each(ax):
     table = scored(("wrong", 0.0, ""), ("wrong", 1.0, ""), ("extra", 0.0, ""), columns=("kind", "rate", "none"))
-    plots_layouts.curves(ax, table, "rate", "kind", plots_layouts.CORRUPTION_COLOURS, {"wrong": "w", "extra": "e"})
+    plots_layouts.curves(ax, table, "rate", "kind", plots_layouts.CORRUPTION_COLORS, {"wrong": "w", "extra": "e"})
     assert labels(ax) == ["w", "e"] and len(ax.collections) == 2
-    assert ax.lines[0].get_color() == plots_layouts.CORRUPTION_COLOURS["wrong"]
+    assert ax.lines[0].get_color() == plots_layouts.CORRUPTION_COLORS["wrong"]
 
 
 def test_differences_and_their_margin(ax):
@@ -136,4 +136,4 @@ def test_failures_are_shown_by_cause(ax):
 
 def test_every_company_has_a_marker():
     assert set(plots_layouts.MARKERS) == set(variants.SEEN)
-    assert set(plots_layouts.BOX_COLOURS) == set(variants.FINDERS)
+    assert set(plots_layouts.BOX_COLORS) == set(variants.FINDERS)

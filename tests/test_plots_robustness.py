@@ -60,7 +60,7 @@ def test_gates_and_their_curves(ax):
     cases = pd.DataFrame(
         {"sample_id": list("abc"), "maps": [1.0, 3.0, 2.0], "flops_direct": [1.0] * 3} | outcomes | flops
     )
-    gates = {"margin": gating.choose("margin", cases)}
+    gates = {"margin": gating.choose_gate("margin", cases)}
     curves = {name: gating.curve(gate, cases) for name, gate in gates.items()}
     plots_robustness.gate_curves(ax, curves, gating.summary(gates, cases))
     assert len(ax.lines) > len(curves) and set(ax.get_legend_handles_labels()[1]) == {"direct", "HiDe", "gate: margin"}

@@ -41,14 +41,14 @@ def test_every_map_is_shown_on_one_scale_with_its_title():
     assert drawn[0].patches[0].get_width() > 32, "a little outside the box, so that its cells stay visible"
 
 
-def test_rows_stand_in_order_with_intervals_and_hide_in_its_colour():
+def test_rows_stand_in_order_with_intervals_and_hide_in_its_color():
     fig, ax = plots.new_figure()
     plots_tokens.dot_rows(ax, rows_table(FIRST, PURIFIED), xlabel="x", labels={PURIFIED: "instruction"}, flat=0.1)
     assert [label.get_text() for label in ax.get_yticklabels()] == [FIRST, "instruction"]
     low, high = ax.get_ylim()
     assert low > high, "the first row is on top"
     points = [container.lines[0] for container in ax.containers]
-    assert [p.get_color() for p in points] == [plots_tokens.OTHER_COLOUR, plots.METHOD_COLOURS["hide"]]
+    assert [p.get_color() for p in points] == [plots_tokens.OTHER_COLOR, plots.METHOD_COLORS["hide"]]
     (bar,) = ax.containers[0].lines[2]
     np.testing.assert_allclose(bar.get_segments()[0][:, 0], [0.4, 0.7])
 
@@ -83,7 +83,7 @@ def test_sigma_with_and_without_prior_beside_both_settings():
     plots_tokens.sigma_marks(ax, 0.5, 3.0)
     labels = ax.get_legend_handles_labels()[1]
     assert labels == [PURIFIED, "no prior", "the model's own: σ 0.5", "published: σ 3 (Qwen2.5-VL-7B)"]
-    assert ax.lines[0].get_color() == plots.METHOD_COLOURS["hide"] and ax.get_ylim()[0] <= -0.1
+    assert ax.lines[0].get_color() == plots.METHOD_COLORS["hide"] and ax.get_ylim()[0] <= -0.1
 
 
 def test_sinks_are_outlined_and_maps_share_a_scale():
@@ -102,6 +102,6 @@ def test_curves_of_concentration_and_mass_on_the_sinks():
     fig, axes = plots.new_figure(2, 1)
     plots_tokens.sink_curves(axes, curve, on_sinks, 0.01)
     assert axes[0].get_legend_handles_labels()[1] == [*sinks.GROUPS.values(), "flat map"]
-    colours = [container.lines[0].get_color() for container in axes[1].containers]
-    assert colours == list(plots_tokens.GROUP_COLOURS.values()), "a group has one colour in both"
+    colors = [container.lines[0].get_color() for container in axes[1].containers]
+    assert colors == list(plots_tokens.GROUP_COLORS.values()), "a group has one color in both"
     assert plots_tokens.PERCENT(0.001, 0) == "0.1 %" and plots_tokens.PERCENT(0.025, 0) == "2.5 %"

@@ -12,17 +12,17 @@ from packaging import version
 from hide_utils import HiDe
 from hide_utils.evaluation import fullsize
 from hide_utils.evaluation.procedures import (
-    LEVERS,
     OURS,
     RELEASED,
+    SWITCHES,
     Visual,
     Work,
+    ablation_table,
+    direct_answer,
     direct_besides,
     flops,
     hide,
-    lever_table,
     pass_flops,
-    plain,
     weight_reads,
 )
 from hide_utils.images import composite_on_white
@@ -44,7 +44,7 @@ def test_full_size_models_cost_what_torch_counts(name):
     architecture = fullsize.ARCHITECTURES[name]
     model, work = fullsize.meta_model(architecture.config()), fullsize.work_for(architecture, listed=2)
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(WEIGHTS[name], rel=1e-4)
-    passes = plain(work) + hide(work) + [hide(work, RELEASED)[1]]
+    passes = direct_answer(work) + hide(work) + [hide(work, RELEASED)[1]]
     assert fullsize.counted(model, passes) == like_torch([pass_flops(model.config, one) for one in passes])
 
 
@@ -56,7 +56,7 @@ def test_windows_taken_at_once_cost_what_the_stock_tower_costs():
     work = Work(fullsize.visual(config, 100), fullsize.visual(config, 30), layer=0)
     at_once, stock = fullsize.meta_model(config), fullsize.meta_model(config)
     stock.set_attn_implementation({"vision_config": "sdpa"})
-    passes = plain(work, OURS.but(last_head=False))
+    passes = direct_answer(work, OURS.but(last_head=False))
     (expected,) = fullsize.counted(stock, passes)
     assert fullsize.counted(at_once, passes) == [expected] == like_torch([pass_flops(config, passes[0])])
 
@@ -65,7 +65,7 @@ def test_windows_taken_at_once_cost_what_the_stock_tower_costs():
 def test_targets_of_cost_are_met(name):
     architecture = fullsize.ARCHITECTURES[name]
     config, work = architecture.config(), fullsize.work_for(architecture)
-    base = flops(config, plain(work))
+    base = flops(config, direct_answer(work))
     assert flops(config, hide(work)) / base <= AT_MOST[name]
     released = flops(config, hide(work, RELEASED.but(compact_budget=True))) / base
     assert released == pytest.approx(2.08, abs=0.05)
@@ -115,16 +115,16 @@ def test_a_real_run_costs_what_its_passes_say(family, shared):
 def test_levers_move_what_they_claim():
     architecture = fullsize.ARCHITECTURES["Qwen2.5-VL-7B"]
     config, work = architecture.config(), fullsize.work_for(architecture)
-    table = lever_table(config, work).set_index("lever")
-    assert list(table.index) == [*LEVERS, "direct_besides"]
+    table = ablation_table(config, work).set_index("lever")
+    assert list(table.index) == [*SWITCHES, "direct_besides"]
     never_dearer = table.drop("batched")
     assert (never_dearer["ours_with"] < never_dearer["ours_without"]).all()
     assert (never_dearer["released_with"] < never_dearer["released_without"]).all()
     assert table.loc["batched", "ours_with"] == table.loc["batched", "ours_without"]  # the same work, read once for all
     saved = table.loc["batched", "reads_without"] - table.loc["batched", "reads_with"]
     assert saved == pytest.approx((1 + work.listed) * (1 - 1 / work.batch))
-    assert flops(config, direct_besides(work)) < 0.03 * flops(config, plain(work))
+    assert flops(config, direct_besides(work)) < 0.03 * flops(config, direct_answer(work))
     assert flops(config, hide(work), causal=True) < flops(config, hide(work))
-    assert weight_reads(plain(work)) == 2
+    assert weight_reads(direct_answer(work)) == 2
     with pytest.raises(ValueError, match="smallest picture"):
         fullsize.visual(fullsize.ARCHITECTURES["InternVL3-8B"].config(), 100)

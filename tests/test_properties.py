@@ -44,7 +44,7 @@ def normalised(boxes) -> np.ndarray:
 
 
 def numbered_picture() -> Image.Image:
-    """Every pixel has a colour of its own."""
+    """Every pixel has a color of its own."""
     code = np.arange(SIZE_WH[0] * SIZE_WH[1]).reshape(SIZE_WH[::-1])
     return Image.fromarray(np.stack([code % 256, code // 256, code * 0], axis=-1).astype(np.uint8))
 

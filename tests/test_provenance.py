@@ -84,7 +84,7 @@ def test_names_with_folders_are_refused(figures, name):
 
 def test_provenance_says_what_made_a_result(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    samples = [Sample("q1", "What colour?", ["red", "blue"], "A", "direct_attributes", lambda: None, [(0, 0, 1, 1)])]
+    samples = [Sample("q1", "What color?", ["red", "blue"], "A", "direct_attributes", lambda: None, [(0, 0, 1, 1)])]
     cfg = RunConfig(notebook="05_benchmarks", model=str(tmp_path), seed=7)
     entry = provenance(config=cfg, samples=samples, caption="c")
     assert entry["parameters"]["seed"] == entry["seeds"]["seed"] == 7

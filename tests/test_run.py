@@ -12,7 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from hide_utils import paths
-from hide_utils.cli.run import choose, main
+from hide_utils.cli.run import main, select_notebooks
 from hide_utils.evaluation.notebooks import discover, inspect, strip
 
 CELL = """n = 400  # number of samples
@@ -265,8 +265,8 @@ def test_strip_keeps_pictures_and_tags_and_drops_widgets(project):
 
 def test_choose_takes_names_numbers_and_paths_in_reading_order(project):
     found = discover(project.notebooks)
-    assert choose(["02", "notebooks/00_start.ipynb", "02_end"], found) == ["00_start", "02_end"]
-    assert choose(["all"], found) == ["00_start", "01_broken", "02_end"]
+    assert select_notebooks(["02", "notebooks/00_start.ipynb", "02_end"], found) == ["00_start", "02_end"]
+    assert select_notebooks(["all"], found) == ["00_start", "01_broken", "02_end"]
     assert inspect(found["00_start"])["sigma"] == {"default": 3.0, "help": "in grid cells"}
     with pytest.raises(FileNotFoundError, match="no notebook there"):
         discover(project.runs)

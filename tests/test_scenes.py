@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from hide_utils.scenes import questions as scenes
 from hide_utils.scenes.questions import (
-    COLOURS,
+    COLORS,
     KINDS,
     PHOTOGRAPHS,
     SHAPES,
@@ -145,7 +145,7 @@ def test_samples_carry_the_boxes_of_what_is_asked(drawn):
         for (x0, y0, x1, y1), entity, thing in zip(sample.boxes_xyxy, sample.entities, asked, strict=True):
             assert 0 <= x0 < x1 <= 128 and 0 <= y0 < y1 <= 128
             assert max(x1 - x0, y1 - y0) <= 18 + 4
-            assert thing.shape in entity or f"{thing.colour} color" in entity
+            assert thing.shape in entity or f"{thing.color} color" in entity
 
 
 def test_exactly_one_object_satisfies_the_question(drawn):
@@ -153,21 +153,21 @@ def test_exactly_one_object_satisfies_the_question(drawn):
         drawn.clear()
         (sample,) = scene_samples("test", n=1, seed=index, kinds=(kind,), **SMALL | {"n_similar": 4})
         if match := re.fullmatch(r"What is the color of the (\w+)\?", sample.question):
-            assert [t.colour for t in drawn if t.shape == match[1]] == [sample.answer]
+            assert [t.color for t in drawn if t.shape == match[1]] == [sample.answer]
         elif match := re.fullmatch(r"What is the shape of the (\w+) object\?", sample.question):
-            assert [t.shape for t in drawn if t.colour == match[1]] == [sample.answer]
+            assert [t.shape for t in drawn if t.color == match[1]] == [sample.answer]
         else:
-            names = Counter(f"{t.colour} {t.shape}" for t in drawn)
-            asked = re.findall(r"the ((?:{}) (?:{}))".format("|".join(COLOURS), "|".join(SHAPES)), sample.question)
+            names = Counter(f"{t.color} {t.shape}" for t in drawn)
+            asked = re.findall(r"the ((?:{}) (?:{}))".format("|".join(COLORS), "|".join(SHAPES)), sample.question)
             assert len(asked) == 2 and [names[name] for name in asked] == [1, 1]
-            assert drawn[0].shape != drawn[1].shape and drawn[0].colour != drawn[1].colour
+            assert drawn[0].shape != drawn[1].shape and drawn[0].color != drawn[1].color
 
 
 def test_options(many):
     for sample in many:
         assert len(set(sample.options)) == len(sample.options) == (4 if sample.kind == "direct_attributes" else 2)
         assert sample.options.count(sample.answer) == 1
-        pools = {"color": set(COLOURS), "shape": set(SHAPES), "left": {"left", "right"}, "above": {"above", "below"}}
+        pools = {"color": set(COLORS), "shape": set(SHAPES), "left": {"left", "right"}, "above": {"above", "below"}}
         (pool,) = [pool for word, pool in pools.items() if re.search(rf"\b{word}\b", sample.question)]
         assert set(sample.options) <= pool
 
@@ -213,7 +213,7 @@ def test_similar_distractors_share_one_attribute(drawn, kind):
             drawn.clear()
             (sample,) = scene_samples("test", n=1, seed=seed, kinds=(kind,), **SMALL | {"n_similar": n_similar})
             asked, others = drawn[: len(sample.boxes_xyxy)], drawn[len(sample.boxes_xyxy) :]
-            counts.append(sum(any((o.shape == a.shape) != (o.colour == a.colour) for a in asked) for o in others))
+            counts.append(sum(any((o.shape == a.shape) != (o.color == a.color) for a in asked) for o in others))
         return counts
 
     assert min(similar(4)) == 4 > min(similar(0))

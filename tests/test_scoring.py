@@ -6,31 +6,31 @@ import string
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replies import COLOURS, MORE_STATED, MORE_UNREAD, NOT_STATED, STATED, UNDER_EACH
+from replies import COLORS, MORE_STATED, MORE_UNREAD, NOT_STATED, STATED, UNDER_EACH
 
 from hide_utils.scoring import PROTOCOLS, letter_from_logits, parse_letter
 
 
 @pytest.mark.parametrize(("reply", "strict", "last", "first"), UNDER_EACH)
 def test_the_same_reply_under_each_protocol(reply, strict, last, first):
-    found = [parse_letter(reply, COLOURS, protocol) for protocol in ("strict", "last-char", "first-letter")]
+    found = [parse_letter(reply, COLORS, protocol) for protocol in ("strict", "last-char", "first-letter")]
     assert found == [strict, last, first]
 
 
 def test_unread_replies_are_counted_not_guessed():
     assert len(MORE_STATED) + len(MORE_UNREAD) >= 50
-    letters = [parse_letter(reply, COLOURS) for reply in [*MORE_UNREAD, *NOT_STATED]]
+    letters = [parse_letter(reply, COLORS) for reply in [*MORE_UNREAD, *NOT_STATED]]
     assert sum(letter is None for letter in letters) == len(letters)
 
 
 @pytest.mark.parametrize(("reply", "letter"), STATED + MORE_STATED)
 def test_stated(reply, letter):
-    assert parse_letter(reply, COLOURS) == letter
+    assert parse_letter(reply, COLORS) == letter
 
 
 @pytest.mark.parametrize("reply", NOT_STATED + MORE_UNREAD)
 def test_not_stated(reply):
-    assert parse_letter(reply, COLOURS) is None
+    assert parse_letter(reply, COLORS) is None
 
 
 def test_an_option_printed_whole_is_that_option_even_if_its_text_names_letters():
@@ -56,7 +56,7 @@ def test_one_option_is_still_not_guessed():
 
 @given(st.text(max_size=60), st.sampled_from([p for p in PROTOCOLS if p != "logits"]))
 def test_any_text_gives_a_letter_on_offer_or_none(reply, protocol):
-    assert parse_letter(reply, COLOURS, protocol) in {*"ABCD", None}
+    assert parse_letter(reply, COLORS, protocol) in {*"ABCD", None}
 
 
 @settings(max_examples=200)
@@ -64,26 +64,26 @@ def test_any_text_gives_a_letter_on_offer_or_none(reply, protocol):
 def test_words_without_a_letter_give_none(words):
     reply = " ".join(words).replace(" a ", " one ")
     if reply.strip().lower() != "a" and not reply.endswith(" a"):
-        assert parse_letter(reply, COLOURS) is None
+        assert parse_letter(reply, COLORS) is None
 
 
 @given(st.permutations("ABCD"), st.sampled_from(["{} or {}", "({}), ({})", "{} / {}", "{}\n{}", "It is {}, or {}."]))
 def test_two_different_letters_are_ambiguous(letters, form):
-    assert parse_letter(form.format(*letters), COLOURS) is None
+    assert parse_letter(form.format(*letters), COLORS) is None
 
 
 def test_last_char():
-    assert parse_letter("Answer: C ", COLOURS, "last-char") == "C"
-    assert parse_letter("C.", COLOURS, "last-char") is None
-    assert parse_letter("The colour is red", COLOURS, "last-char") is None
-    assert parse_letter("", COLOURS, "last-char") is None
-    assert parse_letter("E", COLOURS, "last-char") is None
+    assert parse_letter("Answer: C ", COLORS, "last-char") == "C"
+    assert parse_letter("C.", COLORS, "last-char") is None
+    assert parse_letter("The color is red", COLORS, "last-char") is None
+    assert parse_letter("", COLORS, "last-char") is None
+    assert parse_letter("E", COLORS, "last-char") is None
 
 
 def test_first_letter():
-    assert parse_letter("The best answer is: (C)", COLOURS, "first-letter") == "C"
-    assert parse_letter("Color is red, (D)", COLOURS, "first-letter") == "C"  # how it is fooled
-    assert parse_letter("red", COLOURS, "first-letter") is None
+    assert parse_letter("The best answer is: (C)", COLORS, "first-letter") == "C"
+    assert parse_letter("Color is red, (D)", COLORS, "first-letter") == "C"  # how it is fooled
+    assert parse_letter("red", COLORS, "first-letter") is None
 
 
 def test_logits():
@@ -96,11 +96,11 @@ def test_logits():
 
 def test_refusals():
     with pytest.raises(ValueError, match="letter_from_logits"):
-        parse_letter("A", COLOURS, "logits")
+        parse_letter("A", COLORS, "logits")
     with pytest.raises(ValueError, match="unknown protocol 'exact'.*strict, last-char"):
-        parse_letter("A", COLOURS, "exact")
+        parse_letter("A", COLORS, "exact")
     for options in ([], list(string.ascii_letters)):
         with pytest.raises(ValueError, match="1 to 26"):
             parse_letter("A", options)
     with pytest.raises(TypeError):
-        parse_letter(None, COLOURS)
+        parse_letter(None, COLORS)

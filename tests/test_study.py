@@ -72,7 +72,7 @@ def test_a_decoupled_picture_shows_the_things_asked_about_in_their_order_and_lit
                         assert spot[axis] < place[axis]
         for pieces, _ in turns:
             words = {word.strip("?") for word in pieces[0][0].splitlines()[0].split()}
-            assert any({thing.shape, thing.colour} & words for thing in focus)
+            assert any({thing.shape, thing.color} & words for thing in focus)
 
 
 def test_the_rate_warms_up_and_ends_near_zero():

@@ -15,7 +15,7 @@ from hide_utils.analyses.settings_without_labels import (
     statistics,
     token_owners,
 )
-from hide_utils.method.session import Found
+from hide_utils.method.session import SearchAttention
 from hide_utils.samples import Sample
 
 
@@ -47,7 +47,7 @@ def rows(pointing_layer, seed):
     noise, semantic = rng.random((2, 4, 12, 12)), rng.random((2, 2, 12, 12))
     y, x = rng.integers(2, 9, 2)
     semantic[pointing_layer, :, y : y + 2, x : x + 2] += 4
-    return Found((0, 1), ("red", "star"), noise.astype(np.float32), semantic.astype(np.float32))
+    return SearchAttention((0, 1), ("red", "star"), noise.astype(np.float32), semantic.astype(np.float32))
 
 
 @pytest.mark.parametrize("layer", [0, 1])

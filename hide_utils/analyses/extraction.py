@@ -18,7 +18,7 @@ from hide_utils.stats.intervals import Interval, wilson
 
 QUESTIONS = paths.SAMPLES / "extraction_questions.json"
 MATCHES = ("canonical", "head")
-MEASURES = ("precision", "recall", "f1")
+EXTRACTION_MEASURES = ("precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def scores(rows: pd.DataFrame, by: Sequence[str] = ("extractor", "match")) -> pd
         below = {"precision": part["found"], "recall": part["reference"], "f1": (part["found"] + part["reference"]) / 2}
         if not below["recall"].any():  # nothing is to be found: then F1 says no more than precision
             below["f1"] = below["recall"]
-        for measure in MEASURES:
+        for measure in EXTRACTION_MEASURES:
             interval = ratio_interval(part["hits"].to_numpy(), below[measure].to_numpy())
             table.append((*group, measure, interval.n, *interval[:3]))
         table.append((*group, "exact", len(part), *wilson(int(part["exact"].sum()), len(part))[:3]))

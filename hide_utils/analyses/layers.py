@@ -20,12 +20,12 @@ from hide_utils.baselines.methods import METHODS, Method, Outcome
 from hide_utils.evaluation.calibration import ALPHAS
 from hide_utils.method import tad
 from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Found, Session
+from hide_utils.method.session import SearchAttention, Session
 from hide_utils.samples import Sample
 from hide_utils.stats.intervals import cluster_bootstrap, holm, wilson
 
 TOKENS = ("entity", "instruction")
-MEASURES = {
+LAYER_MEASURES = {
     "attention": "share of a token's attention that lands in the true boxes",
     "concentration": "attention in the boxes over their share of the area (flat: 1)",
     "pointing": "peak of the mean purified map in a box",
@@ -37,7 +37,7 @@ PUBLISHED_DEPTHS = {"Qwen2.5-VL-7B": 28, "InternVL3-8B": 28}
 
 
 def layer_measures(
-    found: Sequence[Found],
+    found: Sequence[SearchAttention],
     samples: Sequence[Sample],
     sizes_wh: Sequence[tuple[int, int]],
     sigma: float,
@@ -46,14 +46,14 @@ def layer_measures(
     """How well each layer's tokens find the true boxes, from captured rows; the model does not run.
 
     Raw rows give `attention` and `concentration`, purified maps (Gaussian of `sigma` grid cells) `pointing`, `energy`
-    and `iou`; `MEASURES` says what each is. Per sample they are means over the tokens, save two: the peak is that of
+    and `iou`; `LAYER_MEASURES` says what each is. Per sample they are means over the tokens, save two: the peak is that of
     the mean map, and {map >= alpha} is the union over tokens, as in LPD. A token of which purifying leaves nothing
     counts as 0. An instruction token is purified as an entity's would be, with the prior made of the others.
 
     sizes_wh: pixel sizes of the samples' pictures as the model sees them.
 
     Returns one row a sample, layer (counted from 0) and group of `TOKENS`: sample_id, image_id, layer, tokens, the
-    `MEASURES`, and what a flat map would have: area (energy, iou) and touched (pointing: share of cells that touch a
+    `LAYER_MEASURES`, and what a flat map would have: area (energy, iou) and touched (pointing: share of cells that touch a
     box).
     Raises ValueError for a sample without ground-truth boxes.
     """
@@ -142,13 +142,13 @@ def choose_layer(scores: pd.DataFrame) -> int:
 
 
 def choices_by_measure(calibration: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
-    """What the rule chooses with each of the `MEASURES`, and what that is worth; tables from `layer_measures`.
+    """What the rule chooses with each of the `LAYER_MEASURES`, and what that is worth; tables from `layer_measures`.
 
     Returns measure, meaning, chosen_on_calibration and best_on_test (layers), test_at_chosen and test_at_best (means of
     the measure over the test split).
     """
     rows = []
-    for measure, meaning in MEASURES.items():
+    for measure, meaning in LAYER_MEASURES.items():
         on_test = entity_scores(test, measure)
         chosen, best = choose_layer(entity_scores(calibration, measure)), choose_layer(on_test)
         rows.append((measure, meaning, chosen, best, on_test[chosen].mean(), on_test[best].mean()))

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from hide_utils.analyses.layers import held_out_maps
-from hide_utils.method.session import Found
+from hide_utils.method.session import SearchAttention
 from hide_utils.samples import Sample
 from hide_utils.stats.intervals import Interval, cluster_bootstrap, holm
 from hide_utils.stats.paired import compare
@@ -54,7 +54,7 @@ def token_owners(tokens: Sequence[str], names: Sequence[str]) -> list[int]:
 
 
 def statistics(
-    found: Sequence[Found],
+    found: Sequence[SearchAttention],
     samples: Sequence[Sample],
     sigmas: Sequence[float] = SIGMAS,
     alphas: Sequence[float] = ALPHAS,

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from hide_utils.analyses.tokens import Case
+from hide_utils.analyses.tokens import TokenRows
 from hide_utils.method import tad
 from hide_utils.stats.intervals import cluster_bootstrap
 
@@ -30,7 +30,7 @@ GROUPS = {
 Map = Float[np.ndarray, "h w"]
 
 
-def rows_by_group(case: Case) -> dict[str, Float[np.ndarray, "_rows h w"]]:
+def rows_by_group(case: TokenRows) -> dict[str, Float[np.ndarray, "_rows h w"]]:
     """Rows of each of `GROUPS` at the case's layer, each scaled to sum 1 over the picture."""
     rows = (case.noise, case.content_free[None], case.semantic, case.answer[[case.layer]])
     return {name: of / np.maximum(of.sum((1, 2), keepdims=True), 1e-12) for name, of in zip(GROUPS, rows, strict=True)}
@@ -45,12 +45,12 @@ def top_cells(map_hw: Map, share: float = SHARE) -> Bool[np.ndarray, "h w"]:
     return mask.reshape(map_hw.shape)
 
 
-def sinks(case: Case, share: float = SHARE) -> Bool[np.ndarray, "h w"]:
+def sinks(case: TokenRows, share: float = SHARE) -> Bool[np.ndarray, "h w"]:
     """The picture's sinks: the top cells of the mean row of the instruction's tokens."""
     return top_cells(rows_by_group(case)["instruction"].mean(0), share)
 
 
-def sink_table(cases: Sequence[Case], share: float = SHARE) -> pd.DataFrame:
+def sink_table(cases: Sequence[TokenRows], share: float = SHARE) -> pd.DataFrame:
     """What each group of tokens gives to the sinks, and whether these lie on the objects asked about.
 
     An instruction token is held against the sinks of the other instruction tokens, so that none defines its own.
@@ -79,7 +79,7 @@ def _left_out(group: str, rows: np.ndarray) -> list[int | None]:
     return [number if group == "instruction" and len(rows) > 1 else None for number in range(len(rows))]
 
 
-def mass_curve(cases: Sequence[Case], shares: Sequence[float] = SHARES, seed: int = 0) -> pd.DataFrame:
+def mass_curve(cases: Sequence[TokenRows], shares: Sequence[float] = SHARES, seed: int = 0) -> pd.DataFrame:
     """How concentrated rows are: the mass on a row's own top cells, for several shares of the cells.
 
     Returns group, share, and the mean over pictures with a bootstrapped 95 % interval: n, estimate, low, high.
@@ -97,14 +97,14 @@ def mass_curve(cases: Sequence[Case], shares: Sequence[float] = SHARES, seed: in
     return pd.DataFrame(rows, columns=["group", "share", "n", "estimate", "low", "high"])
 
 
-def mean_maps(cases: Sequence[Case]) -> dict[str, Map]:
+def mean_maps(cases: Sequence[TokenRows]) -> dict[str, Map]:
     """Mean over pictures of each group's mean row, in units of a flat map; resized to the most common grid."""
     (grid_hw, _), *_ = Counter(case.content_free.shape for case in cases).most_common(1)
     by_case = [rows_by_group(case) for case in cases]
     return {g: tad.average_prior([of[g].mean(0) * of[g][0].size for of in by_case], grid_hw) for g in GROUPS}
 
 
-def same_place(cases: Sequence[Case], share: float = SHARE) -> float:
+def same_place(cases: Sequence[TokenRows], share: float = SHARE) -> float:
     """Share of one picture's sinks that are another's too, mean over all pairs of pictures of the most common grid.
 
     1: the same cells in every picture; the share itself: no more alike than chance. NaN for fewer than two pictures.
@@ -114,7 +114,7 @@ def same_place(cases: Sequence[Case], share: float = SHARE) -> float:
     return float((count * (count - 1)).sum() / (count.sum() * (n - 1))) if n > 1 else float("nan")
 
 
-def left_on_sinks(cases: Sequence[Case], variant, share: float = SHARE) -> list[float]:
+def left_on_sinks(cases: Sequence[TokenRows], variant, share: float = SHARE) -> list[float]:
     """For each case the share of a variant's mass that lies on the sinks, mean over its maps; an empty map has 0."""
     shares = []
     for case in cases:

@@ -49,7 +49,7 @@ STEPS = {
     "subtracting the prior": (PURIFIED, DECOUPLED),
 }  # what each of TAD's components adds: the variant with it and the one without
 
-MEASURES = {
+VARIANT_MEASURES = {
     "iou": "IoU of regions and true boxes (the rule for α)",
     "recall50": "share of the true boxes of which at least half lies in the regions",
     "area": "share of the picture in the regions",
@@ -61,7 +61,7 @@ Maps = Float[np.ndarray, "_maps _h _w"]
 
 
 @dataclass(frozen=True)
-class Case:
+class TokenRows:
     """One sample and the rows over its picture at one layer.
 
     noise, semantic: rows of the search prompt's instruction and entity tokens; tokens: texts of the latter.
@@ -84,10 +84,10 @@ class Case:
         return np.array(self.sample.boxes_xyxy) / [*self.size_wh, *self.size_wh]
 
 
-Variant = Callable[[Case], Maps]
+Variant = Callable[[TokenRows], Maps]
 
 
-def load_cases(rows: RowCache, model: VLM, samples: Sequence[Sample], layer: int) -> list[Case]:
+def load_token_rows(rows: RowCache, model: VLM, samples: Sequence[Sample], layer: int) -> list[TokenRows]:
     """Rows of all three prompts for every sample, read or captured (see `RowCache.load_with_last`).
 
     Raises ValueError without samples and for one without ground-truth boxes.
@@ -98,13 +98,13 @@ def load_cases(rows: RowCache, model: VLM, samples: Sequence[Sample], layer: int
         raise ValueError(f"{len(bare)} samples have no ground-truth boxes ({bare[0]}, ...): leave them out")
     found, sizes, last = rows.load_with_last(model, samples, PROMPTS, [layer], range(model.n_layers))
     return [
-        Case(sample, size, layer, one.tokens, one.noise[0], one.semantic[0], answer, content_free[layer])
+        TokenRows(sample, size, layer, one.tokens, one.noise[0], one.semantic[0], answer, content_free[layer])
         for sample, size, one, answer, content_free in zip(samples, sizes, found, *last.values(), strict=True)
     ]
 
 
 def instruction_tokens(model: VLM) -> list[str]:
-    """Texts of the search instruction's tokens, in the order of `Case.noise`."""
+    """Texts of the search instruction's tokens, in the order of `TokenRows.noise`."""
     prompt = model.prompt(f"{SEARCH_INSTRUCTION} it")
     positions = prompt.texts[0].positions(0, len(SEARCH_INSTRUCTION))
     return [model.decode([int(prompt.ids[i])]).strip() for i in positions]
@@ -125,7 +125,7 @@ def components(sigma: float) -> dict[str, Variant]:
     subtracted, clipped at 0 and scaled again, which is TAD.
     """
 
-    def everything(case: Case) -> Maps:
+    def everything(case: TokenRows) -> Maps:
         return np.concatenate([case.noise, case.semantic]).mean(0, keepdims=True)
 
     return {
@@ -138,7 +138,7 @@ def components(sigma: float) -> dict[str, Variant]:
     }
 
 
-def weighted(case: Case, sigma: float, weight: float = 1.0) -> Maps:
+def weighted(case: TokenRows, sigma: float, weight: float = 1.0) -> Maps:
     """TAD with `weight` times the instruction's prior."""
     prior = np.float32(weight) * tad.noise_prior(case.noise, sigma)
     return tad.subtract_prior(scaled(case.semantic, sigma), prior)
@@ -154,16 +154,16 @@ def answer_layers(sigma: float, n_layers: int) -> dict[str, Variant]:
     return {f"{FIRST}, layer {i + 1} of {n_layers}": partial(_answer_at, layer=i, sigma=sigma) for i in range(n_layers)}
 
 
-def _answer_at(case: Case, layer: int, sigma: float) -> Maps:
+def _answer_at(case: TokenRows, layer: int, sigma: float) -> Maps:
     return scaled(case.answer[[layer]], sigma)
 
 
-def learned_prior(calibration: Sequence[Case], sigma: float, grid_hw: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+def learned_prior(calibration: Sequence[TokenRows], sigma: float, grid_hw: tuple[int, int]) -> Float[np.ndarray, "h w"]:
     """Mean of the calibration pictures' priors, resized to a grid."""
     return tad.average_prior([tad.noise_prior(case.noise, sigma) for case in calibration], grid_hw)
 
 
-def other_priors(sigma: float, calibration: Sequence[Case]) -> dict[str, Variant]:
+def other_priors(sigma: float, calibration: Sequence[TokenRows]) -> dict[str, Variant]:
     """What could stand in place of the instruction's prior: one learned from other pictures, or a content-free prompt.
 
     The learned one is the mean of the calibration pictures' priors, resized to the picture's grid. The content-free
@@ -181,11 +181,11 @@ def other_priors(sigma: float, calibration: Sequence[Case]) -> dict[str, Variant
     }
 
 
-def _quality(boxes: Sequence[lpd.Box], case: Case) -> dict[str, float]:
+def _quality(boxes: Sequence[lpd.Box], case: TokenRows) -> dict[str, float]:
     return tad.box_quality(lpd.merge_boxes(boxes, case.size_wh), case.sample.boxes_xyxy, case.size_wh)
 
 
-def sweep(cases: Sequence[Case], variants: Mapping, alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
+def sweep_alphas(cases: Sequence[TokenRows], variants: Mapping, alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
     """Mean quality of the regions of every variant at every alpha: columns variant, alpha, recall50, iou, area."""
     rows = []
     for case in cases:
@@ -196,18 +196,18 @@ def sweep(cases: Sequence[Case], variants: Mapping, alphas: Sequence[float] = AL
     return pd.DataFrame(rows).groupby(["variant", "alpha"], sort=False).mean().reset_index()
 
 
-def choose(table: pd.DataFrame) -> pd.DataFrame:
+def choose_alphas(table: pd.DataFrame) -> pd.DataFrame:
     """The rule: for each variant the alpha with the highest mean IoU over the samples; the smallest of equals.
 
-    table: from `sweep`, of the calibration split. Returns its chosen rows, indexed by variant.
+    table: from `sweep_alphas`, of the calibration split. Returns its chosen rows, indexed by variant.
     """
     ordered = table.sort_values("alpha", kind="stable")
     best = ordered.groupby("variant", sort=False)["iou"].idxmax()
     return ordered.loc[best].set_index("variant").loc[table["variant"].unique()]
 
 
-def measure(cases: Sequence[Case], variants: Mapping, alphas: Mapping) -> pd.DataFrame:
-    """Every measure of `MEASURES` for every sample and variant, at the variant's alpha.
+def measure_variants(cases: Sequence[TokenRows], variants: Mapping, alphas: Mapping) -> pd.DataFrame:
+    """Every measure_variants of `VARIANT_MEASURES` for every sample and variant, at the variant's alpha.
 
     Returns one row a sample and variant: sample_id, image_id, variant, alpha, the measures, and what a flat map has of
     energy and pointing: true_area and touched (share of cells that touch a true box).
@@ -229,7 +229,7 @@ def measure(cases: Sequence[Case], variants: Mapping, alphas: Mapping) -> pd.Dat
 
 
 def answer_methods(
-    cases: Sequence[Case], variants: Mapping[str, Variant], alphas: Mapping[str, float], sigma: float
+    cases: Sequence[TokenRows], variants: Mapping[str, Variant], alphas: Mapping[str, float], sigma: float
 ) -> dict[str, Method]:
     """LPD on each variant's regions as methods for `evaluate`; a name says variant, sigma and alpha (`method_name`).
 
@@ -257,7 +257,7 @@ def published_sigma(path: str | Path | None = None) -> float:
     return float(numbers.query("experiment == 'hyperparameters' and setting == 'sigma'")["value"].iloc[0])
 
 
-def typical(table: pd.DataFrame, cases: Sequence[Case], variant: str = PURIFIED) -> Case:
+def typical_rows(table: pd.DataFrame, cases: Sequence[TokenRows], variant: str = PURIFIED) -> TokenRows:
     """The rule for an example: of the samples with most true boxes, the one of (lower) median energy in them."""
     most = max(len(case.sample.boxes_xyxy) for case in cases)
     by_id = {case.sample.id: case for case in cases if len(case.sample.boxes_xyxy) == most}

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from hide_utils.baselines.methods import Method, Outcome, named
 from hide_utils.baselines.outcome import answered, with_regions
 from hide_utils.evaluation.answers import margin
-from hide_utils.evaluation.token_selection import concentration
+from hide_utils.evaluation.token_selection import strongest_score
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import HIDE_STEPS, Session
 from hide_utils.samples import Sample
@@ -24,7 +24,7 @@ from hide_utils.stats.intervals import mcnemar_exact, paired_difference, wilson
 
 SIGNALS = {
     "margin": "the direct answer is unsure: low margin of its best two letters' logits",
-    "maps": "the maps point: high concentration of the most concentrated token's attention",
+    "maps": "the maps point: high strongest_score of the most concentrated token's attention",
     "both": "sum of the two, each in standard deviations on the calibration split",
 }
 LOCALISATION = ("prefill", "extract", "search", "decouple")
@@ -45,10 +45,10 @@ PARTS: dict[str, Method] = {
     **named(["direct", "hide"]),
     "cost: prefill": charged("prefill"),
     "cost: maps, then direct": charged(*LOCALISATION, "direct"),
-}  # what `cases` needs the answers of
+}  # what `gate_table` needs the answers of
 
 
-def cases(answers: pd.DataFrame, pointing: Mapping[str, float]) -> pd.DataFrame:
+def gate_table(answers: pd.DataFrame, pointing: Mapping[str, float]) -> pd.DataFrame:
     """One row a sample: both methods' outcomes, the two signals, and what each way to answer costs in FLOPs.
 
     answers: rows of `evaluate` for `PARTS`. pointing: sample id -> `concentrated.concentration`.
@@ -93,7 +93,7 @@ class Gate:
         return {"margin": unsure, "maps": pointing, "both": unsure + pointing}[self.signal]
 
     def looks(self, table: pd.DataFrame) -> np.ndarray:
-        """For each row of `cases` whether HiDe is asked."""
+        """For each row of `gate_table` whether HiDe is asked."""
         return self.score(table["margin"].to_numpy(), table["maps"].to_numpy()) >= self.least
 
     def __str__(self) -> str:
@@ -114,7 +114,7 @@ def fitted(signal: str, calibration: pd.DataFrame, least: float = 0.0) -> Gate:
 
 
 def curve(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
-    """Every threshold of a gate's signal on some cases, from never to always looking.
+    """Every threshold of a gate's signal on some gate_table, from never to always looking.
 
     Columns least, looked (share of the samples), accuracy, and times_direct (FLOPs over the direct answer's).
     """
@@ -129,7 +129,7 @@ def curve(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["least", "looked", "accuracy", "times_direct"])
 
 
-def choose(signal: str, calibration: pd.DataFrame) -> Gate:
+def choose_gate(signal: str, calibration: pd.DataFrame) -> Gate:
     """The threshold with the highest accuracy on the calibration split; of equal ones the one that looks least."""
     gate = fitted(signal, calibration)
     found = curve(gate, calibration)
@@ -137,7 +137,7 @@ def choose(signal: str, calibration: pd.DataFrame) -> Gate:
 
 
 def applied_to(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
-    """What a gate does on some cases: sample_id, looked, correct and flops."""
+    """What a gate does on some gate_table: sample_id, looked, correct and flops."""
     looked = gate.looks(table)
     look, stay = (table[f"flops_{gate.signal}_{what}"] for what in ("look", "stay"))
     found = {
@@ -150,7 +150,7 @@ def applied_to(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(gates: Mapping[str, Gate], table: pd.DataFrame) -> pd.DataFrame:
-    """Direct, HiDe and every gate on the same cases, a row each.
+    """Direct, HiDe and every gate on the same gate_table, a row each.
 
     Columns method, n, accuracy (low, high: Wilson), looked, times_direct; `difference` to HiDe with Newcombe's interval
     (difference_low, difference_high) and McNemar's exact p; `harmed`, the number of right direct answers that HiDe
@@ -187,7 +187,7 @@ def gated_by(gate: Gate) -> Method:
         if gate.signal != "margin":
             entities = hide.locate(session, sample.question).entities
             found = session.search(entities, [hide.settings.layer])
-            (points,) = concentration([found], hide.settings.layer, hide.settings.sigma)
+            (points,) = strongest_score([found], hide.settings.layer, hide.settings.sigma)
             steps += LOCALISATION[1:]
         if gate.score(np.array([sure]), np.array([points]))[0] < gate.least:
             reply = answered(session, sample, step="direct")

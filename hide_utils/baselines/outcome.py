@@ -55,6 +55,6 @@ def with_regions(
     if not regions:
         reply = answered(session, sample, step=step)
         return Outcome(reply, (), steps, "; ".join(filter(None, [fallback, "no box survived"])), maps=maps)
-    with session.measured("compact"):
+    with session.timed("compact"):
         compact = composite_on_white(layout(session.image, regions))
     return Outcome(answered(session, sample, compact, step), tuple(regions), steps, fallback, maps=maps)

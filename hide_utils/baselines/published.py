@@ -70,7 +70,7 @@ def relative_attention(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     asked = multiple_choice(sample.question, sample.options, sample.style)
     rows = session.rows_of_last(asked, [layer], "look")
     reference = session.rows_of_last(CONTENT_FREE, [layer], "reference")
-    with session.measured("crop"):
+    with session.timed("crop"):
         maps = tad.relative_attention(rows, reference[0], 0.0)
         window = best_window(maps[0], session.image.size)
         crop = session.image.crop(window)
@@ -110,7 +110,7 @@ def first_token(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     chosen = tuned(hide.model, "first_token", own)
     asked = multiple_choice(sample.question, sample.options, sample.style)
     rows = session.rows_of_last(asked, [chosen["layer"]], "look")
-    with session.measured("binarise"):
+    with session.timed("binarise"):
         maps = tad.minmax(tad.smooth(rows, chosen["sigma"]))
         regions = lpd.regions_of(maps, chosen["alpha"], session.image.size)
     steps = ("prefill", "look", "binarise", "compact", "first")
@@ -122,7 +122,7 @@ def hide_no_prior(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     settings = hide.settings
     entities = hide.locate(session, sample.question).entities
     found = session.search(entities, [settings.layer])
-    with session.measured("no_prior"):
+    with session.timed("no_prior"):
         maps = tad.purify(found.semantic[0], 0, settings.sigma)
         regions = lpd.regions_of(maps, settings.alpha, session.image.size)
     steps = ("prefill", "extract", "search", "no_prior", "compact", "unpurified")

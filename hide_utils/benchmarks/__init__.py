@@ -16,7 +16,7 @@ import numpy as np
 
 from hide_utils import paths
 from hide_utils.benchmarks.formats import read_list, read_tables, read_vstar
-from hide_utils.benchmarks.rows import DAMAGED, Picture, check_inside
+from hide_utils.benchmarks.rows import DAMAGED, StoredImage, check_inside
 from hide_utils.config import nearest
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import KINDS, SceneConfig, scene_samples
@@ -94,7 +94,7 @@ def load_benchmark(
     samples = _read(path, prefix, questions, seed, knobs.get("letters"))
     if "max_megapixels" in knobs:
         for sample in samples:
-            sample.render = replace(cast(Picture, sample.render), max_megapixels=knobs["max_megapixels"])
+            sample.render = replace(cast(StoredImage, sample.render), max_megapixels=knobs["max_megapixels"])
     return _draw(samples, split, n, seed, path)
 
 
@@ -105,7 +105,7 @@ def _draw(samples: list[Sample], split: str | None, n: int | None, seed: int, pa
         if sample.id in seen:
             raise ValueError(f"{path}: id {sample.id!r} stands twice; results are keyed by it, so it must be unique")
         seen.add(sample.id)
-    chosen = [sample for sample in samples if split in (None, cast(Picture, sample.render).split)]
+    chosen = [sample for sample in samples if split in (None, cast(StoredImage, sample.render).split)]
     if not chosen:
         where = f" in split {split!r} of its {len(samples)}; use split=None" if samples else ""
         raise ValueError(f"{path}: no samples{where}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hide_utils.benchmarks import SOURCES, load_benchmark
-from hide_utils.benchmarks.rows import Picture
+from hide_utils.benchmarks.rows import StoredImage
 from hide_utils.samples import Sample
 
 MEGAPIXELS = (0, 1, 2, 4, 8, 16, 32, 64, float("inf"))  # edges of the histogram
@@ -43,7 +43,7 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
         for s in samples
         for x0, y0, x1, y1 in s.boxes_xyxy
     ]
-    splits = Counter(s.render.split for s in samples if isinstance(s.render, Picture))
+    splits = Counter(s.render.split for s in samples if isinstance(s.render, StoredImage))
     return {
         "questions": len(samples),
         "pictures": len(sizes),
@@ -63,7 +63,7 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
 
 
 def _size(sample: Sample) -> tuple[int, int]:
-    return sample.render.size_wh() if isinstance(sample.render, Picture) else sample.image.size
+    return sample.render.size_wh() if isinstance(sample.render, StoredImage) else sample.image.size
 
 
 def _histogram(sizes_wh) -> dict[str, int]:

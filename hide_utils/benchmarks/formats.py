@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hide_utils.benchmarks.rows import DAMAGED, Picture, Row, cell_keys, image_bytes, split_options, strip_letters
+from hide_utils.benchmarks.rows import DAMAGED, Row, StoredImage, cell_keys, image_bytes, split_options, strip_letters
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import KINDS
 
@@ -117,7 +117,7 @@ def read_tables(files: list[Path], prefix: str) -> list[Sample]:
         rows = _tsv_rows(file) if file.suffix == ".tsv" else _parquet_rows(file)
         samples += [_table_sample(row, cell, fetch, prefix) for row, cell, fetch in rows]
     if samples:
-        replace(cast(Picture, samples[-1].render), max_megapixels=float("inf"))()
+        replace(cast(StoredImage, samples[-1].render), max_megapixels=float("inf"))()
     return samples
 
 
@@ -133,7 +133,7 @@ def _table_sample(row: Row, cell: Any, fetch: Callable[[], bytes], prefix: str) 
         raise row.error("image", str(error)) from error
     return row.sample(
         f"{prefix}-{row.text('index')}", row.text("question"), options, row.text("answer"), "answer",
-        kind=row.text("category"), render=Picture(row.where("image"), key, fetch), image_id=f"{prefix}-{whole}",
+        kind=row.text("category"), render=StoredImage(row.where("image"), key, fetch), image_id=f"{prefix}-{whole}",
         cycle=str(row.fields.get("cycle_category") or ""),
     )  # fmt: skip
 

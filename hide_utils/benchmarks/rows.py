@@ -26,7 +26,7 @@ _LETTERED = re.compile(r"\s*\(?([A-Z])[).:]\s*(.*)")
 
 
 @dataclass(frozen=True)
-class Picture:
+class StoredImage:
     """A picture that stays in its file until called.
 
     Attributes:
@@ -116,11 +116,11 @@ class Row:
                     return base / value
         raise FileNotFoundError(f"{self.where(name)}: no file {bases[0] / value}; is the benchmark here whole?")
 
-    def picture(self, name: str, path: Path) -> Picture:
+    def picture(self, name: str, path: Path) -> StoredImage:
         """The picture in a file of its own, named by a field."""
         with path.open("rb") as stream:
             key = _key(stream.read(_HEAD), path.stat().st_size)
-        return Picture(f"{self.where(name)} ({path.name})", key, path.read_bytes)
+        return StoredImage(f"{self.where(name)} ({path.name})", key, path.read_bytes)
 
     def sample(self, id: str, question: str, options: list[str], label: str, label_field: str, **rest: Any) -> Sample:
         """The sample; ``label`` is the right option's letter, as ``B`` or ``(B)``. Raises ValueError for any other."""
@@ -175,7 +175,7 @@ def image_bytes(cell: Any) -> bytes:
 
 
 def cell_keys(cell: Any) -> tuple[str, str]:
-    """`Picture.key` of a table's cell, and a hash of the whole cell. Raises ValueError for what is no whole base64."""
+    """`StoredImage.key` of a table's cell, and a hash of the whole cell. Raises ValueError for what is no whole base64."""
     cell = cell.get("bytes") if isinstance(cell, dict) else cell
     if not cell or not isinstance(cell, (str, bytes)):
         raise ValueError("no picture in it")

@@ -48,7 +48,7 @@ class Run:
     skipped: list[str] = field(default_factory=list)
 
 
-def choose(names: list[str], found: dict[str, Path]) -> list[str]:
+def select_notebooks(names: list[str], found: dict[str, Path]) -> list[str]:
     """Full names of the notebooks asked for, in reading order: `all`, or names, their numbers or paths.
 
     Raises ValueError naming the nearest for one that is not there.
@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
             raise ValueError("name the notebooks to run, or `all`; `--list` shows them")
         output = runs / Path(args.preset).stem
         given = {name: _from_here(name, literal(value)) for name, value in args.parameters}
-        planned = plan(found, choose(args.notebooks, found), args.preset, given, output, inplace=args.inplace)
+        planned = plan(found, select_notebooks(args.notebooks, found), args.preset, given, output, inplace=args.inplace)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     start = time.perf_counter()

@@ -103,7 +103,7 @@ def _boxes(sample: Sample) -> int:
     return len(sample.boxes_xyxy)
 
 
-def spoilt_boxes(
+def corrupted_counts(
     samples: Sequence[Sample], rates: Sequence[float], count: Callable[[Sample], int] = _boxes
 ) -> pd.DataFrame:
     """How many boxes of each sample are spoilt at each rate: columns sample_id, rate, boxes, spoilt.
@@ -143,7 +143,7 @@ def at_rates(
     """
     by_state = answers.set_index(["sample_id", "method"])
     method = method or (lambda kind, spoilt: name_of(_state(kind, spoilt)))
-    table, rows = spoilt_boxes(samples, rates, count), []
+    table, rows = corrupted_counts(samples, rates, count), []
     for kind in kinds:
         keys = [(row.sample_id, method(kind, row.spoilt)) for row in table.itertuples()]
         part = by_state.loc[keys].reset_index()

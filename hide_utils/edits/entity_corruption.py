@@ -21,14 +21,14 @@ from hide_utils.method.entities import Entities, clean, given_entities
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import Session
 from hide_utils.samples import Sample
-from hide_utils.scenes.drawing import COLOURS, SHAPES
+from hide_utils.scenes.drawing import COLORS, SHAPES
 from hide_utils.stats.intervals import Interval, cluster_bootstrap, wilson
 
 ERRORS = {
     "dropped": "left out; where none is left, the question itself is searched for",
     "distractor": "replaced by another object of the picture",
     "absent": "replaced by an object that is not in the picture",
-    "attribute": "given a colour that is not its own",
+    "attribute": "given a color that is not its own",
     "duplicate": "listed a second time in other words",
     "over-long": "followed by the whole question",
 }
@@ -56,7 +56,7 @@ REWORDED = {
 _SPOKEN = re.compile(r"^(?P<noun>.+?) with (?P<value>\S+) (?P<property>\S+)$")
 
 
-def spoilt_names(kind: str, spoilt: int, sample: Sample) -> tuple[str, ...]:
+def corrupted_names(kind: str, spoilt: int, sample: Sample) -> tuple[str, ...]:
     """A sample's reference entities after the first `spoilt` of them, in an order of its own, were spoilt.
 
     Order and replacements are drawn once a sample (by its id), so that one more spoilt entity changes that one alone.
@@ -85,9 +85,9 @@ def _spoil(kind: str, name: str, sample: Sample, draw: float) -> list[str]:
     if kind == "distractor":
         return [_pick(sorted(set(sample.others) - set(sample.entities)) or sorted(sample.others), draw)]
     if kind == "absent":
-        return [_pick([pair for s in SHAPES for c in COLOURS if (pair := f"{s} with {c} color") not in known], draw)]
+        return [_pick([pair for s in SHAPES for c in COLORS if (pair := f"{s} with {c} color") not in known], draw)]
     if kind == "attribute":
-        return [_other_colour(name, sample, draw)]
+        return [_other_color(name, sample, draw)]
     if kind == "duplicate":
         return [name, said if (said := spoken(name)) != name else f"the {name}"]
     return [f"{name} {sample.question.replace(',', ' ').strip(' ?.').lower()}"]
@@ -97,12 +97,12 @@ def _pick(choices: Sequence[str], draw: float) -> str:
     return choices[int(draw * len(choices))]
 
 
-def _other_colour(name: str, sample: Sample, draw: float) -> str:
-    """The entity with a colour that is not its own: neither the one it is named with nor the answer."""
+def _other_color(name: str, sample: Sample, draw: float) -> str:
+    """The entity with a color that is not its own: neither the one it is named with nor the answer."""
     match = _SPOKEN.match(name)
     own = {match["value"]} if match else {sample.answer}
     noun = match["noun"] if match else name
-    return f"{noun} with {_pick([c for c in COLOURS if c not in own], draw)} color"
+    return f"{noun} with {_pick([c for c in COLORS if c not in own], draw)} color"
 
 
 def spoken(name: str) -> str:
@@ -156,11 +156,13 @@ def state_name(kind: str, spoilt: int) -> str:
 def states(kinds: Sequence[str], number: int) -> dict[str, Method]:
     """Methods for samples with `number` entities: the reference ones, and every kind with 1 to all of them spoilt."""
     methods = {state_name("", 0): searching(lambda sample: sample.entities)}
-    spoilt = {state_name(kind, k): searching(partial(spoilt_names, kind, k)) for kind in kinds for k in _upto(number)}
+    spoilt = {
+        state_name(kind, k): searching(partial(corrupted_names, kind, k)) for kind in kinds for k in _upto(number)
+    }
     return methods | spoilt
 
 
-def spoilt_by(kinds: Sequence[str], number: int) -> dict[str, int]:
+def n_corrupted_by(kinds: Sequence[str], number: int) -> dict[str, int]:
     """How many entities each of the `states` has spoilt, by its method's name."""
     return {state_name("", 0): 0} | {state_name(kind, k): k for kind in kinds for k in _upto(number)}
 

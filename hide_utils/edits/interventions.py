@@ -5,7 +5,7 @@
 
 Each edit makes one picture, which the model answers from alone. `masked` and `on_canvas` never change an object's
 pixels; `enlargement` says where an image processor does so behind their back. `conditions` lists the settings,
-`picture_methods` makes them methods for `evaluate`, `measured` says how much background each leaves.
+`picture_methods` makes them methods for `evaluate`, `background_left` says how much background each leaves.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ def upscaled(image: Image.Image, factor: float) -> Image.Image:
 
 
 def ground(image: Image.Image, fill: str = "white") -> Image.Image:
-    """What stands where the picture is hidden: white, black, its mean colour, or itself blurred beyond recognition.
+    """What stands where the picture is hidden: white, black, its mean color, or itself blurred beyond recognition.
 
     The blur is Gaussian with a standard deviation of `BLUR` times the longer side. Raises ValueError for another fill.
     """
     if fill == "blur":
         return image.filter(ImageFilter.GaussianBlur(BLUR * max(image.size)))
-    colours = {"white": (255,) * 3, "black": (0,) * 3}
+    colors = {"white": (255,) * 3, "black": (0,) * 3}
     if fill == "mean":
-        colours[fill] = tuple(round(c) for c in np.asarray(image.convert("RGB")).mean((0, 1)).tolist())
-    if fill not in colours:
+        colors[fill] = tuple(round(c) for c in np.asarray(image.convert("RGB")).mean((0, 1)).tolist())
+    if fill not in colors:
         raise ValueError(f"unknown fill {fill!r}; known: {', '.join(FILLS)}")
-    return Image.new("RGB", image.size, colours[fill])
+    return Image.new("RGB", image.size, colors[fill])
 
 
 def masked(image: Image.Image, regions: Sequence[lpd.Region], ratio: float, fill: str = "white") -> Image.Image:
@@ -200,7 +200,7 @@ def picture_methods(settings: pd.DataFrame) -> Mapping[str, Method]:
     return methods
 
 
-def measured(settings: pd.DataFrame, samples: Sequence[Sample], model: VLM) -> pd.DataFrame:
+def background_left(settings: pd.DataFrame, samples: Sequence[Sample], model: VLM) -> pd.DataFrame:
     """How much of everything each setting shows of each sample; the model does not run.
 
     Returns one row a sample and row of `conditions` with its columns, and: sample_id, image_id, kind; size_px (the

@@ -116,7 +116,7 @@ def _row(hide: HiDe, session: Session, sample: Sample, name: str, method: Method
     outcome = method(hide, session, sample)
     letter = read_letter(hide.model, outcome.reply, sample.options, outcome.protocol or protocol)
     seconds, counts = session.cost(outcome.steps)
-    located = [found.entities.text for found in session.located.values()] if "search" in outcome.steps else []
+    located = [found.entities.text for found in session.localisations.values()] if "search" in outcome.steps else []
     found = {
         "reply": outcome.reply.text,
         "letter": letter,

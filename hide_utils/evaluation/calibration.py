@@ -12,7 +12,7 @@ from hide_utils.images import composite_on_white
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import given_entities
 from hide_utils.method.hide import HiDe, read_letter
-from hide_utils.method.session import Found
+from hide_utils.method.session import SearchAttention
 from hide_utils.models import VLM, Settings
 from hide_utils.samples import Sample
 
@@ -22,7 +22,7 @@ ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 def search_rows(
     model: VLM, samples: Sequence[Sample], layers: Sequence[int] | None = None, *, progress: bool = True
-) -> list[Found]:
+) -> list[SearchAttention]:
     """Attention rows of every sample's reference entities, in one pass each.
 
     layers: counted from 0; None: all.
@@ -38,8 +38,8 @@ def search_rows(
     return found
 
 
-def sweep(
-    found: Sequence[Found],
+def sweep_settings(
+    found: Sequence[SearchAttention],
     samples: Sequence[Sample],
     sizes_wh: Sequence[tuple[int, int]],
     sigmas: Sequence[float] = SIGMAS,
@@ -76,10 +76,10 @@ def candidates(table: pd.DataFrame, most: int = 8) -> list[Settings]:
     return [Settings(int(layer), float(sigma), float(alpha)) for layer, sigma, alpha in list(chosen)[:most]]
 
 
-def choose(
+def choose_settings(
     model: VLM,
     samples: Sequence[Sample],
-    found: Sequence[Found],
+    found: Sequence[SearchAttention],
     settings: Sequence[Settings],
     *,
     progress: bool = True,

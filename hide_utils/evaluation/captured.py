@@ -27,7 +27,7 @@ from hide_utils.files import replace_file
 from hide_utils.images import read_image
 from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, given_entities
 from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Found, Session
+from hide_utils.method.session import SearchAttention, Session
 from hide_utils.models import VLM
 from hide_utils.samples import Sample
 
@@ -64,12 +64,12 @@ class RowCache:
 
     def load(
         self, model: VLM, samples: Sequence[Sample], layers: Sequence[int] | None = None, *, progress: bool = True
-    ) -> tuple[list[Found], list[tuple[int, int]]]:
+    ) -> tuple[list[SearchAttention], list[tuple[int, int]]]:
         """Rows of every sample's entities at all layers (or those given, counted from 0), read or captured.
 
         A sample without reference entities is searched for those that the model itself lists for its question.
 
-        Returns one `Found` a sample, and the pixel size (width, height) of its picture as the model sees it. Each
+        Returns one `SearchAttention` a sample, and the pixel size (width, height) of its picture as the model sees it. Each
         sample is stored as soon as it is captured, so that an interrupted run goes on where it was.
         """
         return self.load_with_last(model, samples, {}, layers, progress=progress)[:2]
@@ -83,7 +83,7 @@ class RowCache:
         text_layers: Sequence[int] | None = None,
         *,
         progress: bool = True,
-    ) -> tuple[list[Found], list[tuple[int, int]], dict[str, list[LastRows]]]:
+    ) -> tuple[list[SearchAttention], list[tuple[int, int]], dict[str, list[LastRows]]]:
         """`load`, and on the same prefill the row of the last position of other prompts about the picture.
 
         texts: name -> what is asked about a sample's picture; see `Session.rows_of_last`. text_layers: of these rows;
@@ -106,7 +106,7 @@ class RowCache:
             sizes.append(session.image.size)
         return found, sizes, last
 
-    def _found(self, hide: HiDe, session: Session, sample: Sample, layers: list[int], common: dict) -> Found:
+    def _found(self, hide: HiDe, session: Session, sample: Sample, layers: list[int], common: dict) -> SearchAttention:
         own = {"question": sample.question, "extraction": EXTRACTION_PROMPT}
         key = common | {"layers": layers, "instruction": SEARCH_INSTRUCTION, "entities": sample.entities or own}
 
@@ -118,7 +118,7 @@ class RowCache:
 
         stored = self._stored(key, capture)
         stored_layers, tokens = tuple(stored["layers"].tolist()), tuple(stored["tokens"].tolist())
-        return Found(stored_layers, tokens, stored["noise"], stored["semantic"])
+        return SearchAttention(stored_layers, tokens, stored["noise"], stored["semantic"])
 
     def _stored(self, key: dict, capture: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """The arrays stored under what they depend on; captured and stored where they are missing or damaged."""

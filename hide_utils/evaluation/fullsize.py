@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 
-from hide_utils.evaluation.procedures import RELEASED, Pass, Visual, Work, flops, hide, plain
+from hide_utils.evaluation.procedures import RELEASED, Pass, Visual, Work, direct_answer, flops, hide
 from hide_utils.models.attention import NAMES, capturing
 
 SIDES = (448, 672, 896, 1344, 1792, 2688, 3584, 5376, 8192)  # pixels
@@ -134,9 +134,9 @@ def work_for(architecture: Architecture, tokens: int | None = None, compact: int
 
 
 def by_resolution(architecture: Architecture, sides: Sequence[int] = SIDES) -> pd.DataFrame:
-    """FLOPs of plain answering, HiDe and the released procedure for square pictures of these sides in pixels.
+    """FLOPs of direct_answer answering, HiDe and the released procedure for square pictures of these sides in pixels.
 
-    Columns side, tokens, compact, plain, hide, released. The processor's limit on pixels is lifted, so that every side
+    Columns side, tokens, compact, direct_answer, hide, released. The processor's limit on pixels is lifted, so that every side
     counts in full; the compact image has the architecture's budget, or the picture's own size where that is less.
     """
     config, rows = architecture.config(), []
@@ -148,7 +148,11 @@ def by_resolution(architecture: Architecture, sides: Sequence[int] = SIDES) -> p
         else:
             tokens = (side // (vision.patch_size * vision.spatial_merge_size)) ** 2
         work = work_for(architecture, tokens)
-        costs = {"plain": plain(work), "hide": hide(work), "released": hide(work, RELEASED.but(compact_budget=True))}
+        costs = {
+            "plain": direct_answer(work),
+            "hide": hide(work),
+            "released": hide(work, RELEASED.but(compact_budget=True)),
+        }
         row = {"side": side, "tokens": work.image.n_tokens, "compact": work.compact.n_tokens}
         rows.append(row | {name: flops(config, passes) for name, passes in costs.items()})
     return pd.DataFrame(rows)
@@ -158,13 +162,13 @@ def cost_table() -> pd.DataFrame:
     """A question about the largest picture at each architecture's own settings, a row each, nothing run.
 
     Columns model, layer (from 0), tokens, compact, plain_tflop; hide, released (three full passes) and hide_causal as
-    multiples of plain; eager_gb, what all layers' attention of a pass takes in bfloat16, and rows_gb, ours in float32.
+    multiples of direct_answer; eager_gb, what all layers' attention of a pass takes in bfloat16, and rows_gb, ours in float32.
     """
     rows = []
     for one in ARCHITECTURES.values():
         config, work = one.config(), work_for(one)
         text, keys = config.get_text_config(), work.around + work.image.n_tokens + work.search
-        base, causal = (flops(config, plain(work), causal=masked) for masked in (False, True))
+        base, causal = (flops(config, direct_answer(work), causal=masked) for masked in (False, True))
         released = hide(work, RELEASED.but(compact_budget=True))
         row = {"model": one.name, "layer": one.layer, "tokens": work.image.n_tokens, "compact": work.compact.n_tokens}
         row |= {"plain_tflop": base / 1e12, "hide": flops(config, hide(work)) / base}

@@ -1,4 +1,4 @@
-"""The method, plain answering and the released procedure as lists of forward passes, and what each lever saves.
+"""The method, direct_answer answering and the released procedure as lists of forward passes, and what each lever saves.
 
 A procedure is what runs for one question: which tokens, behind which cache, with which pictures, through how many
 layers. `flops` adds it up from a model's configuration; `hide_utils.evaluation.fullsize` counts the same passes with torch's own
@@ -55,7 +55,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Levers:
+class AblationSwitches:
     """What is switched on; all on is how `HiDe` runs over a data set, all off the released procedure."""
 
     shared_prefill: bool = True
@@ -66,14 +66,14 @@ class Levers:
     last_head: bool = True
     shared_questions: bool = False
 
-    def but(self, **changes: bool) -> Levers:
+    def but(self, **changes: bool) -> AblationSwitches:
         """The same with some of them switched."""
         return replace(self, **changes)
 
 
 # Generation in transformers projects the last token alone, so the released code has that lever too.
-OURS, RELEASED = Levers(), Levers(False, False, False, False, False, True, False)
-LEVERS = {
+OURS, RELEASED = AblationSwitches(), AblationSwitches(False, False, False, False, False, True, False)
+SWITCHES = {
     "shared_prefill": "one image prefill, forked",
     "early_exit": "search ends at the captured layer",
     "static_prompt": "extraction prompt's static part cached",
@@ -106,30 +106,30 @@ class Pass:
     weights_share: float = 1.0
 
 
-def plain(work: Work, levers: Levers = OURS) -> list[Pass]:
+def direct_answer(work: Work, levers: AblationSwitches = OURS) -> list[Pass]:
     """Answering once, directly, in one pass over the whole prompt."""
     new = work.around + work.image.n_tokens + work.question
     return [Pass("answer", new, visuals=(work.image,), heads=_heads(new, levers), decoded=work.answered)]
 
 
-def hide(work: Work, levers: Levers = OURS) -> list[Pass]:
+def hide(work: Work, levers: AblationSwitches = OURS) -> list[Pass]:
     """Extraction, search and answer over original and compact image."""
     return [_extraction(work, levers), *_search(work, levers), _answer(work, levers)]
 
 
-def direct_besides(work: Work, levers: Levers = OURS) -> list[Pass]:
+def direct_besides(work: Work, levers: AblationSwitches = OURS) -> list[Pass]:
     """What a direct answer costs when HiDe runs anyway (for a gate): a suffix on the shared prefill, else all of it."""
-    whole = replace(plain(work, levers)[0], step="direct")
+    whole = replace(direct_answer(work, levers)[0], step="direct")
     if not levers.shared_prefill:
         return [whole]
     return [Pass("direct", work.question, work.around + work.image.n_tokens, decoded=work.answered)]
 
 
-def _heads(new: int, levers: Levers) -> int:
+def _heads(new: int, levers: AblationSwitches) -> int:
     return 1 if levers.last_head else new
 
 
-def _extraction(work: Work, levers: Levers) -> Pass:
+def _extraction(work: Work, levers: AblationSwitches) -> Pass:
     past = work.static if levers.static_prompt else 0
     new = work.asked + work.static - past
     share = 1 / work.cycles if levers.shared_questions else 1.0
@@ -138,7 +138,7 @@ def _extraction(work: Work, levers: Levers) -> Pass:
     return Pass("extract", new, past, heads=heads, decoded=work.listed, share=share, weights_share=reads)
 
 
-def _search(work: Work, levers: Levers) -> list[Pass]:
+def _search(work: Work, levers: AblationSwitches) -> list[Pass]:
     share = 1 / work.cycles if levers.shared_questions else 1.0
     common: dict[str, Any] = {"rows": work.rows, "layer": work.layer, "early_exit": levers.early_exit}
     common |= {"share": share, "weights_share": share}
@@ -150,7 +150,7 @@ def _search(work: Work, levers: Levers) -> list[Pass]:
     return [prefill, Pass("search", work.search, first, heads=_heads(work.search, levers), **common)]
 
 
-def _answer(work: Work, levers: Levers) -> Pass:
+def _answer(work: Work, levers: AblationSwitches) -> Pass:
     compact = work.compact if levers.compact_budget or work.compact_free is None else work.compact_free
     first = work.around + work.image.n_tokens
     new = work.between + compact.n_tokens + work.question
@@ -193,15 +193,15 @@ def weight_reads(passes: Iterable[Pass]) -> float:
     return sum((1 + one.decoded) * one.weights_share for one in passes)
 
 
-def lever_table(config: Any, work: Work) -> pd.DataFrame:
+def ablation_table(config: Any, work: Work) -> pd.DataFrame:
     """Each lever alone, switched on in the released procedure and off in ours.
 
-    Columns lever, meaning, and without and with it: released_* and ours_*, FLOPs over a plain answer's, and reads_*,
+    Columns lever, meaning, and without and with it: released_* and ours_*, FLOPs over a direct_answer answer's, and reads_*,
     how often ours has all weights read a question. The last row adds a direct answer to each.
     """
-    base = flops(config, plain(work))
+    base = flops(config, direct_answer(work))
     rows = []
-    for name, meaning in LEVERS.items():
+    for name, meaning in SWITCHES.items():
         row: dict[str, str | float] = {"lever": name, "meaning": meaning}
         for start, levers in (("released", RELEASED), ("ours", OURS)):
             for state, on in (("without", False), ("with", True)):

@@ -1,8 +1,8 @@
-"""Time and memory of plain answering, HiDe and the released procedure on models with random weights.
+"""Time and memory of direct_answer answering, HiDe and the released procedure on models with random weights.
 
-Neither depends on what the weights are, so full-size models are measured without their files, by the code that answers
+Neither depends on what the weights are, so full-size models are profile without their files, by the code that answers
 real questions. `python -m hide_utils.evaluation.profiling` measures Qwen2.5-VL-7B, Qwen3-VL-8B and InternVL3-8B where CUDA is
-there; `measured_in_children` gives the peak memory of smaller ones on a CPU, each run in a process of its own.
+there; `profile_in_children` gives the peak memory of smaller ones on a CPU, each run in a process of its own.
 """
 
 from __future__ import annotations
@@ -67,20 +67,20 @@ def task(side: int, compact_side: int) -> Task:
     return Task(Image.fromarray(pixels), compact_side)
 
 
-def plain(vlm: VLM, work: Task, session: Session) -> None:
+def direct_answer(vlm: VLM, work: Task, session: Session) -> None:
     """Answering once, directly."""
     session.answer(QUESTION, OPTIONS, limit=ANSWERED)
 
 
 def whole_method(vlm: VLM, work: Task, session: Session, extractor: Extractor) -> None:
     """HiDe with entities and regions of a fixed size; what the session and the extractor share decides its cost."""
-    with session.measured("extract"):
+    with session.timed("extract"):
         extractor.extract(QUESTION)
     layer, sigma, alpha = vlm.defaults.layer, vlm.defaults.sigma, vlm.defaults.alpha
     found = session.search(given_entities(ENTITIES), [layer])
-    with session.measured("decouple"):
+    with session.timed("decouple"):
         lpd.regions_of(found.maps(layer, sigma), alpha, session.image.size)
-    with session.measured("compact"):
+    with session.timed("compact"):
         compact = composite_on_white(lpd.compact_image(session.image, work.regions))
     session.answer(QUESTION, OPTIONS, compact, limit=ANSWERED)
 
@@ -94,7 +94,7 @@ def one_pass(vlm: VLM, work: Task, session: Session, eager: bool = False) -> Non
     usual = NAMES[vlm.choices["attention"].value]
     vlm.model.set_attn_implementation({"text_config": "eager" if eager else usual})
     try:
-        with session.measured("answer"), torch.inference_mode():
+        with session.timed("answer"), torch.inference_mode():
             ids = prompt.ids[None].to(vlm.device)
             run = vlm.model(input_ids=ids, output_attentions=eager, use_cache=False, logits_to_keep=1, **inputs)
             if eager:
@@ -106,7 +106,7 @@ def one_pass(vlm: VLM, work: Task, session: Session, eager: bool = False) -> Non
 def rows_by_capture(vlm: VLM, work: Task, session: Session) -> None:
     """The same rows while the fast kernel runs, in a pass of all layers too."""
     prompt = vlm.prompt(vlm.prepare(work.image), multiple_choice(QUESTION, OPTIONS))
-    with session.measured("answer"):
+    with session.timed("answer"):
         vlm.capture(prompt, list(range(len(prompt) - ROWS, len(prompt))), [vlm.defaults.layer], early_exit=False)
 
 
@@ -124,7 +124,7 @@ def procedures(vlm: VLM) -> dict[str, Procedure]:
         return session
 
     return {
-        "plain": partial(run, plain, False),
+        "direct_answer": partial(run, direct_answer, False),
         "hide": partial(run, partial(whole_method, extractor=ours), True),
         "released": partial(run, partial(whole_method, extractor=released), False),
         "pass": partial(run, one_pass, False),
@@ -133,7 +133,7 @@ def procedures(vlm: VLM) -> dict[str, Procedure]:
     }
 
 
-def measured(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_up: int = 1) -> pd.DataFrame:
+def profile(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_up: int = 1) -> pd.DataFrame:
     """Seconds and allocated bytes of each step: columns procedure, step, repeat, seconds, peak_bytes.
 
     Procedures are run in turn, forwards and backwards, so that a drift of the machine meets all alike; the step
@@ -192,7 +192,7 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def measured_in_children(
+def profile_in_children(
     name: str, side: int, compact_side: int, names: Sequence[str], repeats: int = 3
 ) -> pd.DataFrame:
     """Rows of `forked` for a model of `random_models.SIZES`, from a fresh process with one thread.
@@ -209,7 +209,7 @@ def measured_in_children(
 
 
 def on_gpu(names: Sequence[str], side: int, compact_side: int, repeats: int = 5, device: str = "cuda") -> pd.DataFrame:
-    """`measured` for full-size models one after another, each freed before the next; a column `model` in front.
+    """`profile` for full-size models one after another, each freed before the next; a column `model` in front.
 
     InternVL cuts any picture into its twelve tiles, so its compact image is one tile there.
     """
@@ -217,7 +217,7 @@ def on_gpu(names: Sequence[str], side: int, compact_side: int, repeats: int = 5,
     for name in names:
         vlm = random_model(name, device=device)
         work = task(side, 448 if vlm.family == "internvl" else compact_side)
-        table = measured(vlm, work, ["plain", "hide", "released", "pass", "rows", "eager"], repeats)
+        table = profile(vlm, work, ["direct_answer", "hide", "released", "pass", "rows", "eager"], repeats)
         table.insert(0, "model", name)
         tables.append(table)
         del vlm
@@ -234,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--compact", type=int, default=896, help="side of the compact image in pixels")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cpu", metavar="SIZE", help="measure a small model on the CPU and print rows as JSON")
-    parser.add_argument("--procedures", nargs="+", default=["plain", "hide"])
+    parser.add_argument("--procedures", nargs="+", default=["direct_answer", "hide"])
     asked = parser.parse_args(argv)
     if asked.cpu:
         for row in forked(asked.cpu, task(asked.side, asked.compact), asked.procedures, asked.repeats):

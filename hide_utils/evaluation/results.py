@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from hide_utils import paths
 from hide_utils.evaluation.provenance import hash_json, provenance
-from hide_utils.files import crc, disk_errors, held, plain, replace_file
+from hide_utils.files import crc, disk_errors, held, replace_file, to_json
 
 __all__ = ["KEYS", "ResultStore", "SettingsError", "provenance", "results_path", "save_figure", "save_table"]
 
@@ -35,7 +35,7 @@ class SettingsError(ValueError):
 
 def results_path(notebook: str, name: str, settings: dict[str, Any]) -> Path:
     """`data/results/<notebook>/<name>-<hash of settings>.parquet`: other settings never meet the same file."""
-    return paths.RESULTS / notebook / f"{name}-{hash_json(plain(settings))[:8]}.parquet"
+    return paths.RESULTS / notebook / f"{name}-{hash_json(to_json(settings))[:8]}.parquet"
 
 
 class ResultStore:
@@ -63,7 +63,7 @@ class ResultStore:
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         self.journal = self.path.with_suffix(".journal.jsonl")
-        self.settings = None if settings is None else plain(settings)
+        self.settings = None if settings is None else to_json(settings)
         self._lock = FileLock(self.path.with_suffix(".lock"))
         self._rows: dict[tuple, dict[str, Any]] = {}
         self._parquet_seen: tuple[int, int] | None = None
@@ -91,7 +91,7 @@ class ResultStore:
         Raises ValueError for a row without its keys, TypeError for a value that JSON cannot hold and OSError where the
         disk is full or unwritable; the rows stored before are whole in each case.
         """
-        rows = [plain(row) for row in rows]
+        rows = [to_json(row) for row in rows]
         for row in rows:
             if missing := [key for key in KEYS if not isinstance(row.get(key), str)]:
                 raise ValueError(f"a row needs text under {' and '.join(missing)}; got {row!r:.200}")
@@ -246,7 +246,7 @@ def _table(rows: list[dict[str, Any]], settings: dict[str, Any] | None) -> pa.Ta
 def _target(name: str, notebook: str) -> Path:
     for part in (name, notebook):
         if not part or Path(part).name != part:
-            raise ValueError(f"{part!r}: want a plain name without folders")
+            raise ValueError(f"{part!r}: want a to_json name without folders")
     return paths.figures_folder() / notebook / name
 
 
@@ -259,7 +259,7 @@ def write_sidecar(path: Path, entry: dict[str, Any], *more: Path) -> Path:
 
 def _write_sidecar(path: Path, entry: dict[str, Any], described: list[Path]) -> None:
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in described}
-    entry = plain({"files": files} | entry)
+    entry = to_json({"files": files} | entry)
 
     def lasting(content: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in content.items() if name not in VOLATILE}

@@ -19,12 +19,12 @@ from hide_utils.baselines.methods import Method, of_regions
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import Entities
 from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Found, Located, Session
+from hide_utils.method.session import Localisation, SearchAttention, Session
 from hide_utils.samples import Sample
 
 ALPHAS = (0.5, 0.7, 0.8, 0.9)
 SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the calibration tokens that a threshold drops
-MEASURES = {
+TOKEN_SCORES = {
     "entropy": "by how much the row's entropy lies below that of the instruction's rows (share of the highest)",
     "peak": "log of the row's peak over its mean, above that of the instruction's rows",
     "purified entropy": "by how much the purified map's entropy lies below that of a flat map (share of the highest)",
@@ -34,7 +34,7 @@ Maps = Float[np.ndarray, "tokens h w"]
 Scores = Float[np.ndarray, " tokens"]
 
 
-def order(maps: Maps) -> Scores:
+def entropy_score(maps: Maps) -> Scores:
     """1 - entropy / log(cells) of each map as a distribution over the grid: 0 for a flat map, 1 for a single cell."""
     flat = np.asarray(maps, np.float64).reshape(len(maps), -1)
     share = flat / np.maximum(flat.sum(1, keepdims=True), 1e-12)
@@ -42,20 +42,20 @@ def order(maps: Maps) -> Scores:
     return np.where(flat.sum(1) > 0, 1 - entropy / np.log(flat.shape[1]), 0.0)
 
 
-def peakedness(maps: Maps) -> Scores:
+def peak_score(maps: Maps) -> Scores:
     """Log of each map's largest cell over its mean; 0 for a flat map."""
     flat = np.asarray(maps, np.float64).reshape(len(maps), -1)
     return np.log(np.maximum(flat.max(1), 1e-12) / np.maximum(flat.mean(1), 1e-12))
 
 
-def token_scores(found: Found, layer: int, sigma: float) -> dict[str, Scores]:
-    """Each of the `MEASURES` for every token of a search, at a layer (counted from 0)."""
+def token_scores(found: SearchAttention, layer: int, sigma: float) -> dict[str, Scores]:
+    """Each of the `TOKEN_SCORES` for every token of a search, at a layer (counted from 0)."""
     number = found.layers.index(layer)
     noise, semantic = found.noise[number], found.semantic[number]
     return {
-        "entropy": order(semantic) - order(noise).mean(),
-        "peak": peakedness(semantic) - peakedness(noise).mean(),
-        "purified entropy": order(found.maps(layer, sigma)),
+        "entropy": entropy_score(semantic) - entropy_score(noise).mean(),
+        "peak": peak_score(semantic) - peak_score(noise).mean(),
+        "purified entropy": entropy_score(found.maps(layer, sigma)),
     }
 
 
@@ -63,7 +63,7 @@ def token_scores(found: Found, layer: int, sigma: float) -> dict[str, Scores]:
 class Rule:
     """Which tokens are read, and the threshold on their maps: those with at least `least` of a measure, or the best.
 
-    measure: a name of `MEASURES`; None keeps every token.
+    measure: a name of `TOKEN_SCORES`; None keeps every token.
     """
 
     measure: str | None
@@ -82,8 +82,8 @@ class Rule:
         return f"{chosen}, α {self.alpha:g}"
 
 
-def sweep(
-    found: Sequence[Found],
+def sweep_rules(
+    found: Sequence[SearchAttention],
     samples: Sequence[Sample],
     sizes_wh: Sequence[tuple[int, int]],
     layer: int,
@@ -96,9 +96,9 @@ def sweep(
     Returns columns measure (None for all tokens), share, least, alpha, recall50, iou, area.
     """
     scores = [token_scores(one, layer, sigma) for one in found]
-    pooled = {name: np.concatenate([one[name] for one in scores]) for name in MEASURES}
+    pooled = {name: np.concatenate([one[name] for one in scores]) for name in TOKEN_SCORES}
     limits: list[tuple[str | None, float, float]] = [(None, 0.0, -np.inf)]
-    limits += [(name, share, float(np.quantile(pooled[name], share))) for name in MEASURES for share in shares]
+    limits += [(name, share, float(np.quantile(pooled[name], share))) for name in TOKEN_SCORES for share in shares]
     rows = []
     for one, score, sample, size in zip(found, scores, samples, sizes_wh, strict=True):
         grid = lpd.boxes_grid(one.maps(layer, sigma), alphas)
@@ -111,7 +111,7 @@ def sweep(
     return pd.DataFrame(rows).groupby(keys, sort=False, dropna=False).mean().reset_index()
 
 
-def choose(table: pd.DataFrame) -> Rule:
+def choose_rule(table: pd.DataFrame) -> Rule:
     """The rule with the highest mean IoU, as for the other variants of TAD; of equals the one that drops fewest."""
     best = table.sort_values(["share", "alpha"], kind="stable")
     best = best.loc[best["iou"].idxmax()]
@@ -130,18 +130,18 @@ def listed_by_model(hide: HiDe, session: Session, sample: Sample) -> Entities:
     return hide.locate(session, sample.question).entities
 
 
-def locate(hide: HiDe, session: Session, question: str, entities: Entities, rule: Rule) -> Located:
+def locate_selected(hide: HiDe, session: Session, question: str, entities: Entities, rule: Rule) -> Localisation:
     """`HiDe.locate` with the tokens and the threshold of a rule; layer and sigma are those of `hide`."""
     key = (question, hide.settings, entities.text, rule)
-    if key not in session.located:
+    if key not in session.localisations:
         found = session.search(entities, [hide.settings.layer])
-        with session.measured("decouple"):
+        with session.timed("decouple"):
             kept = rule.kept(token_scores(found, hide.settings.layer, hide.settings.sigma))
             maps = found.maps(hide.settings.layer, hide.settings.sigma)[kept]
             regions = lpd.regions_of(maps, rule.alpha, session.image.size)
         tokens = tuple(token for token, keep in zip(found.tokens, kept, strict=True) if keep)
-        session.located[key] = Located(entities, tokens, maps, regions)
-    return session.located[key]
+        session.localisations[key] = Localisation(entities, tokens, maps, regions)
+    return session.localisations[key]
 
 
 def reading(rule: Rule, entities: Callable[[HiDe, Session, Sample], Entities], steps: Sequence[str] = ()) -> Method:
@@ -151,12 +151,12 @@ def reading(rule: Rule, entities: Callable[[HiDe, Session, Sample], Entities], s
     """
 
     def find(hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-        return locate(hide, session, sample.question, entities(hide, session, sample), rule).regions
+        return locate_selected(hide, session, sample.question, entities(hide, session, sample), rule).regions
 
     return of_regions(find, steps=("prefill", *steps, "search", "decouple", "compact"))
 
 
-def token_table(found: Sequence[Found], layer: int, sigma: float, rule: Rule, least: int = 3) -> pd.DataFrame:
+def token_table(found: Sequence[SearchAttention], layer: int, sigma: float, rule: Rule, least: int = 3) -> pd.DataFrame:
     """How often each token is read: columns token, n, score (mean of the rule's measure) and kept (share).
 
     Tokens that occur fewer than `least` times are put together as "(rare)". Most concentrated first.
@@ -173,6 +173,6 @@ def token_table(found: Sequence[Found], layer: int, sigma: float, rule: Rule, le
     return means.sort_values("score", ascending=False).reset_index()
 
 
-def concentration(found: Sequence[Found], layer: int, sigma: float) -> list[float]:
+def strongest_score(found: Sequence[SearchAttention], layer: int, sigma: float) -> list[float]:
     """A number for each search: the entropy measure of its most concentrated token, for deciding whether to look."""
     return [float(token_scores(one, layer, sigma)["entropy"].max()) for one in found]

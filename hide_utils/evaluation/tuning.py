@@ -30,7 +30,7 @@ from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
 
 
-def choose_gate(table: pd.DataFrame) -> dict[str, float]:
+def choose_margin(table: pd.DataFrame) -> dict[str, float]:
     """Margin above which the direct answer stands, from `evaluate`'s rows of "direct" and "hide".
 
     The margin with the highest accuracy of the gated method; of equal ones the smallest, which asks HiDe least often.
@@ -101,7 +101,7 @@ def choose_last(table: pd.DataFrame) -> dict[str, dict[str, float]]:
 def tune(model: VLM, samples: Sequence[Sample], *, progress: bool = True) -> dict[str, Any]:
     """All settings from calibration samples: those that need true boxes only where every sample has them."""
     answers = evaluate(model, samples, ["direct", "hide"], progress=progress)
-    chosen: dict[str, Any] = {"hide_gated": choose_gate(answers)}
+    chosen: dict[str, Any] = {"hide_gated": choose_margin(answers)}
     if all(sample.boxes_xyxy for sample in samples):
         chosen |= choose_last(sweep_last(last_rows(model, samples, progress=progress), samples))
     return chosen

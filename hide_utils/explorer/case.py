@@ -27,7 +27,7 @@ from hide_utils.images import composite_on_white
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import Entities
 from hide_utils.method.hide import HiDe, checked_question, read_letter
-from hide_utils.method.session import Found, Session
+from hide_utils.method.session import SearchAttention, Session
 from hide_utils.models import Reply
 from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Box, Sample
@@ -79,7 +79,7 @@ class Case:
     question: str
     options: list[str] | None
     entities: Entities
-    found: Found
+    found: SearchAttention
     style: str = "letters"
     label: str | None = None
     boxes_xyxy: Sequence[Box] = ()
@@ -183,7 +183,7 @@ def open_own(
 def _entities(hide: HiDe, session: Session, question: str, entities: Entities | None) -> Entities:
     if entities is not None:
         return entities
-    with session.measured("extract"):
+    with session.timed("extract"):
         return hide.extractor(question)
 
 

@@ -16,7 +16,7 @@ from hide_utils.plots.style import METHOD_LABELS
 WIDE = {"description_width": "76px"}
 ANY = "any"  # a choice like the others: ipywidgets takes None for no choice at all
 OUTCOMES = [(ANY, ANY), ("right", True), ("wrong", False)]
-# Colours come from the theme, so that dark and light look alike; only the pictures have colours of their own.
+# Colors come from the theme, so that dark and light look alike; only the pictures have colors of their own.
 STYLE = """<style>
 .hide-explorer .widget-label, .hide-explorer .widget-html-content { color: var(--jp-content-font-color1, inherit); }
 .hide-explorer .widget-html-content { line-height: 1.4; }
@@ -43,7 +43,7 @@ def _full(**more: str) -> w.Layout:
     return w.Layout(width="auto", **more)
 
 
-class Picture(w.HTML):
+class ImagePane(w.HTML):
     """A picture with a text for whoever cannot see it (`widgets.Image` has none, and fails with a tooltip).
 
     meaning: that text. side: the most that its width and its height take, in CSS pixels.
@@ -71,7 +71,7 @@ class Form:
     methods: Sequence[str]
     n_layers: int
     chips: list[w.ToggleButton] = field(default_factory=list)
-    thumbs: list[Picture] = field(default_factory=list)
+    thumbs: list[ImagePane] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._choosing()
@@ -136,8 +136,8 @@ class Form:
 
     def _panes(self) -> None:
         self.status = w.HTML(value=status_html("starting"))
-        self.picture = Picture("picture with the map of all tokens, regions (solid) and true boxes (dashed)", 640)
-        self.compact = Picture("second picture: the regions in the chosen layout", 320)
+        self.picture = ImagePane("picture with the map of all tokens, regions (solid) and true boxes (dashed)", 640)
+        self.compact = ImagePane("second picture: the regions in the chosen layout", 320)
         self.legend, self.caption, self.answers = w.HTML(), w.HTML(), w.HTML()
         self.numbers, self.timings, self.command = w.HTML(), w.HTML(), w.HTML()
         self.tokens = w.Box(layout=w.Layout(display="flex", flex_flow="row wrap", grid_gap="6px"))
@@ -159,7 +159,7 @@ class Form:
             chip.unobserve_all()
         names = [token or "␣" for token in tokens[:most]]
         self.chips = [w.ToggleButton(True, description=name, tooltip=f"count the token “{name}”") for name in names]
-        self.thumbs = [Picture(f"purified map of the token “{name}”", 100) for name in names]
+        self.thumbs = [ImagePane(f"purified map of the token “{name}”", 100) for name in names]
         for chip in self.chips:
             chip.layout = w.Layout(width="100px")
             chip.observe(toggled, "value")

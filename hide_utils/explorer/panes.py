@@ -21,12 +21,12 @@ from hide_utils.explorer.case import Answer, Case, Knobs, View
 from hide_utils.images import composite_on_white
 from hide_utils.plots.layers import band
 from hide_utils.plots.style import (
-    BOX_COLOUR,
-    MAP_COLOURS,
+    BOX_COLOR,
+    MAP_COLORS,
     METHOD_LABELS,
     PAGE_WIDTH,
     PALETTE,
-    TRUTH_COLOUR,
+    TRUTH_COLOR,
     draw_boxes,
     new_figure,
     overlay,
@@ -36,7 +36,7 @@ from hide_utils.plots.style import (
 
 PICTURE, THUMB = 640, 150  # longer side in pixels of the picture and of a token's map
 MOST_THUMBS = 24  # maps drawn; a longer list would be slow and illegible
-MEASURES = {"recall50": PALETTE[0], "iou": PALETTE[1], "area": PALETTE[7]}
+MEASURE_COLORS = {"recall50": PALETTE[0], "iou": PALETTE[1], "area": PALETTE[7]}
 SETTINGS = {"layer": "layer, counted from 0", "sigma": "σ in grid cells", "alpha": "α"}
 QUALITY = {
     "recall50": "true boxes at least half covered",
@@ -55,27 +55,27 @@ def fitted(image: Image.Image, side: int) -> Image.Image:
 
 
 @cache
-def _colours() -> UInt8[np.ndarray, "256 3"]:
-    return (matplotlib.colormaps[MAP_COLOURS](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+def _colors() -> UInt8[np.ndarray, "256 3"]:
+    return (matplotlib.colormaps[MAP_COLORS](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
 
 
 def heated(picture: Image.Image, map_hw: Float[np.ndarray, "h w"]) -> Image.Image:
-    """A map in [0, 1] over a picture in the colours and opacities of `plots.overlay`, coloured cell by cell."""
+    """A map in [0, 1] over a picture in the colors and opacities of `plots.overlay`, colored cell by cell."""
     level = np.clip(map_hw, 0, 1)
-    colour = Image.fromarray(_colours()[(level * 255).round().astype(np.uint8)])
+    color = Image.fromarray(_colors()[(level * 255).round().astype(np.uint8)])
     opacity = Image.fromarray((255 * (0.2 + 0.6 * level)).round().astype(np.uint8))
-    over, mask = (part.resize(picture.size, Image.Resampling.NEAREST) for part in (colour, opacity))
+    over, mask = (part.resize(picture.size, Image.Resampling.NEAREST) for part in (color, opacity))
     result = picture.copy()
     result.paste(over, mask=mask)
     return result
 
 
-def outlined(picture: Image.Image, boxes: Sequence[Sequence[float]], scale: float, colour: str, dash: int = 0) -> None:
+def outlined(picture: Image.Image, boxes: Sequence[Sequence[float]], scale: float, color: str, dash: int = 0) -> None:
     """Outline pixel boxes of the full picture on one that is `scale` times as large, in place; dashed where `dash`.
 
     The line has a dark edge, so that it stands out from the map's bright end too.
     """
-    draw, rgb = ImageDraw.Draw(picture), tuple(round(255 * c) for c in to_rgb(colour))
+    draw, rgb = ImageDraw.Draw(picture), tuple(round(255 * c) for c in to_rgb(color))
     for box in boxes:
         x0, y0, x1, y1 = (round(v * scale) for v in box)
         x1, y1 = max(x1 - 1, x0), max(y1 - 1, y0)
@@ -106,13 +106,13 @@ def encoded(picture: Image.Image) -> bytes:
 def picture_pane(base: Image.Image, case: Case, view: View) -> bytes:
     """The fitted picture with the union map, the regions (solid) and the true boxes (dashed)."""
     shown, scale = heated(base, view.union), base.width / case.image.width
-    outlined(shown, case.boxes_xyxy, scale, TRUTH_COLOUR, dash=4)
-    outlined(shown, view.regions, scale, BOX_COLOUR)
+    outlined(shown, case.boxes_xyxy, scale, TRUTH_COLOR, dash=4)
+    outlined(shown, view.regions, scale, BOX_COLOR)
     return encoded(shown)
 
 
 def token_panes(base: Image.Image, view: View) -> list[bytes]:
-    """Every token's purified map over the fitted picture, at most `MOST_THUMBS`; those that are off without colour."""
+    """Every token's purified map over the fitted picture, at most `MOST_THUMBS`; those that are off without color."""
     grey = base.convert("L").convert("RGB")
     return [
         encoded(heated(base, one) if on else heated(grey, np.zeros_like(one)))
@@ -127,9 +127,9 @@ def compact_pane(view: View) -> bytes:
 
 def legend_html(case: Case, knobs: Knobs, n_layers: int) -> str:
     """What the lines mean, what was searched for, and the layer counted both ways."""
-    marks = f'<span style="color:{BOX_COLOUR}">▬</span> regions'
+    marks = f'<span style="color:{BOX_COLOR}">▬</span> regions'
     if case.boxes_xyxy:
-        marks += f' &nbsp; <span style="color:{TRUTH_COLOUR}">╍╍</span> true boxes'
+        marks += f' &nbsp; <span style="color:{TRUTH_COLOR}">╍╍</span> true boxes'
     said = f"entities ({case.entities.source}): {case.entities.text}"
     note = f"<p>{html.escape(case.entities.note)}</p>" if case.entities.note else ""
     layer = f"layer {knobs.layer} counted from 0, the paper's {knobs.layer + 1} of {n_layers}"
@@ -198,7 +198,7 @@ def _bars(case: Case, reply: Answer | None) -> str:
         return ""
     cells = "".join(
         f'<div style="display:flex;gap:6px;align-items:center"><span style="width:1.2em">{letter}</span>'
-        f'<span style="display:inline-block;height:.7em;width:{100 * p:.0f}px;background:{BOX_COLOUR}"></span>'
+        f'<span style="display:inline-block;height:.7em;width:{100 * p:.0f}px;background:{BOX_COLOR}"></span>'
         f"<span>{p:.0%}</span></div>"
         for letter, p in reply.probabilities.items()
     )
@@ -225,7 +225,7 @@ def figure(model: str, case: Case, knobs: Knobs, view: View, most_tokens: int = 
         ax := next(panels), case.image, view.union, title="regions; dashed: truth" if case.boxes_xyxy else "regions"
     )
     draw_boxes(ax, view.regions)
-    draw_boxes(ax, case.boxes_xyxy, colour=TRUTH_COLOUR, dashed=True)
+    draw_boxes(ax, case.boxes_xyxy, color=TRUTH_COLOR, dashed=True)
     for number in on:
         overlay(next(panels), case.image, view.maps[number], title=f"“{plain_text(case.found.tokens[number], 20)}”")
     ax = next(panels)
@@ -259,7 +259,7 @@ def slider_curves(axes: Sequence[Axes], moved: pd.DataFrame, own: Mapping[str, f
     """What moving each setting alone does (table of `one_at_a_time`), one panel a setting; dotted: where it stands."""
     for ax, (setting, part) in zip(axes, moved.groupby("setting", sort=False), strict=True):
         for measure, curve in part.groupby("measure", sort=False):
-            band(ax, curve, colour=MEASURES[measure], label=measure, x="value", shift=0)
+            band(ax, curve, color=MEASURE_COLORS[measure], label=measure, x="value", shift=0)
         ax.axvline(own[setting], color="0.3", linestyle=":", linewidth=0.8)
         ax.set(xlabel=SETTINGS[setting], ylim=(0, 1))
     axes[0].set_ylabel("mean over samples")

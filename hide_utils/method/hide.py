@@ -12,7 +12,7 @@ from hide_utils.images import composite_on_white, read_image
 from hide_utils.method import lpd
 from hide_utils.method.entities import Entities, Extractor, given_entities
 from hide_utils.method.result import Result
-from hide_utils.method.session import HIDE_STEPS, Located, Session
+from hide_utils.method.session import HIDE_STEPS, Localisation, Session
 from hide_utils.models import VLM, Reply, Settings, load_model
 from hide_utils.prompts import multiple_choice
 
@@ -140,7 +140,7 @@ class HiDe:
         question = checked_question(question)
         multiple_choice(question, options)  # refuses a single option before anything is run
         located = self.locate(session, question, entities)
-        with session.measured("compact"):
+        with session.timed("compact"):
             compact = lpd.compact_image(session.image, located.regions) if located.regions else None
         second = None if compact is None else composite_on_white(compact)
         reply = session.answer(question, options, second)
@@ -165,17 +165,19 @@ class HiDe:
             model_name=self.model.name,
         )
 
-    def locate(self, session: Session, question: str, entities: Entities | list[str] | str | None = None) -> Located:
+    def locate(
+        self, session: Session, question: str, entities: Entities | list[str] | str | None = None
+    ) -> Localisation:
         """Entities, purified maps and merged regions for a question; found once a session, whoever asks."""
         key = (question, self.settings, str(entities))
-        if key not in session.located:
+        if key not in session.localisations:
             names = self._entities(session, question, entities)
             found = session.search(names, [self.settings.layer])
-            with session.measured("decouple"):
+            with session.timed("decouple"):
                 maps = found.maps(self.settings.layer, self.settings.sigma)
                 regions = lpd.regions_of(maps, self.settings.alpha, session.image.size)
-            session.located[key] = Located(names, found.tokens, maps, regions)
-        return session.located[key]
+            session.localisations[key] = Localisation(names, found.tokens, maps, regions)
+        return session.localisations[key]
 
     def _entities(self, session: Session, question: str, entities) -> Entities:
         if isinstance(entities, Entities):

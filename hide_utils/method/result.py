@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from hide_utils.files import plain, replace_file
+from hide_utils.files import replace_file, to_json
 from hide_utils.method.entities import Entities
 from hide_utils.models import Settings
 
@@ -114,7 +114,7 @@ class Result:
         folder.mkdir(parents=True, exist_ok=True)
         record = {name: getattr(self, name) for name in RECORDED}
         record |= {"entities": asdict(self.entities), "settings": asdict(self.settings)}
-        text = json.dumps(plain(record), indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(to_json(record), indent=1, ensure_ascii=False) + "\n"
         writers = {
             "result.json": lambda path: path.write_text(text, encoding="utf-8"),
             "maps.npz": lambda path: _save_maps(path, self.maps),

@@ -24,7 +24,7 @@ from hide_utils.method.entities import SEARCH_INSTRUCTION, Entities
 from hide_utils.models import VLM, Reply
 from hide_utils.models.backends import clocked
 from hide_utils.models.base import Prefix
-from hide_utils.models.prompt import Picture
+from hide_utils.models.prompt import ProcessedImage
 from hide_utils.prompts import multiple_choice
 
 HIDE_STEPS = ("prefill", "extract", "search", "decouple", "compact", "answer")
@@ -32,7 +32,7 @@ ANSWER_TOKENS = {"choice": 16, "free": 64}  # most tokens of a reply with and wi
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchAttention:
     """Attention rows of one search over the picture.
 
     noise: `(layers, n_noise, h, w)` rows of the instruction's tokens; semantic: `(layers, tokens, h, w)` rows of the
@@ -51,7 +51,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Located:
+class Localisation:
     """Where the entities are: their tokens, one purified map each, and the merged regions in pixels."""
 
     entities: Entities
@@ -69,7 +69,7 @@ class Session:
 
     image: RGB picture. reuse_prefix: False runs every prompt from its first token. early_exit: False runs a search's
     pass to its end. second_pixels: most pixels of a picture behind the session's own; None: the model's. entities,
-    located: what was found so far, by question (and settings).
+    localisations: what was found so far, by question (and settings).
     """
 
     model: VLM
@@ -81,19 +81,19 @@ class Session:
     counts: dict[str, Counter] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
     entities: dict[str, Entities] = field(default_factory=dict, repr=False)
-    located: dict[tuple, Located] = field(default_factory=dict, repr=False)
+    localisations: dict[tuple, Localisation] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.image = _fitting(self.model, self.image)
 
     @cached_property
-    def _shared(self) -> tuple[Picture, Prefix | None]:
-        with self.measured("prefill"):
+    def _shared(self) -> tuple[ProcessedImage, Prefix | None]:
+        with self.timed("prefill"):
             picture = self.model.prepare(self.image)
             return picture, self.model.prefill(self.model.prompt(picture, "?")) if self.reuse_prefix else None
 
     @contextmanager
-    def measured(self, step: str):
+    def timed(self, step: str):
         """Charge seconds and token counts of the block to ``step``, replacing what an earlier run of it cost."""
         before = Counter(self.model.counts)
         with clocked(self.model.device) as clock:
@@ -123,11 +123,11 @@ class Session:
                 getattr(other, account).update({step: mine[step] for step in ("prefill",) if step in mine})
         return other
 
-    def search(self, entities: Entities, layers: Iterable[int]) -> Found:
+    def search(self, entities: Entities, layers: Iterable[int]) -> SearchAttention:
         """Attention rows of the search prompt at the layers (counted from 0), in one pass that stops after the last."""
         text = f"{SEARCH_INSTRUCTION} {entities.text}"
         picture, prefix = self._shared
-        with self.measured("search"):
+        with self.timed("search"):
             prompt = self.model.prompt(picture, text)
             (span,) = prompt.texts
             noise = span.positions(0, len(SEARCH_INSTRUCTION))
@@ -137,7 +137,7 @@ class Session:
             rows = self.model.capture(prompt, noise + semantic, tuple(layers), prefix, self.early_exit)
         tokens = tuple(span.characters(i).strip() for i in semantic)
         (maps,) = rows.maps
-        return Found(tuple(rows.layers), tokens, maps[:, : len(noise)], maps[:, len(noise) :])
+        return SearchAttention(tuple(rows.layers), tokens, maps[:, : len(noise)], maps[:, len(noise) :])
 
     def rows_of_last(self, text: str, layers: Iterable[int], step: str = "last") -> Float[np.ndarray, "layers h w"]:
         """Rows over the picture of the position that predicts the reply's first token, when `text` is asked about it.
@@ -147,7 +147,7 @@ class Session:
         relative attention.
         """
         picture, prefix = self._shared
-        with self.measured(step):
+        with self.timed(step):
             prompt = self.model.prompt(picture, text)
             (maps,) = self.model.capture(prompt, [len(prompt) - 1], layers, prefix).maps
         return maps[:, 0]
@@ -181,7 +181,7 @@ class Session:
         """
         own = pictures[0] is self.image
         picture, prefix = self._shared if own else (None, None)
-        with self.measured(step):
+        with self.timed(step):
             most = self.second_pixels if own else None
             more = [self.model.prepare(_fitting(self.model, image), most) for image in pictures[1 if own else 0 :]]
             known = [picture] if picture else []

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
 
 from hide_utils.mini import crops, lessons
 from hide_utils.mini.checkpoint import MAX_PIXELS, MERGE, MIN_PIXELS, PATCH
-from hide_utils.scenes.questions import COLOURS, SHAPES, Thing
+from hide_utils.scenes.questions import COLORS, SHAPES, Thing
 
 CELL = PATCH * MERGE
 USER, ASSISTANT, END = "<|im_start|>user\n", "<|im_start|>assistant\n", "<|im_end|>\n"
@@ -186,12 +186,12 @@ def dense_targets(things: list[Thing], side: int) -> np.ndarray:
     """What each visual token of a picture of ``side`` pixels covers.
 
     Returns:
-        int array (tokens, 4): colour, shape (index, or the number of names for "nothing"), column bin, row bin.
+        int array (tokens, 4): color, shape (index, or the number of names for "nothing"), column bin, row bin.
     """
     n = side // CELL
     centre = (np.arange(n) + 0.5) / n * lessons.BINS
     out = np.empty((n, n, 4), dtype=np.int64)
-    out[..., 0], out[..., 1] = len(COLOURS), len(SHAPES)
+    out[..., 0], out[..., 1] = len(COLORS), len(SHAPES)
     out[..., 2], out[..., 3] = centre.astype(int)[None, :], centre.astype(int)[:, None]
     cells = np.arange(n) * CELL
     best = np.zeros((n, n))
@@ -202,7 +202,7 @@ def dense_targets(things: list[Thing], side: int) -> np.ndarray:
         cover = high[:, None] * wide[None, :] / min(CELL**2, (right - left) * (bottom - top))
         mine = cover > np.maximum(best, 0.35)
         best[mine] = cover[mine]
-        out[mine, 0], out[mine, 1] = list(COLOURS).index(t.colour), SHAPES.index(t.shape)
+        out[mine, 0], out[mine, 1] = list(COLORS).index(t.color), SHAPES.index(t.shape)
     return out.reshape(-1, 4)
 
 

@@ -10,7 +10,7 @@ import json
 
 from hide_utils import paths
 from hide_utils.benchmarks import load_benchmark
-from hide_utils.evaluation.calibration import candidates, choose, search_rows, sweep
+from hide_utils.evaluation.calibration import candidates, choose_settings, search_rows, sweep_settings
 from hide_utils.files import replace_file
 from hide_utils.models import load_model
 
@@ -32,8 +32,8 @@ def main(argv: list[str] | None = None) -> None:
     ]
     sizes = [s.image.size for s in samples]
     found = search_rows(model, samples)
-    quality = sweep(found, samples, sizes)
-    settings, table = choose(model, samples, found, candidates(quality, args.candidates))
+    quality = sweep_settings(found, samples, sizes)
+    settings, table = choose_settings(model, samples, found, candidates(quality, args.candidates))
     chosen = {"layer": settings.layer, "sigma": settings.sigma, "alpha": settings.alpha}
     record = chosen | {"split": "calibration", "n": len(samples), "resolution": args.resolution, "seed": args.seed}
     replace_file(

@@ -31,10 +31,10 @@ Made by `python -m hide_utils.mini.train --compile`, then `python -m hide_utils.
 
 ## Data
 
-Scenes drawn by `hide_utils/scenes.py`: eight shapes in eight colours on crops of photographs that ship inside
+Scenes drawn by `hide_utils/scenes.py`: eight shapes in eight colors on crops of photographs that ship inside
 scikit-image, with clutter. Splits share neither seeds nor photographs: {photographs}.
 
-Conversations: captions with places, "where is", the search instruction, colours and shapes of objects, left/right and
+Conversations: captions with places, "where is", the search instruction, colors and shapes of objects, left/right and
 above/below, each in one word and as lettered choices, and (text only) listing the entities of a question. In the mixed
 stages {two} of the batches carry a second picture: at first a random crop of the first, half of them with white around
 it, now and then with the first picture at half size; in {zoomed} a close-up of one object, a window of the scene, or a

@@ -1,6 +1,6 @@
 """What the miniature is taught: conversations about drawn scenes, as ``(text, learn)`` pieces.
 
-``learn`` says whether the loss covers a piece. Words that only the picture determines (places, colours, shapes that
+``learn`` says whether the loss covers a piece. Words that only the picture determines (places, colors, shapes that
 follow a name) are learned wherever they stand, in questions too: a token looks where the *next* word needs it, so this
 is what makes a middle layer's attention point at objects. Words a user picks at will (which object to ask about) are
 not: nothing in the picture could tell them.
@@ -18,7 +18,7 @@ from PIL import Image
 
 from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION
 from hide_utils.prompts import multiple_choice
-from hide_utils.scenes.questions import COLOURS, SHAPES, SceneConfig, Thing, draw_scene
+from hide_utils.scenes.questions import COLORS, SHAPES, SceneConfig, Thing, draw_scene
 
 BINS = 8
 COLUMNS = [f"x{letter}" for letter in "abcdefgh"]
@@ -45,14 +45,14 @@ def _named(rng: np.random.Generator, thing: Thing, things: list[Thing], side: in
     if form == 0:
         return [(f" {thing.shape}", False), (where, True)]
     if form == 1:
-        return [(f" {thing.shape}", False), (f" with {thing.colour} color", True), (where, True)]
+        return [(f" {thing.shape}", False), (f" with {thing.color} color", True), (where, True)]
     if form == 2:
-        return [(f" {thing.colour}", False), (f" {thing.shape}", True), (where, True)]
+        return [(f" {thing.color}", False), (f" {thing.shape}", True), (where, True)]
     if form == 3:
-        return [(" object with", False), (f" {thing.colour} color", False), (where, True)]
+        return [(" object with", False), (f" {thing.color} color", False), (where, True)]
     if form == 4:
-        return [(f" {thing.shape}", False), (f" with {thing.colour} color", True)]
-    return [(f" {thing.shape} with {thing.colour} color", False), (where, True)]
+        return [(f" {thing.shape}", False), (f" with {thing.color} color", True)]
+    return [(f" {thing.shape} with {thing.color} color", False), (where, True)]
 
 
 def caption(rng: np.random.Generator, things: list[Thing], side: int, most: int = 6) -> Turn:
@@ -62,12 +62,12 @@ def caption(rng: np.random.Generator, things: list[Thing], side: int, most: int 
     for t in chosen:
         where = place_words(t, side)
         forms = (
-            f" {t.shape} with {t.colour} color{where}",
+            f" {t.shape} with {t.color} color{where}",
             f" {t.shape}{where}",
-            f" {t.colour} {t.shape}{where}",
-            f"{where} {t.shape} with {t.colour} color",
-            f"{where} {t.colour} {t.shape}",
-            f" object with {t.colour} color{where}",
+            f" {t.color} {t.shape}{where}",
+            f"{where} {t.shape} with {t.color} color",
+            f"{where} {t.color} {t.shape}",
+            f" object with {t.color} color{where}",
         )
         parts.append(forms[rng.integers(0, len(forms))])
     return [("List the objects in the image.", False)], ",".join(parts)
@@ -77,7 +77,7 @@ def locate(rng: np.random.Generator, things: list[Thing], side: int, most: int =
     """Where the named entities are; the answer follows in the reply."""
     chosen = [things[i] for i in rng.permutation(len(things))[: int(rng.integers(1, most + 1))]]
     forms = ["{0}", "{0} with {1} color", "object with {1} color", "{0} with {1} color"]
-    names = [forms[rng.integers(0, 4)].format(t.shape, t.colour) for t in chosen]
+    names = [forms[rng.integers(0, 4)].format(t.shape, t.color) for t in chosen]
     ask = SEARCH_INSTRUCTION if rng.random() < 0.6 else "Where is the"
     return [(f"{ask} {', '.join(names)}", False)], ",".join(place_words(t, side) for t in chosen)
 
@@ -108,14 +108,14 @@ def letters(rng: np.random.Generator, question: str, answer: str, pool: list[str
 def attribute(
     rng: np.random.Generator, things: list[Thing], side: int, choice: bool, asked: list[Thing] | None = None
 ) -> Turn | None:
-    """Colour of the only thing of a shape, or shape of the only thing of a colour; None where nothing is unique."""
+    """Color of the only thing of a shape, or shape of the only thing of a color; None where nothing is unique."""
     by_shape = rng.random() < 0.5
-    able = [t for t in unique(things, "shape" if by_shape else "colour") if asked is None or t in asked]
+    able = [t for t in unique(things, "shape" if by_shape else "color") if asked is None or t in asked]
     if not able:
         return None
     t = able[rng.integers(0, len(able))]
-    question = f"What is the color of the {t.shape}?" if by_shape else f"What is the shape of the {t.colour} object?"
-    answer, pool = (t.colour, list(COLOURS)) if by_shape else (t.shape, list(SHAPES))
+    question = f"What is the color of the {t.shape}?" if by_shape else f"What is the shape of the {t.color} object?"
+    answer, pool = (t.color, list(COLORS)) if by_shape else (t.shape, list(SHAPES))
     if not choice:
         return [(question, False)], f" {answer}"
     text, letter = letters(rng, question, answer, pool, 4)
@@ -132,13 +132,13 @@ def relation(
     natural: float = 0.0,
 ) -> Turn | None:
     """Which side one thing is of another, both named without ambiguity and at least ``apart`` of the picture away."""
-    able = [t for t in unique(things, "shape", "colour") if asked is None or t in asked]
+    able = [t for t in unique(things, "shape", "color") if asked is None or t in asked]
     axis = int(rng.integers(0, 2))
     pairs = [(a, b) for a in able for b in able if a is not b and abs(a.centre[axis] - b.centre[axis]) >= apart * side]
     if not pairs:
         return None
     a, b = pairs[rng.integers(0, len(pairs))]
-    first, second = f"{a.colour} {a.shape}", f"{b.colour} {b.shape}"
+    first, second = f"{a.color} {a.shape}", f"{b.color} {b.shape}"
     options = ["left", "right"] if axis == 0 else ["above", "below"]
     question = (
         f"Is the {first} on the left or right side of the {second}?"
@@ -158,7 +158,7 @@ def extraction(rng: np.random.Generator) -> Turn:
     """The entities of a question, text only, in the form `hide_utils.method.entities` asks for."""
 
     def pick():
-        return str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS)))
+        return str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
 
     (s, c), (s2, c2) = pick(), pick()
     side = "on the left or right side of" if rng.random() < 0.5 else "above or below"
@@ -177,9 +177,9 @@ def extraction(rng: np.random.Generator) -> Turn:
 def random_scene(
     rng: np.random.Generator, resolution: int, n_things: int, object_size: tuple[int, int]
 ) -> tuple[Image.Image, list[Thing]]:
-    """A training scene: random pairs; half of the scenes keep one shape and one colour for a single thing."""
+    """A training scene: random pairs; half of the scenes keep one shape and one color for a single thing."""
     config = SceneConfig(resolution=resolution, object_size=object_size, clutter=float(rng.uniform(0, 1)))
-    pairs = [(str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS)))) for _ in range(n_things)]
-    (shape, colour), rest = pairs[0], pairs[1:]
-    kept = [(s, c) for s, c in rest if s != shape and c != colour] if rng.random() < 0.5 else rest
-    return draw_scene(rng, "train", config, [(shape, colour), *kept])
+    pairs = [(str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))) for _ in range(n_things)]
+    (shape, color), rest = pairs[0], pairs[1:]
+    kept = [(s, c) for s, c in rest if s != shape and c != color] if rng.random() < 0.5 else rest
+    return draw_scene(rng, "train", config, [(shape, color), *kept])

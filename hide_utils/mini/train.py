@@ -25,7 +25,7 @@ from hide_utils.mini.batches import Lessons, Stage
 from hide_utils.mini.checkpoint import build_config, build_tokenizer, save_folder
 from hide_utils.mini.curriculum import MIXTURE, STAGES
 from hide_utils.paths import CACHE, MINI
-from hide_utils.scenes.questions import COLOURS, SHAPES
+from hide_utils.scenes.questions import COLORS, SHAPES
 
 
 def corpus(seed: int) -> list[str]:
@@ -33,7 +33,7 @@ def corpus(seed: int) -> list[str]:
     stage = Stage("corpus", 1, 0.0, MIXTURE)
     tokenizer = build_tokenizer(["a"])
     data = Lessons(stage, tokenizer, seed, 99)
-    texts = [f" {w}" for w in (*COLOURS, *SHAPES, *lessons.COLUMNS, *lessons.ROWS, "none", "done")]
+    texts = [f" {w}" for w in (*COLORS, *SHAPES, *lessons.COLUMNS, *lessons.ROWS, "none", "done")]
     texts += [tokenizer.decode(row) for step in range(12) for row in data.draw(step)["input_ids"]]
     rng = np.random.default_rng(seed)
     for _ in range(60):
@@ -83,7 +83,7 @@ def dense_loss(
     Args:
         batch: of `Lessons.draw`, with ``dense`` targets.
         words: token ids of the names of each property, in the order of the targets' columns.
-        nothing: embeddings ``(hidden, 2)`` of "no colour" and "no shape".
+        nothing: embeddings ``(hidden, 2)`` of "no color" and "no shape".
 
     Returns:
         The loss, and the accuracy of each property.
@@ -94,12 +94,12 @@ def dense_loss(
     loss, accuracies = seen.new_zeros(()), {}
     for column, (name, ids) in enumerate(words.items()):
         names = table[ids]
-        if name in ("colour", "shape"):
+        if name in ("color", "shape"):
             names = torch.cat([names, nothing[None, :, column]])
         logits = 20 * torch.nn.functional.normalize(seen, dim=-1) @ torch.nn.functional.normalize(names, dim=-1).T
         target = batch["dense"][:, column]
         weight = (
-            torch.where(target == len(ids), 0.15, 1.0) if name in ("colour", "shape") else torch.full(target.shape, 0.3)
+            torch.where(target == len(ids), 0.15, 1.0) if name in ("color", "shape") else torch.full(target.shape, 0.3)
         )
         each = torch.nn.functional.cross_entropy(logits, target, reduction="none")
         loss = loss + (2.0 if name == "shape" else 1.0) * (each * weight.to(each)).sum() / weight.sum()
@@ -152,7 +152,7 @@ def update(
 
 def word_ids(tokenizer: PreTrainedTokenizerFast, device: str) -> dict[str, torch.Tensor]:
     """Token ids ``(names,)`` of each property that a visual token has, in the order of `dense_targets`' columns."""
-    properties = {"colour": COLOURS, "shape": SHAPES, "column": lessons.COLUMNS, "row": lessons.ROWS}
+    properties = {"color": COLORS, "shape": SHAPES, "column": lessons.COLUMNS, "row": lessons.ROWS}
     return {
         name: torch.tensor([tokenizer(f" {w}").input_ids[0] for w in names], device=device)
         for name, names in properties.items()

@@ -22,10 +22,10 @@ from hide_utils.models.backends import choose_attention, choose_device, choose_d
 from hide_utils.models.base import VLM
 from hide_utils.models.internvl import InternVL
 from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
-from hide_utils.models.prompt import ImageSpan, Picture, Prompt, TextSpan
+from hide_utils.models.prompt import ImageSpan, ProcessedImage, Prompt, TextSpan
 from hide_utils.models.qwen import Qwen2_5VL, Qwen3VL
 
-__all__ = ["VLM", "ImageSpan", "Picture", "Prefix", "Prompt", "Reply", "Rows", "Settings", "TextSpan", "load_model"]
+__all__ = ["VLM", "ImageSpan", "Prefix", "ProcessedImage", "Prompt", "Reply", "Rows", "Settings", "TextSpan", "load_model"]
 
 FAMILIES: dict[str, type[VLM]] = {
     "qwen2_5_vl": Qwen2_5VL,

@@ -22,7 +22,7 @@ from hide_utils.models.backends import Choice
 from hide_utils.models.flops import capture_flops, forward_flops
 from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
 from hide_utils.models.patches import patches_as_products
-from hide_utils.models.prompt import Picture, Prompt, PromptBuilder, arange_positions
+from hide_utils.models.prompt import ProcessedImage, Prompt, PromptBuilder, arange_positions
 
 
 class VLM:
@@ -71,7 +71,7 @@ class VLM:
 
     # --- what a family fills in -------------------------------------------------------------------------------------
 
-    def _prepare(self, image: Image.Image) -> Picture:
+    def _prepare(self, image: Image.Image) -> ProcessedImage:
         """Run the image processor on an RGB image."""
         raise NotImplementedError
 
@@ -79,13 +79,13 @@ class VLM:
         """Tokens that a picture of this size in pixels takes, without processing it."""
         raise NotImplementedError
 
-    def position_ids(self, ids: Int64[Tensor, " n"], pictures: Sequence[Picture]) -> Int64[Tensor, "axes n"]:
+    def position_ids(self, ids: Int64[Tensor, " n"], pictures: Sequence[ProcessedImage]) -> Int64[Tensor, "axes n"]:
         """Rotary positions of a whole prompt."""
         return arange_positions(len(ids), self.position_axes)
 
     # --- prompts ----------------------------------------------------------------------------------------------------
 
-    def prepare(self, image: Image.Image, max_pixels: int | None = None) -> Picture:
+    def prepare(self, image: Image.Image, max_pixels: int | None = None) -> ProcessedImage:
         """Process an image once; the picture can stand in any number of prompts.
 
         An image that is not RGB is read as `hide_utils.images.read_image` does. max_pixels: of this picture, where that
@@ -102,7 +102,7 @@ class VLM:
             one.max_pixels = min(max_pixels, self.max_pixels or max_pixels)
         return one._prepare(image if image.mode == "RGB" else read_image(image))
 
-    def prompt(self, *parts: str | Image.Image | Picture) -> Prompt:
+    def prompt(self, *parts: str | Image.Image | ProcessedImage) -> Prompt:
         """One user turn in the model's chat template, generation prompt appended.
 
         Texts are pure text: a special token's name in them stays text. An image that stands in several prompts is best
@@ -112,7 +112,7 @@ class VLM:
         if not parts:
             raise ValueError("a prompt needs at least one text or image.")
         for part in parts:
-            if not isinstance(part, str | Image.Image | Picture):
+            if not isinstance(part, str | Image.Image | ProcessedImage):
                 raise TypeError(f"a prompt is made of texts and images, not {type(part).__name__}; open files first.")
         ready = [self.prepare(part) if isinstance(part, Image.Image) else part for part in parts]
         numbers, images, texts = self.builder.build(ready)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hide_utils.models.base import VLM
 from hide_utils.models.outputs import Settings
-from hide_utils.models.prompt import Picture
+from hide_utils.models.prompt import ProcessedImage
 
 
 class InternVL(VLM):
@@ -44,7 +44,7 @@ class InternVL(VLM):
         columns, rows = choose(image_size_wh[::-1], (size["height"], size["width"]), *self.tiles.values())
         return rows, columns
 
-    def _prepare(self, image: Image.Image) -> Picture:
+    def _prepare(self, image: Image.Image) -> ProcessedImage:
         """The grid holds the tiles side by side; the thumbnail behind them is not on it."""
         inputs = self.image_processor(images=[image], crop_to_patches=True, return_tensors="pt", **self.tiles)
         rows, columns = self.tile_grid(image.size)
@@ -52,7 +52,7 @@ class InternVL(VLM):
         # Tiles come row by row, and so do the tokens of each.
         layout = torch.arange(rows * columns * side**2).view(rows, columns, side, side)
         layout = layout.transpose(1, 2).reshape(rows * side, columns * side)
-        return Picture({"pixel_values": pixels}, layout, len(pixels) * side**2, image.size)
+        return ProcessedImage({"pixel_values": pixels}, layout, len(pixels) * side**2, image.size)
 
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """See `VLM.n_image_tokens`."""

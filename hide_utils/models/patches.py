@@ -23,11 +23,11 @@ class PatchProduct(torch.nn.Conv3d):
 def patches_as_products(model: torch.nn.Module) -> None:
     """Make a model's patch embeddings `PatchProduct`s in place; weights and their names stay."""
     for module in model.modules():
-        if type(module) is torch.nn.Conv3d and module.stride == module.kernel_size and _plain(module):
+        if type(module) is torch.nn.Conv3d and module.stride == module.kernel_size and _is_simple(module):
             module.__class__ = PatchProduct
             if hasattr(module, "_old_forward"):  # accelerate's, around which its hook moves the weights
                 module._old_forward = module.__class__.forward.__get__(module)
 
 
-def _plain(module: torch.nn.Conv3d) -> bool:
+def _is_simple(module: torch.nn.Conv3d) -> bool:
     return module.groups == 1 and module.padding == (0, 0, 0) and module.dilation == (1, 1, 1)

@@ -17,7 +17,7 @@ _SENTINEL = "\ue000{}\ue001"  # private-use characters, which no chat template c
 
 
 @dataclass(frozen=True)
-class Picture:
+class ProcessedImage:
     """One image as the model takes it, before it has a place in a prompt.
 
     inputs: the processor's tensors for this image; layout: (h, w) index of each grid cell's token among the image's
@@ -34,7 +34,7 @@ class Picture:
 class ImageSpan:
     """A picture at tokens [start, stop) of a prompt."""
 
-    picture: Picture
+    picture: ProcessedImage
     start: int
 
     @property
@@ -137,15 +137,15 @@ class PromptBuilder:
     image_token: str
     wrap: tuple[str, str] | None = None
     special: dict[str, int] = field(init=False)
-    plain: Tokenizer = field(init=False)
+    text_tokenizer: Tokenizer = field(init=False)
 
     def __post_init__(self) -> None:
         backend = self.tokenizer.backend_tokenizer
         self.special = self.tokenizer.get_added_vocab()
-        self.plain = Tokenizer(backend.model)
+        self.text_tokenizer = Tokenizer(backend.model)
         for part in ("normalizer", "pre_tokenizer"):
             if getattr(backend, part) is not None:
-                setattr(self.plain, part, getattr(backend, part))
+                setattr(self.text_tokenizer, part, getattr(backend, part))
         self.pieces = functools.cache(self._pieces)
 
     def _pieces(self, kinds: tuple[str, ...]) -> list[str]:
@@ -168,11 +168,11 @@ class PromptBuilder:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text in which nothing is a special token."""
-        return self.plain.encode(text, add_special_tokens=False).ids
+        return self.text_tokenizer.encode(text, add_special_tokens=False).ids
 
-    def build(self, parts: Sequence[str | Picture]) -> tuple[list[int], list[ImageSpan], list[TextSpan]]:
+    def build(self, parts: Sequence[str | ProcessedImage]) -> tuple[list[int], list[ImageSpan], list[TextSpan]]:
         """Ids of one user turn with the generation prompt, and where its images and texts are."""
-        pictures = [part for part in parts if isinstance(part, Picture)]
+        pictures = [part for part in parts if isinstance(part, ProcessedImage)]
         user_texts = [part for part in parts if isinstance(part, str)]
         if odd := re.search("[\ud800-\udfff]", "".join(user_texts)):
             raise ValueError(
@@ -183,7 +183,10 @@ class PromptBuilder:
         texts: dict[int, TextSpan] = {}
         run: list[tuple[str, int | None]] = []  # adjacent plain strings; the number of the user text, None for template
         before, after = ([self.special[token]] for token in self.wrap) if self.wrap else ([], [])
-        for piece in (*self.pieces(tuple("image" if isinstance(part, Picture) else "text" for part in parts)), None):
+        for piece in (
+            *self.pieces(tuple("image" if isinstance(part, ProcessedImage) else "text" for part in parts)),
+            None,
+        ):
             if piece is not None and piece not in self.special:
                 number = int(piece[1:-1]) if piece.startswith("\ue000") else None
                 run.append((piece, None) if number is None else (user_texts[number], number))
@@ -200,7 +203,7 @@ class PromptBuilder:
 
     def _flush(self, run: list[tuple[str, int | None]], ids: list[int]) -> dict[int, TextSpan]:
         """Encode a run of plain strings onto `ids`; spans of its user texts. A token on a seam is the larger part's."""
-        encoding = self.plain.encode("".join(text for text, _ in run), add_special_tokens=False)
+        encoding = self.text_tokenizer.encode("".join(text for text, _ in run), add_special_tokens=False)
         spans, stop = {}, 0
         for text, number in run:
             start, stop = stop, stop + len(text)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hide_utils.models.base import VLM
 from hide_utils.models.outputs import Settings
-from hide_utils.models.prompt import Picture, arange_positions
+from hide_utils.models.prompt import ProcessedImage, arange_positions
 
 
 class Qwen2_5VL(VLM):
@@ -30,12 +30,12 @@ class Qwen2_5VL(VLM):
         most = self.max_pixels or size["longest_edge"]
         return {"shortest_edge": min(self.min_pixels or size["shortest_edge"], most), "longest_edge": most}
 
-    def _prepare(self, image: Image.Image) -> Picture:
+    def _prepare(self, image: Image.Image) -> ProcessedImage:
         inputs = self.image_processor(images=[image], size=self.budget, return_tensors="pt")
         merge = self.image_processor.merge_size
         _, h, w = (inputs["image_grid_thw"][0] // torch.tensor([1, merge, merge])).tolist()
         kept = {name: inputs[name] for name in ("pixel_values", "image_grid_thw")}
-        return Picture(kept, torch.arange(h * w).view(h, w), h * w, image.size)
+        return ProcessedImage(kept, torch.arange(h * w).view(h, w), h * w, image.size)
 
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """See `VLM.n_image_tokens`."""
@@ -44,7 +44,7 @@ class Qwen2_5VL(VLM):
         patches = self.image_processor.get_number_of_image_patches(height, width, pixels)
         return patches // self.image_processor.merge_size**2
 
-    def position_ids(self, ids: Int64[Tensor, " n"], pictures: Sequence[Picture]) -> Int64[Tensor, "axes n"]:
+    def position_ids(self, ids: Int64[Tensor, " n"], pictures: Sequence[ProcessedImage]) -> Int64[Tensor, "axes n"]:
         """Time, row and column of every token, by the stock model's own rule over the whole prompt."""
         if not pictures:
             return arange_positions(len(ids), self.position_axes)

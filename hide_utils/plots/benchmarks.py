@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.projections.polar import PolarAxes
 
-from hide_utils.plots.style import METHOD_COLOURS, METHOD_LABELS, accuracy_table
+from hide_utils.plots.style import METHOD_COLORS, METHOD_LABELS, accuracy_table
 
 
 def radar(ax: PolarAxes, results: pd.DataFrame, by: str, methods: Sequence[str]) -> pd.DataFrame:
@@ -27,10 +27,10 @@ def radar(ax: PolarAxes, results: pd.DataFrame, by: str, methods: Sequence[str])
     angles = np.linspace(0, 2 * np.pi, len(groups) + 1)
     for method in methods:
         part = table[table["method"] == method].set_index(by).loc[[*groups, groups[0]]]
-        colour = METHOD_COLOURS.get(method)
+        color = METHOD_COLORS.get(method)
         label = METHOD_LABELS.get(method, method)
-        ax.plot(angles, part["accuracy"], color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
-        ax.fill_between(angles, part["low"], part["high"], color=colour, alpha=0.13, linewidth=0)
+        ax.plot(angles, part["accuracy"], color=color, marker="o", markersize=3, linewidth=1.2, label=label)
+        ax.fill_between(angles, part["low"], part["high"], color=color, alpha=0.13, linewidth=0)
     counts = table.groupby(by)["n"].max()
     names = [f"{textwrap.fill(str(group).replace('_', ' '), 10)}\nn = {counts[group]}" for group in groups]
     ax.set_theta_offset(np.pi / 2)
@@ -56,9 +56,9 @@ def pareto_front(ax: Axes, table: pd.DataFrame, front: Collection) -> None:
     ax.step([*best["times_direct"], right], [*steps, steps[-1]], where="post", color="0.6", linewidth=0.9, zorder=0)
     # From the last to the first, so that what is compared first lies on top where points coincide.
     for row, on_front in reversed(list(zip(table.to_dict("records"), front, strict=True))):
-        colour = METHOD_COLOURS.get(row["method"], "0.3")
+        color = METHOD_COLORS.get(row["method"], "0.3")
         reach = [[max(row["accuracy"] - row["low"], 0)], [max(row["high"] - row["accuracy"], 0)]]
-        look = {"fmt": "o", "markersize": 4.5, "color": colour, "mfc": colour if on_front else "white"}
+        look = {"fmt": "o", "markersize": 4.5, "color": color, "mfc": color if on_front else "white"}
         ax.errorbar(row["times_direct"], row["accuracy"], yerr=reach, elinewidth=0.7, capsize=1.5, **look)
     ax.set(
         xlabel="FLOPs, multiples of direct",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from hide_utils.plots.style import METHOD_COLOURS, PALETTE
+from hide_utils.plots.style import METHOD_COLORS, PALETTE
 
 # Procedures by their names in `timing`, `footprint` and `procedures`.
 LABELS = {
@@ -19,9 +19,9 @@ LABELS = {
     "rows": "rows captured",
     "eager": "eager attention",
 }
-COLOURS = {
-    "plain": METHOD_COLOURS["direct"],
-    "hide": METHOD_COLOURS["hide"],
+COLORS = {
+    "plain": METHOD_COLORS["direct"],
+    "hide": METHOD_COLORS["hide"],
     "three_passes": PALETTE[1],
     "released": PALETTE[1],
 }
@@ -34,14 +34,14 @@ STEPS = {
     "compact": "compact image",
     "answer": "answer",
 }
-STEP_COLOURS = dict(zip(STEPS, (PALETTE[2], "0.75", PALETTE[0], PALETTE[4], PALETTE[5], PALETTE[1]), strict=True))
+STEP_COLORS = dict(zip(STEPS, (PALETTE[2], "0.75", PALETTE[0], PALETTE[4], PALETTE[5], PALETTE[1]), strict=True))
 
 
 def stacked(
     ax: Axes,
     table: pd.DataFrame,
     parts: Mapping[str, str],
-    colours: Mapping[str, str],
+    colors: Mapping[str, str],
     form: str,
     sums: pd.DataFrame,
 ) -> None:
@@ -55,7 +55,7 @@ def stacked(
     for part, label in parts.items():
         if part in table:
             widths = table[part].fillna(0)
-            ax.barh(names, widths, left=left, color=colours[part], label=label, height=0.62)
+            ax.barh(names, widths, left=left, color=colors[part], label=label, height=0.62)
             left = left + widths
     low, high = sums.loc[table.index, "min"], sums.loc[table.index, "max"]
     reach = [(left - low).clip(lower=0), (high - left).clip(lower=0)]
@@ -70,7 +70,7 @@ def stacked(
 def over_sides(ax: Axes, table: pd.DataFrame, methods: Sequence[str], x: str = "side") -> None:
     """Cost of each method (columns of the table) over `x` in pixels, both axes logarithmic."""
     for method in methods:
-        look = {"color": COLOURS[method], "marker": MARKERS[method], "markersize": 3, "linewidth": 1.1}
+        look = {"color": COLORS[method], "marker": MARKERS[method], "markersize": 3, "linewidth": 1.1}
         ax.plot(table[x], table[method], label=LABELS[method].replace("\n", " "), **look)
     ticks = [side for side in (448, 896, 1792, 3584, 8192) if table[x].min() <= side <= table[x].max()]
     ax.set(xscale="log", yscale="log")
@@ -79,10 +79,10 @@ def over_sides(ax: Axes, table: pd.DataFrame, methods: Sequence[str], x: str = "
 
 
 def ratio_dots(ax: Axes, table: pd.DataFrame) -> None:
-    """Ratios to a plain answer by row: columns label, median, low, high, colour, target (NaN for none)."""
+    """Ratios to a plain answer by row: columns label, median, low, high, color, target (NaN for none)."""
     for place, row in enumerate(table.itertuples()):
         reach = [[max(row.median - row.low, 0)], [max(row.high - row.median, 0)]]
-        ax.errorbar(row.median, place, xerr=reach, fmt="o", markersize=4, color=row.colour, elinewidth=1, capsize=2)
+        ax.errorbar(row.median, place, xerr=reach, fmt="o", markersize=4, color=row.color, elinewidth=1, capsize=2)
         right = max(row.high, row.target if pd.notna(row.target) else 0)
         ax.text(right, place, f"  {row.median:.2f}", fontsize=7, va="center")
         if pd.notna(row.target):
@@ -101,7 +101,7 @@ def by_size(axes: Sequence[Axes], table: pd.DataFrame, methods: Sequence[str]) -
     ):
         for method in methods:
             part = table[table["procedure"] == method].sort_values("weights")
-            look = {"color": COLOURS[method], "marker": MARKERS[method], "markersize": 3.5, "linewidth": 1.1}
+            look = {"color": COLORS[method], "marker": MARKERS[method], "markersize": 3.5, "linewidth": 1.1}
             ax.plot(part["weights"] / 1e6, part[column] / unit, label=LABELS[method].replace("\n", " "), **look)
         ax.set(xlabel="weights of the model (million)", ylabel=label)
         ax.set_ylim(0, 1.12 * table.loc[table["procedure"].isin(methods), column].max() / unit)

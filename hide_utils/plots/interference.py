@@ -14,12 +14,12 @@ from PIL import Image
 from hide_utils.edits.interventions import Edit, canvas_window
 from hide_utils.method import lpd
 from hide_utils.models import VLM
-from hide_utils.plots.style import PAGE_WIDTH, PALETTE, TRUTH_COLOUR, draw_boxes, new_figure
+from hide_utils.plots.style import PAGE_WIDTH, PALETTE, TRUTH_COLOR, draw_boxes, new_figure
 from hide_utils.stats.intervals import wilson
 
-KIND_COLOURS = {"direct_attributes": PALETTE[0], "relative_position": PALETTE[1]}
+KIND_COLORS = {"direct_attributes": PALETTE[0], "relative_position": PALETTE[1]}
 KIND_LABELS = {"direct_attributes": "attribute", "relative_position": "spatial"}
-SIZE_COLOURS = (PALETTE[9], PALETTE[0], PALETTE[4], PALETTE[6])
+SIZE_COLORS = (PALETTE[9], PALETTE[0], PALETTE[4], PALETTE[6])
 MARKS = ("D", "s", "v", "P")
 ZERO: dict[str, Any] = {"color": "0.3", "linestyle": ":", "linewidth": 0.8}
 TITLES = {"mask": "mask ratio {value:g}", "canvas": "expand/crop {value:g}", "fill": "{fill}", "upscale": "× {value:g}"}
@@ -44,8 +44,8 @@ def edit_gallery(
             x0, y0, x1, y1 = frame
             shown = Edit(row.experiment, row.value, row.fill).picture(model, image, regions)
             ax.imshow(shown, extent=(x0 - 0.5, x1 - 0.5, y1 - 0.5, y0 - 0.5), interpolation="antialiased")
-            draw_boxes(ax, [frame], colour="0.55")
-            draw_boxes(ax, regions, colour=TRUTH_COLOUR)
+            draw_boxes(ax, [frame], color="0.55")
+            draw_boxes(ax, regions, color=TRUTH_COLOR)
             ax.set(xlim=(limits[:, 0].min() - 2, limits[:, 2].max() + 1))
             ax.set_ylim(limits[:, 3].max() + 1, limits[:, 1].min() - 2)
             ax.set(facecolor="0.82", xticks=[], yticks=[])
@@ -77,11 +77,11 @@ def setting_accuracy(rows: pd.DataFrame, x: str = "value") -> pd.DataFrame:
 
 
 def kind_style(kinds: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and label of each kind of question: V*Bench's two always the same, others in the palette's order."""
-    spare = [colour for colour in PALETTE if colour not in KIND_COLOURS.values()]
-    others = [kind for kind in kinds if kind not in KIND_COLOURS]
-    colours = KIND_COLOURS | {kind: spare[i % len(spare)] for i, kind in enumerate(others)}
-    return {kind: (colours[kind], KIND_LABELS.get(kind, kind.replace("_", " "))) for kind in kinds}
+    """Color and label of each kind of question: V*Bench's two always the same, others in the palette's order."""
+    spare = [color for color in PALETTE if color not in KIND_COLORS.values()]
+    others = [kind for kind in kinds if kind not in KIND_COLORS]
+    colors = KIND_COLORS | {kind: spare[i % len(spare)] for i, kind in enumerate(others)}
+    return {kind: (colors[kind], KIND_LABELS.get(kind, kind.replace("_", " "))) for kind in kinds}
 
 
 def setting_curves(
@@ -92,27 +92,27 @@ def setting_curves(
     chance: by kind, in [0, 1]. marks: from `interventions.published`; reference marks, not measured here.
     """
     styles = kind_style(list(dict.fromkeys(table["kind"])))
-    for kind, (colour, label) in styles.items():
+    for kind, (color, label) in styles.items():
         part = table[table["kind"] == kind].sort_values("value")
-        ax.plot(part["value"], part["accuracy"], "o-", color=colour, markersize=2.5, linewidth=1.2, label=label)
-        ax.fill_between(part["value"], part["low"], part["high"], color=colour, alpha=0.15, linewidth=0)
-        ax.axhline(chance[kind], **ZERO | {"color": colour}, label=f"chance, {label}")
+        ax.plot(part["value"], part["accuracy"], "o-", color=color, markersize=2.5, linewidth=1.2, label=label)
+        ax.fill_between(part["value"], part["low"], part["high"], color=color, alpha=0.15, linewidth=0)
+        ax.axhline(chance[kind], **ZERO | {"color": color}, label=f"chance, {label}")
     if marks is not None:
         published_marks(ax, marks[marks["kind"].isin(styles)])
     ax.set(ylabel="accuracy", ylim=(0, 1.03))
 
 
 def published_marks(ax: Axes, marks: pd.DataFrame) -> None:
-    """Open marks in the kind's colour, one shape a model; joined by a thin line where a model has several values."""
+    """Open marks in the kind's color, one shape a model; joined by a thin line where a model has several values."""
     models = list(dict.fromkeys(marks["model"]))
     for (model, kind), part in marks.groupby(["model", "kind"], sort=False):
-        colour, label = kind_style([kind])[kind]
+        color, label = kind_style([kind])[kind]
         ax.plot(
             part["value"],
             part["accuracy"],
             MARKS[models.index(model) % len(MARKS)],
             linestyle=(0, (1, 2)) if len(part) > 2 else "none",
-            color=colour,
+            color=color,
             markerfacecolor="none",
             markersize=4,
             linewidth=0.6,
@@ -136,13 +136,13 @@ def enlargement_panel(ax: Axes, sizes: pd.DataFrame) -> None:
 def setting_points(ax: Axes, table: pd.DataFrame, x: str, *, chance: Mapping[str, float]) -> None:
     """`setting_accuracy` over a category: points with Wilson intervals side by side, chance dotted, by kind."""
     values, styles = list(dict.fromkeys(table[x])), kind_style(list(dict.fromkeys(table["kind"])))
-    for number, (kind, (colour, label)) in enumerate(styles.items()):
+    for number, (kind, (color, label)) in enumerate(styles.items()):
         part = table[table["kind"] == kind]
         at = [values.index(value) + 0.16 * (number - (len(styles) - 1) / 2) for value in part[x]]
         errors = np.abs([part["accuracy"] - part["low"], part["high"] - part["accuracy"]])
-        style: dict[str, Any] = {"color": colour, "markersize": 4, "elinewidth": 1, "capsize": 2}
+        style: dict[str, Any] = {"color": color, "markersize": 4, "elinewidth": 1, "capsize": 2}
         ax.errorbar(at, part["accuracy"], errors, fmt="o", label=label, **style)
-        ax.axhline(chance[kind], **ZERO | {"color": colour}, label=f"chance, {label}")
+        ax.axhline(chance[kind], **ZERO | {"color": color}, label=f"chance, {label}")
     ax.set_xticks(range(len(values)), values)
     ax.set(ylabel="accuracy", ylim=(0, 1.03), xlim=(-0.5, len(values) - 0.5))
 
@@ -157,29 +157,29 @@ def cell_panels(axes: Iterable[Axes], rows: pd.DataFrame) -> None:
     panels = list(rows.groupby(["clutter_level", "n_distractors"]))
     for ax, ((clutter, distractors), panel) in zip(axes, panels, strict=True):
         for number, size in enumerate(sizes):
-            part, colour = panel[panel["object_size"] == size], SIZE_COLOURS[number % len(SIZE_COLOURS)]
+            part, color = panel[panel["object_size"] == size], SIZE_COLORS[number % len(SIZE_COLORS)]
             groups = part.groupby("resolution")
             intervals = [wilson(int(g["correct"].sum()), len(g)) for _, g in groups]
             at = np.array(list(groups.groups)) * 1.03 ** (number - (len(sizes) - 1) / 2)
             middle = np.array([i.estimate for i in intervals])
             errors = np.abs([[i.estimate - i.low for i in intervals], [i.high - i.estimate for i in intervals]])
-            style = {"color": colour, "markersize": 3.5, "elinewidth": 0.9, "capsize": 1.5}
+            style = {"color": color, "markersize": 3.5, "elinewidth": 0.9, "capsize": 1.5}
             ax.errorbar(at, middle, errors, fmt="o", label=f"object {size} px", **style)
-            ax.plot(at, groups["fitted"].mean(), color=colour, linewidth=1, linestyle="--")
+            ax.plot(at, groups["fitted"].mean(), color=color, linewidth=1, linestyle="--")
         ax.set(ylim=(0, 1.03), xscale="log", title=f"clutter {clutter:g}, {distractors} distractors")
         sides = sorted(rows["resolution"].unique())
         ax.set_xticks(sides, [str(side) for side in sides])
         ax.minorticks_off()
 
 
-def forest(ax: Axes, table: pd.DataFrame, *, colours: Sequence[str] | None = None) -> None:
+def forest(ax: Axes, table: pd.DataFrame, *, colors: Sequence[str] | None = None) -> None:
     """Estimates with their intervals, one line each, from the top: columns label, estimate, low, high; zero dotted."""
     at = -np.arange(len(table))
     errors = np.abs([table["estimate"] - table["low"], table["high"] - table["estimate"]])
     ax.axvline(0, **ZERO)
     for i in range(len(table)):
-        colour = colours[i] if colours else PALETTE[0]
-        style: dict[str, Any] = {"color": colour, "markersize": 4, "elinewidth": 1.2, "capsize": 2.5}
+        color = colors[i] if colors else PALETTE[0]
+        style: dict[str, Any] = {"color": color, "markersize": 4, "elinewidth": 1.2, "capsize": 2.5}
         ax.errorbar(table["estimate"].iloc[i], at[i], xerr=errors[:, i : i + 1], fmt="o", **style)
     ax.set_yticks(at, table["label"])
     ax.set_ylim(-len(table) + 0.4, 0.6)

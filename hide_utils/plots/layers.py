@@ -11,23 +11,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hide_utils.method.session import Found
+from hide_utils.method.session import SearchAttention
 from hide_utils.plots.style import (
-    MAP_COLOURS,
-    METHOD_COLOURS,
+    MAP_COLORS,
+    METHOD_COLORS,
     METHOD_LABELS,
     PAGE_WIDTH,
     PALETTE,
-    TRUTH_COLOUR,
+    TRUTH_COLOR,
     draw_boxes,
     new_figure,
     overlay,
 )
 from hide_utils.samples import Sample
 
-TOKEN_COLOURS = {"entity": PALETTE[0], "instruction": PALETTE[1]}
+TOKEN_COLORS = {"entity": PALETTE[0], "instruction": PALETTE[1]}
 TOKEN_LABELS = {"entity": "entity tokens", "instruction": "instruction tokens"}
-SPLIT_COLOURS = {"calibration": PALETTE[5], "test": PALETTE[0]}
+SPLIT_COLORS = {"calibration": PALETTE[5], "test": PALETTE[0]}
 LAYER_AXIS = "decoder layer, counted from 1"
 MARK_STYLES = ("v", "d", "s", "P")
 
@@ -37,11 +37,11 @@ def _layer_axis(ax: Axes, layers: Sequence[int]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(nbins=14, integer=True))
 
 
-def band(ax: Axes, table: pd.DataFrame, *, colour: str, label: str, x: str = "layer", shift: float = 1) -> None:
+def band(ax: Axes, table: pd.DataFrame, *, color: str, label: str, x: str = "layer", shift: float = 1) -> None:
     """A line with markers over the band from `low` to `high`; `shift` turns a layer counted from 0 into the axis'."""
     at = table[x] + shift
-    ax.plot(at, table["estimate"], color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
-    ax.fill_between(at, table["low"], table["high"], color=colour, alpha=0.18, linewidth=0)
+    ax.plot(at, table["estimate"], color=color, marker="o", markersize=3, linewidth=1.2, label=label)
+    ax.fill_between(at, table["low"], table["high"], color=color, alpha=0.18, linewidth=0)
 
 
 def layer_curves(
@@ -49,7 +49,7 @@ def layer_curves(
 ) -> None:
     """Both groups of tokens over the layers, from `layer_summary`; `flat`: what a flat map would have."""
     for tokens, part in summary.groupby("tokens", sort=False):
-        band(ax, part, colour=TOKEN_COLOURS[tokens], label=TOKEN_LABELS[tokens])
+        band(ax, part, color=TOKEN_COLORS[tokens], label=TOKEN_LABELS[tokens])
     if flat is not None:
         ax.axhline(flat, color="0.3", linestyle=":", linewidth=0.8, label="flat map")
     ax.set(ylabel=ylabel)
@@ -95,7 +95,9 @@ def shared_legend(fig: Figure, axes: Iterable[Axes], columns: int = 2) -> None:
     )
 
 
-def map_grid(found: Found, sample: Sample, sigma: float, *, chosen: int | None = None, per_row: int = 7) -> Figure:
+def map_grid(
+    found: SearchAttention, sample: Sample, sigma: float, *, chosen: int | None = None, per_row: int = 7
+) -> Figure:
     """Maps of one sample at every captured layer: entity tokens raw, instruction tokens raw, entity tokens purified.
 
     Raw maps are means over the tokens in units of a flat map with as much attention, all on one scale that ends at the
@@ -112,13 +114,13 @@ def map_grid(found: Found, sample: Sample, sigma: float, *, chosen: int | None =
     for ax in axes.flat:
         ax.set_axis_off()
     overlay(axes[0, 0], image := sample.image, title="picture")
-    draw_boxes(axes[0, 0], sample.boxes_xyxy, colour=TRUTH_COLOUR)
+    draw_boxes(axes[0, 0], sample.boxes_xyxy, color=TRUTH_COLOR)
     for number, layer in enumerate(found.layers):
         block, column = divmod(number, columns)
         panels = axes[3 * block : 3 * block + 3, column + 1]
         for ax, (name, maps, vmax) in zip(panels, kinds, strict=True):
             _show_map(ax, maps[number], image.size, vmax, name if column == 0 else "")
-            draw_boxes(ax, sample.boxes_xyxy, colour=TRUTH_COLOUR)
+            draw_boxes(ax, sample.boxes_xyxy, color=TRUTH_COLOR)
         title = f"layer {layer + 1}" + ("\n(chosen)" if layer == chosen else "")
         panels[0].set_title(title, fontweight="bold" if layer == chosen else "normal")
     for line, label in ((0, "times a flat map"), (2, "purified")):
@@ -132,7 +134,7 @@ def _show_map(ax: Axes, map_hw: np.ndarray, image_size_wh: tuple[int, int], vmax
     """A map alone, in pixel coordinates of its picture."""
     width, height = image_size_wh
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    ax.imshow(map_hw, cmap=MAP_COLOURS, vmin=0, vmax=vmax, extent=extent, interpolation="nearest")
+    ax.imshow(map_hw, cmap=MAP_COLORS, vmin=0, vmax=vmax, extent=extent, interpolation="nearest")
     ax.set_axis_on()
     ax.set(xticks=[], yticks=[], ylabel=label)
     ax.spines[:].set_visible(False)
@@ -147,7 +149,7 @@ def split_curves(ax: Axes, summaries: dict[str, pd.DataFrame], layer: int, ylabe
     """The entity tokens' summary of each split over the layers, and the layer (counted from 0) that was chosen."""
     for split, summary in summaries.items():
         part = summary[summary["tokens"] == "entity"]
-        band(ax, part, colour=SPLIT_COLOURS[split], label=f"{split} split (n = {part['n'].max()})")
+        band(ax, part, color=SPLIT_COLORS[split], label=f"{split} split (n = {part['n'].max()})")
     ax.axvline(layer + 1, color=PALETTE[3], linewidth=0.9, label=f"chosen on calibration: layer {layer + 1}")
     ax.set(xlabel=LAYER_AXIS, ylabel=ylabel)
     ax.set_ylim(bottom=0)
@@ -160,9 +162,9 @@ def size_curves(axes: Sequence[Axes], by_size: pd.DataFrame, best: float, measur
 
     best: the test score of the layer that is best in hindsight.
     """
-    axes[0].plot(by_size["n"], by_size["same"], color=SPLIT_COLOURS["calibration"], marker="o", markersize=3)
+    axes[0].plot(by_size["n"], by_size["same"], color=SPLIT_COLORS["calibration"], marker="o", markersize=3)
     axes[0].set(ylabel="draws that choose\nthe same layer", ylim=(0, 1.04))
-    band(axes[1], by_size, colour=SPLIT_COLOURS["test"], label="chosen: mean, 95 % of draws", x="n", shift=0)
+    band(axes[1], by_size, color=SPLIT_COLORS["test"], label="chosen: mean, 95 % of draws", x="n", shift=0)
     axes[1].axhline(best, color="0.3", linestyle=":", linewidth=0.8, label="best layer in hindsight")
     axes[1].set(ylabel=f"{measure}\non the test split", xlabel="calibration samples", xscale="log")
     axes[1].set_ylim(bottom=0)
@@ -182,7 +184,7 @@ def answer_curve(ax: Axes, table: pd.DataFrame, *, chosen: int, chance: float) -
         at_layer["layer"] + 1,
         at_layer["estimate"],
         errors,
-        color=METHOD_COLOURS["hide"],
+        color=METHOD_COLORS["hide"],
         marker="o",
         markersize=3,
         linewidth=1.2,
@@ -191,9 +193,9 @@ def answer_curve(ax: Axes, table: pd.DataFrame, *, chosen: int, chance: float) -
         label=f"{METHOD_LABELS['hide']} at each layer",
     )
     for row in table[table["layer"].isna()].itertuples():
-        colour = METHOD_COLOURS[row.method]
-        ax.axhline(row.accuracy, color=colour, linewidth=1.2, linestyle="--", label=METHOD_LABELS[row.method])
-        ax.axhspan(row.low, row.high, color=colour, alpha=0.12, linewidth=0)
+        color = METHOD_COLORS[row.method]
+        ax.axhline(row.accuracy, color=color, linewidth=1.2, linestyle="--", label=METHOD_LABELS[row.method])
+        ax.axhspan(row.low, row.high, color=color, alpha=0.12, linewidth=0)
     ax.axhline(chance, color="0.3", linestyle=":", linewidth=0.8, label="chance")
     ax.axvline(chosen + 1, color="0.3", linewidth=0.7, label=f"chosen: layer {chosen + 1}")
     ax.set(xlabel=LAYER_AXIS, ylabel="accuracy", ylim=(0, 1))

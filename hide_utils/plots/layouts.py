@@ -18,11 +18,11 @@ from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
 from hide_utils.models import Settings
 from hide_utils.plots.style import (
-    METHOD_COLOURS,
+    METHOD_COLORS,
     METHOD_LABELS,
     PAGE_WIDTH,
     PALETTE,
-    TRUTH_COLOUR,
+    TRUTH_COLOR,
     draw_boxes,
     new_figure,
     overlay,
@@ -30,11 +30,11 @@ from hide_utils.plots.style import (
 )
 from hide_utils.samples import Sample
 
-BOX_COLOURS = {"true": METHOD_COLOURS["oracle"], "tad": METHOD_COLOURS["hide"]}
-CORRUPTION_COLOURS = {"wrong": PALETTE[4], "extra": PALETTE[1], "missing": PALETTE[0]}
+BOX_COLORS = {"true": METHOD_COLORS["oracle"], "tad": METHOD_COLORS["hide"]}
+CORRUPTION_COLORS = {"wrong": PALETTE[4], "extra": PALETTE[1], "missing": PALETTE[0]}
 MARKERS = {"original": "o", "alone": "s", "half": "^"}
 PUBLISHED_MARKERS = ("v", "d", "P", "X")
-SETTING_COLOURS = "viridis"
+SETTING_COLORS = "viridis"
 PANEL_PIXELS = 420  # pictures are scaled down to this before they go into a figure, which keeps its file small
 
 
@@ -49,7 +49,7 @@ def dots(
 ) -> None:
     """Accuracies (or differences) with their intervals, a line for each of `rows`, from top to bottom.
 
-    Colour says whose boxes (`BOX_COLOURS`), the marker what the model saw (`MARKERS`; only the original's is filled).
+    Color says whose boxes (`BOX_COLORS`), the marker what the model saw (`MARKERS`; only the original's is filled).
 
     table: columns `row`, boxes, seen and `values` (estimate, low, high). rows: value of `row` -> its label.
     """
@@ -63,8 +63,8 @@ def dots(
             np.arange(len(rows)) + (number - (len(series) - 1) / 2) * step,
             xerr=np.abs([estimate - low, high - estimate]),
             fmt=MARKERS[seen],
-            color=BOX_COLOURS[boxes],
-            markerfacecolor=BOX_COLOURS[boxes] if seen == "original" else "white",
+            color=BOX_COLORS[boxes],
+            markerfacecolor=BOX_COLORS[boxes] if seen == "original" else "white",
             markersize=4,
             elinewidth=0.9,
             capsize=1.5,
@@ -77,10 +77,10 @@ def dots(
         ax.axhline(line, color="0.9", linewidth=0.6, zorder=0)
 
 
-def reference(ax: Axes, estimate: float, low: float, high: float, label: str, colour: str) -> None:
+def reference(ax: Axes, estimate: float, low: float, high: float, label: str, color: str) -> None:
     """A method that all lines are compared with: a dashed vertical line on its interval."""
-    ax.axvline(estimate, color=colour, linewidth=1.0, linestyle="--", label=label, zorder=1)
-    ax.axvspan(low, high, color=colour, alpha=0.12, linewidth=0, zorder=0)
+    ax.axvline(estimate, color=color, linewidth=1.0, linestyle="--", label=label, zorder=1)
+    ax.axvspan(low, high, color=color, alpha=0.12, linewidth=0, zorder=0)
 
 
 def published_dots(ax: Axes, published: pd.DataFrame, rows: Mapping[str, str], spread: float = 0.62) -> None:
@@ -123,7 +123,7 @@ def setting_maps(
             ax.set_visible(False)
         for ax, layer in zip(block.flat, layers, strict=False):
             grid = means[means["layer"] == layer].pivot(index="sigma", columns="alpha", values=measure)
-            drawn = ax.imshow(grid, cmap=SETTING_COLOURS, vmin=low, vmax=high, origin="lower", aspect="auto")
+            drawn = ax.imshow(grid, cmap=SETTING_COLORS, vmin=low, vmax=high, origin="lower", aspect="auto")
             ax.set_xticks(range(len(grid.columns)), [f"{v:g}".removeprefix("0") for v in grid.columns])
             ax.set_yticks(range(len(grid.index)), [f"{v:g}" for v in grid.index])
             if number == 0:
@@ -149,19 +149,19 @@ def _mark(ax: Axes, grid: pd.DataFrame, best, shipped: Settings | None) -> None:
 
 
 def curves(
-    ax: Axes, table: pd.DataFrame, x: str, series: str, colours: Mapping[str, str], labels: Mapping[str, str]
+    ax: Axes, table: pd.DataFrame, x: str, series: str, colors: Mapping[str, str], labels: Mapping[str, str]
 ) -> None:
     """Accuracy over a number, a line with markers on its band (columns accuracy, low, high) for each `series`."""
     for marker, (name, part) in zip("os^Dv", table.groupby(series, sort=False), strict=False):
         part = part.sort_values(x)
-        ax.plot(part[x], part["accuracy"], color=colours[name], marker=marker, markersize=3.5, label=labels[name])
-        ax.fill_between(part[x], part["low"], part["high"], color=colours[name], alpha=0.13, linewidth=0)
+        ax.plot(part[x], part["accuracy"], color=colors[name], marker=marker, markersize=3.5, label=labels[name])
+        ax.fill_between(part[x], part["low"], part["high"], color=colors[name], alpha=0.13, linewidth=0)
     ax.set(ylabel="accuracy", ylim=(0, 1))
 
 
-def level(ax: Axes, estimate: float, label: str, colour: str, style: str = "--") -> None:
+def level(ax: Axes, estimate: float, label: str, color: str, style: str = "--") -> None:
     """A method that does not depend on the horizontal axis: a horizontal line."""
-    ax.axhline(estimate, color=colour, linewidth=1.0, linestyle=style, label=label)
+    ax.axhline(estimate, color=color, linewidth=1.0, linestyle=style, label=label)
 
 
 def difference_dots(ax: Axes, table: pd.DataFrame, margin: float) -> None:
@@ -174,11 +174,11 @@ def difference_dots(ax: Axes, table: pd.DataFrame, margin: float) -> None:
         part = table[table["scenes"] == condition]
         at = [methods.index(m) + (number - (len(conditions) - 1) / 2) * 0.3 for m in part["method"]]
         for y, row in zip(at, part.itertuples(), strict=True):
-            colour = METHOD_COLOURS.get(row.method, "0.3")
+            color = METHOD_COLORS.get(row.method, "0.3")
             error = np.abs([[row.difference - row.low], [row.high - row.difference]])
-            face = colour if number == 0 else "white"
+            face = color if number == 0 else "white"
             ax.errorbar(
-                row.difference, y, xerr=error, fmt=marker, color=colour, markerfacecolor=face, markersize=4,
+                row.difference, y, xerr=error, fmt=marker, color=color, markerfacecolor=face, markersize=4,
                 elinewidth=0.9, capsize=1.5,
             )  # fmt: skip
         ax.plot([], [], marker, color="0.3", markerfacecolor="0.3" if number == 0 else "white", label=condition)
@@ -204,7 +204,7 @@ def layout_examples(image: Image.Image, boxes: Mapping[str, Sequence[lpd.Region]
         squeeze=False,
     )
     for line, (whose, regions) in zip(axes, boxes.items(), strict=True):
-        _picture(line[0], image, regions, colour=BOX_COLOURS[whose])
+        _picture(line[0], image, regions, color=BOX_COLORS[whose])
         line[0].set_title(BOXES[whose], fontsize=7)
         for ax, name in zip(line[1:], names, strict=True):
             shown = composite_on_white(layouts.lay_out(name, image, regions))
@@ -239,7 +239,7 @@ def failure_gallery(
             sample, (left, right) = by_id[case.sample_id], line[2 * number : 2 * number + 2]
             image = sample.image
             scale = _picture(left, image, case.regions)
-            draw_boxes(left, (np.array(sample.boxes_xyxy) * scale).tolist(), colour=TRUTH_COLOUR, dashed=True)
+            draw_boxes(left, (np.array(sample.boxes_xyxy) * scale).tolist(), color=TRUTH_COLOR, dashed=True)
             said = letters[case.sample_id, "hide"]
             asked = textwrap.fill(plain_text(sample.question, 90), 26)
             left.set_title(f"{causes[cause] if number == 0 else ''}\n{asked}", fontsize=6, loc="left")
@@ -251,12 +251,10 @@ def failure_gallery(
     return fig
 
 
-def _picture(
-    ax: Axes, image: Image.Image, regions: Sequence[lpd.Region], colour: str = METHOD_COLOURS["hide"]
-) -> float:
+def _picture(ax: Axes, image: Image.Image, regions: Sequence[lpd.Region], color: str = METHOD_COLORS["hide"]) -> float:
     """A picture with boxes, scaled down by the factor that is returned."""
     scale = _thumbnail(ax, image)
-    draw_boxes(ax, (np.reshape(regions, (-1, 4)) * scale).tolist(), colour=colour)
+    draw_boxes(ax, (np.reshape(regions, (-1, 4)) * scale).tolist(), color=color)
     return scale
 
 

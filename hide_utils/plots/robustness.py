@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from hide_utils.plots.style import METHOD_COLOURS, METHOD_LABELS, PALETTE
+from hide_utils.plots.style import METHOD_COLORS, METHOD_LABELS, PALETTE
 
-EXTRACTOR_COLOURS = {"model's prompt": PALETTE[3], "rules": PALETTE[0], "whole question": PALETTE[1]}
-ERROR_COLOURS = dict(
+EXTRACTOR_COLORS = {"model's prompt": PALETTE[3], "rules": PALETTE[0], "whole question": PALETTE[1]}
+ERROR_COLORS = dict(
     zip(
         ("dropped", "distractor", "absent", "attribute", "duplicate", "over-long"),
         (PALETTE[0], PALETTE[1], PALETTE[4], PALETTE[2], PALETTE[5], PALETTE[9]),
         strict=True,
     )
 )
-SIGNAL_COLOURS = {"margin": PALETTE[9], "maps": PALETTE[1], "both": PALETTE[0]}
+SIGNAL_COLORS = {"margin": PALETTE[9], "maps": PALETTE[1], "both": PALETTE[0]}
 SIGNAL_LABELS = {"margin": "gate: margin", "maps": "gate: maps", "both": "gate: both"}
 MARKERS = "osD^vP"
 
@@ -30,11 +30,11 @@ def dots(
     table: pd.DataFrame,
     row: str,
     series: str,
-    colours: Mapping[str, str],
+    colors: Mapping[str, str],
     values: Sequence[str] = ("estimate", "low", "high"),
     spread: float = 0.6,
 ) -> None:
-    """Estimates with their intervals: a line for each value of `row`, from top to bottom, a colour for each `series`.
+    """Estimates with their intervals: a line for each value of `row`, from top to bottom, a color for each `series`.
 
     A missing estimate is left out. Labels of lines are wrapped at 22 characters.
     """
@@ -47,7 +47,7 @@ def dots(
             np.arange(len(lines)) + (number - (len(names) - 1) / 2) * spread / max(len(names), 2),
             xerr=np.abs([estimate - low, high - estimate]),
             fmt=MARKERS[number % len(MARKERS)],
-            color=colours.get(name, "0.3"),
+            color=colors.get(name, "0.3"),
             markersize=3.2,
             elinewidth=0.9,
             capsize=1.3,
@@ -68,29 +68,29 @@ def error_curves(ax: Axes, table: pd.DataFrame, measure: str) -> None:
     part = table[table["measure"] == measure]
     kinds = list(dict.fromkeys(part["corruption"]))
     for number, kind in enumerate(kinds):
-        line, colour = part[part["corruption"] == kind].sort_values("rate"), ERROR_COLOURS.get(kind, "0.3")
+        line, color = part[part["corruption"] == kind].sort_values("rate"), ERROR_COLORS.get(kind, "0.3")
         shift = 0.014 * (number - (len(kinds) - 1) / 2)
         reach = np.abs([line["estimate"] - line["low"], line["high"] - line["estimate"]])
-        look: dict[str, Any] = {"color": colour, "markersize": 2.6, "linewidth": 1.1, "elinewidth": 0.5, "label": kind}
+        look: dict[str, Any] = {"color": color, "markersize": 2.6, "linewidth": 1.1, "elinewidth": 0.5, "label": kind}
         ax.errorbar(line["rate"] + shift, line["estimate"], yerr=reach, fmt="o-", **look)
 
 
-def own_errors(ax: Axes, points: pd.DataFrame, colours: Mapping[str, str]) -> None:
+def own_errors(ax: Axes, points: pd.DataFrame, colors: Mapping[str, str]) -> None:
     """Extractors at their own rate of errors, with intervals both ways; columns extractor, rate(_low, _high), ..."""
     for marker, row in zip("*Xd", points.to_dict("records"), strict=False):
         reach: dict[str, Any] = {
             "xerr": np.abs([[row["rate"] - row["rate_low"]], [row["rate_high"] - row["rate"]]]),
             "yerr": np.abs([[row["estimate"] - row["low"]], [row["high"] - row["estimate"]]]),
         }
-        colour = colours.get(row["extractor"], "0.1")
+        color = colors.get(row["extractor"], "0.1")
         ax.errorbar(
-            row["rate"], row["estimate"], fmt=marker, color=colour, markersize=6.5, markeredgecolor="black",
+            row["rate"], row["estimate"], fmt=marker, color=color, markersize=6.5, markeredgecolor="black",
             markeredgewidth=0.5, elinewidth=0.8, capsize=1.5, label=row["extractor"], zorder=5, **reach,
         )  # fmt: skip
 
 
 def token_bars(ax: Axes, table: pd.DataFrame, least: float, most: int = 24) -> None:
-    """Mean score of each token, coloured by the share that is read; dashed: the threshold, 0: the instruction."""
+    """Mean score of each token, colored by the share that is read; dashed: the threshold, 0: the instruction."""
     part = table.head(most)
     at = np.arange(len(part))
     ax.hlines(at, 0, part["score"], color="0.75", linewidth=1.0)
@@ -113,15 +113,15 @@ def gate_curves(ax: Axes, curves: Mapping[str, pd.DataFrame], summary: pd.DataFr
     curves: signal -> `gating.curve`. summary: `gating.summary` with the methods direct, hide and the signals.
     """
     for signal, table in curves.items():
-        ax.plot(table["times_direct"], table["accuracy"], color=SIGNAL_COLOURS[signal], linewidth=1.0, alpha=0.8)
-    looks = {"direct": ("s", METHOD_COLOURS["direct"], METHOD_LABELS["direct"])}
-    looks["hide"] = ("D", METHOD_COLOURS["hide"], METHOD_LABELS["hide"])
-    looks |= {signal: ("o", colour, SIGNAL_LABELS[signal]) for signal, colour in SIGNAL_COLOURS.items()}
+        ax.plot(table["times_direct"], table["accuracy"], color=SIGNAL_COLORS[signal], linewidth=1.0, alpha=0.8)
+    looks = {"direct": ("s", METHOD_COLORS["direct"], METHOD_LABELS["direct"])}
+    looks["hide"] = ("D", METHOD_COLORS["hide"], METHOD_LABELS["hide"])
+    looks |= {signal: ("o", color, SIGNAL_LABELS[signal]) for signal, color in SIGNAL_COLORS.items()}
     for row in summary.to_dict("records"):
-        marker, colour, label = looks[row["method"]]
+        marker, color, label = looks[row["method"]]
         reach = np.abs([[row["accuracy"] - row["low"]], [row["high"] - row["accuracy"]]])
         ax.errorbar(
-            row["times_direct"], row["accuracy"], yerr=reach, fmt=marker, color=colour, markersize=4,
+            row["times_direct"], row["accuracy"], yerr=reach, fmt=marker, color=color, markersize=4,
             elinewidth=0.8, capsize=1.5, markeredgecolor="black", markeredgewidth=0.4, label=label,
         )  # fmt: skip
 

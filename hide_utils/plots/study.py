@@ -10,16 +10,16 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from hide_utils.method.lpd import Region
-from hide_utils.plots.style import PALETTE, TRUTH_COLOUR, draw_boxes, overlay
+from hide_utils.plots.style import PALETTE, TRUTH_COLOR, draw_boxes, overlay
 
-ARM_COLOURS = {"start": "0.35", "ordinary": PALETTE[0], "decoupled": PALETTE[1], "mixed": PALETTE[2]}
+ARM_COLORS = {"start": "0.35", "ordinary": PALETTE[0], "decoupled": PALETTE[1], "mixed": PALETTE[2]}
 ARM_MARKERS = {"start": "D", "ordinary": "o", "decoupled": "s", "mixed": "^"}
 
 
 def lesson_pair(axes: Sequence[Axes], image: Image.Image, compact: Image.Image, boxes: Iterable[Region]) -> None:
     """One training scene as the two arms see it: the whole picture with the true boxes, and the compact one."""
     overlay(axes[0], image, title=f"ordinary: {image.width} × {image.height} px")
-    draw_boxes(axes[0], boxes, colour=TRUTH_COLOUR)
+    draw_boxes(axes[0], boxes, color=TRUTH_COLOR)
     overlay(axes[1], compact, title=f"decoupled: {compact.width} × {compact.height} px")
 
 
@@ -32,8 +32,8 @@ def learning_curves(axes: Mapping[str, Axes], log: pd.DataFrame, window: int = 5
         for arm in dict.fromkeys(log["arm"]):
             wide = log[log["arm"] == arm].pivot(index="step", columns="seed", values=name)
             smooth = wide.rolling(window, min_periods=1, center=True).mean()
-            ax.plot(smooth.index, smooth.mean(axis=1), color=ARM_COLOURS[arm], linewidth=1.2, label=arm)
-            band = {"color": ARM_COLOURS[arm], "alpha": 0.15, "linewidth": 0}
+            ax.plot(smooth.index, smooth.mean(axis=1), color=ARM_COLORS[arm], linewidth=1.2, label=arm)
+            band = {"color": ARM_COLORS[arm], "alpha": 0.15, "linewidth": 0}
             ax.fill_between(smooth.index, smooth.min(axis=1), smooth.max(axis=1), **band)
         ax.set(xlabel="step")
 
@@ -49,7 +49,7 @@ def arm_dots(ax: Axes, table: pd.DataFrame, seeds: Mapping[tuple[str, str], Sequ
         y = np.array([outcomes.index(o) for o in part["outcome"]]) + (number - (len(arms) - 1) / 2) * 0.19
         error = np.abs([part["accuracy"] - part["low"], part["high"] - part["accuracy"]])
         look = {
-            "color": ARM_COLOURS[arm],
+            "color": ARM_COLORS[arm],
             "fmt": ARM_MARKERS[arm],
             "markersize": 4.5,
             "elinewidth": 0.9,
@@ -59,7 +59,7 @@ def arm_dots(ax: Axes, table: pd.DataFrame, seeds: Mapping[tuple[str, str], Sequ
         for place, outcome in zip(y, part["outcome"], strict=True):
             each = seeds[outcome, arm]
             if len(each) > 1:
-                ax.plot(each, [place + 0.075] * len(each), ".", color=ARM_COLOURS[arm], markersize=2.5)
+                ax.plot(each, [place + 0.075] * len(each), ".", color=ARM_COLORS[arm], markersize=2.5)
     _rows(ax, [o.replace(", ", ",\n") for o in outcomes])
 
 

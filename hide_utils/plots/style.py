@@ -1,4 +1,4 @@
-"""One look for every figure: widths of a printed column, colour-blind palette, one colour for each method."""
+"""One look for every figure: widths of a printed column, color-blind palette, one color for each method."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLUMN_WIDTH = 8.5 / INCH
 PAGE_WIDTH = 17.5 / INCH
 
 PALETTE = sns.color_palette("colorblind").as_hex()
-METHOD_COLOURS = {
+METHOD_COLORS = {
     "direct": PALETTE[7],
     "hide": PALETTE[3],
     "oracle": PALETTE[2],
@@ -48,9 +48,9 @@ METHOD_LABELS = {
     "hide_gated": "HiDe where unsure",
     "tree_search": "tree search",
 }
-TRUTH_COLOUR = PALETTE[2]
-BOX_COLOUR = PALETTE[3]
-MAP_COLOURS = "inferno"
+TRUTH_COLOR = PALETTE[2]
+BOX_COLOR = PALETTE[3]
+MAP_COLORS = "inferno"
 
 STYLE: dict[str, Any] = {
     "font.size": 8,
@@ -101,7 +101,7 @@ def overlay(
 ) -> None:
     """Show a picture and a map (h, w) of any grid over it, in pixel coordinates and without axes.
 
-    The map's colours run from 0 to `vmax` in every panel that shares it, and it is the more opaque the higher its
+    The map's colors run from 0 to `vmax` in every panel that shares it, and it is the more opaque the higher its
     value, so that the picture stays visible where nothing is found. Raises ValueError for `vmax` <= 0.
     """
     if vmax <= 0:
@@ -110,7 +110,7 @@ def overlay(
     if map_hw is not None:
         share = np.clip(map_hw / vmax, 0, 1)
         extent = (-0.5, image.width - 0.5, image.height - 0.5, -0.5)
-        ax.imshow(map_hw, cmap=MAP_COLOURS, vmin=0, vmax=vmax, alpha=0.2 + 0.6 * share, extent=extent)
+        ax.imshow(map_hw, cmap=MAP_COLORS, vmin=0, vmax=vmax, alpha=0.2 + 0.6 * share, extent=extent)
     ax.set_axis_off()
     if title is not None:
         ax.set_title(title)
@@ -120,7 +120,7 @@ def draw_boxes(
     ax: Axes,
     boxes_xyxy: Iterable[Sequence[float]],
     *,
-    colour: str = BOX_COLOUR,
+    color: str = BOX_COLOR,
     label: str | None = None,
     dashed: bool = False,
 ) -> None:
@@ -132,7 +132,7 @@ def draw_boxes(
                 x1 - x0,
                 y1 - y0,
                 fill=False,
-                edgecolor=colour,
+                edgecolor=color,
                 linewidth=1.2,
                 linestyle="--" if dashed else "-",
                 label=label if number == 0 else None,
@@ -163,7 +163,7 @@ def accuracy_table(results: pd.DataFrame, by: str = "kind") -> pd.DataFrame:
 
 
 def accuracy_bars(ax: Axes, results: pd.DataFrame, by: str = "kind", *, chance: float | None = None) -> pd.DataFrame:
-    """Bars of `accuracy_table` with their intervals, one colour for each method; returns the table that is drawn.
+    """Bars of `accuracy_table` with their intervals, one color for each method; returns the table that is drawn.
 
     `chance` in [0, 1] is drawn as a dotted line.
     """
@@ -180,7 +180,7 @@ def accuracy_bars(ax: Axes, results: pd.DataFrame, by: str = "kind", *, chance: 
             part["accuracy"],
             width * 0.92,
             yerr=np.abs(errors),  # at 0 and 1 rounding can leave an end a hair on the wrong side
-            color=METHOD_COLOURS.get(method),
+            color=METHOD_COLORS.get(method),
             label=METHOD_LABELS.get(method, method),
             error_kw={"elinewidth": 0.8, "capthick": 0.8, "capsize": 1.5},
         )
@@ -207,17 +207,17 @@ def accuracy_curve(ax: Axes, results: pd.DataFrame, x: str, *, xlabel: str) -> p
         rows.append((value, method, len(correct), correct.mean(), low, high))
     table = pd.DataFrame(rows, columns=[x, "method", "n", "accuracy", "low", "high"])
     for method in dict.fromkeys(results["method"]):
-        part, colour = table[table["method"] == method], METHOD_COLOURS.get(method)
+        part, color = table[table["method"] == method], METHOD_COLORS.get(method)
         ax.plot(
             part[x],
             part["accuracy"],
-            color=colour,
+            color=color,
             marker="o",
             markersize=3,
             linewidth=1.2,
             label=METHOD_LABELS.get(method, method),
         )
-        ax.fill_between(part[x], part["low"], part["high"], color=colour, alpha=0.15, linewidth=0)
+        ax.fill_between(part[x], part["low"], part["high"], color=color, alpha=0.15, linewidth=0)
     ax.axhline((1 / results["n_options"]).mean(), color="0.3", linestyle=":", linewidth=0.8, label="chance")
     ax.set(xlabel=xlabel, ylabel="accuracy", ylim=(0, 1), xticks=sorted(table[x].unique()))
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -232,9 +232,9 @@ def accuracy_against_cost(ax: Axes, table: pd.DataFrame, front: Collection) -> N
     """
     order = table.assign(front=list(front)).sort_values("times_direct", kind="stable")
     for y, row in enumerate(order.to_dict("records")):
-        colour = METHOD_COLOURS.get(row["method"], "0.3")
+        color = METHOD_COLORS.get(row["method"], "0.3")
         reach = [[max(row["accuracy"] - row["low"], 0)], [max(row["high"] - row["accuracy"], 0)]]
-        look = {"fmt": "o", "markersize": 4.5, "color": colour, "mfc": colour if row["front"] else "white"}
+        look = {"fmt": "o", "markersize": 4.5, "color": color, "mfc": color if row["front"] else "white"}
         ax.errorbar(row["accuracy"], y, xerr=reach, elinewidth=0.9, capsize=1.8, clip_on=False, **look)
         cost = f"{row['times_direct']:.2f}× · {row['calls']:.0f}"
         ax.text(1.03, y, cost, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
@@ -268,7 +268,7 @@ def case_gallery(
             overlay(ax, sample.image, title=f"{textwrap.fill(plain_text(sample.question, 120), 36)}\n{said} · {truth}")
             flat = rows.loc[(sample.id, method), "regions"]
             draw_boxes(ax, [] if flat is None else np.reshape(flat, (-1, 4)))
-            draw_boxes(ax, sample.boxes_xyxy, colour=TRUTH_COLOUR, dashed=True)
+            draw_boxes(ax, sample.boxes_xyxy, color=TRUTH_COLOR, dashed=True)
     return fig
 
 

@@ -13,41 +13,41 @@ from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
 from hide_utils.analyses.sinks import GROUPS
-from hide_utils.analyses.tokens import PURIFIED, Case
+from hide_utils.analyses.tokens import PURIFIED, TokenRows
 from hide_utils.plots.style import (
-    MAP_COLOURS,
-    METHOD_COLOURS,
+    MAP_COLORS,
+    METHOD_COLORS,
     METHOD_LABELS,
     PAGE_WIDTH,
     PALETTE,
-    TRUTH_COLOUR,
+    TRUTH_COLOR,
     draw_boxes,
     new_figure,
     overlay,
     plain_text,
 )
 
-GROUP_COLOURS = dict(zip(GROUPS, (PALETTE[1], PALETTE[9], PALETTE[0], PALETTE[5]), strict=True))
+GROUP_COLORS = dict(zip(GROUPS, (PALETTE[1], PALETTE[9], PALETTE[0], PALETTE[5]), strict=True))
 GROUP_MARKERS = dict(zip(GROUPS, "sdo^", strict=True))
-OTHER_COLOUR = "0.35"
+OTHER_COLOR = "0.35"
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")
 RING = 0.025  # of the picture's side: how far outside a true box its outline is drawn, so that its cells stay visible
 
 Map = Float[np.ndarray, "_ _"]
 
 
-def rings(ax: Axes, case: Case) -> None:
+def rings(ax: Axes, case: TokenRows) -> None:
     """Outlines a little outside the case's true boxes."""
     gap = RING * max(case.size_wh)
     boxes = [(x0 - gap, y0 - gap, x1 + gap, y1 + gap) for x0, y0, x1, y1 in case.sample.boxes_xyxy]
-    draw_boxes(ax, boxes, colour=TRUTH_COLOUR)
+    draw_boxes(ax, boxes, color=TRUTH_COLOR)
 
 
-def show_map(ax: Axes, map_hw: Map, case: Case, title: str = "", vmax: float = 1.0) -> None:
+def show_map(ax: Axes, map_hw: Map, case: TokenRows, title: str = "", vmax: float = 1.0) -> None:
     """A map alone on a scale from 0 to `vmax`, in pixel coordinates of the case's picture, with its rings."""
     width, height = case.size_wh
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    ax.imshow(map_hw, cmap=MAP_COLOURS, vmin=0, vmax=vmax, extent=extent, interpolation="nearest")
+    ax.imshow(map_hw, cmap=MAP_COLORS, vmin=0, vmax=vmax, extent=extent, interpolation="nearest")
     ax.set_title(title, fontsize=7, pad=2)
     rings(ax, case)
     # within the picture, however far a ring reaches beyond it
@@ -55,7 +55,7 @@ def show_map(ax: Axes, map_hw: Map, case: Case, title: str = "", vmax: float = 1
 
 
 def token_maps(
-    case: Case, picture: Image.Image, sections: Mapping[str, tuple[Iterable[str], Iterable[Map]]], per_row: int = 8
+    case: TokenRows, picture: Image.Image, sections: Mapping[str, tuple[Iterable[str], Iterable[Map]]], per_row: int = 8
 ) -> Figure:
     """The picture and every given map, section by section, all on one scale from 0 to 1.
 
@@ -87,7 +87,7 @@ def token_maps(
     return fig
 
 
-def _tallness(case: Case) -> float:
+def _tallness(case: TokenRows) -> float:
     """Height of a panel over its width, within what leaves the page readable."""
     width, height = case.size_wh
     return float(np.clip(height / width, 0.4, 1.6))
@@ -105,14 +105,14 @@ def dot_rows(
     labels: Mapping[str, str] | None = None,
     flat: float | None = None,
 ) -> None:
-    """A row for each variant: its estimate with the interval, TAD in HiDe's colour; `flat`: what a flat map has.
+    """A row for each variant: its estimate with the interval, TAD in HiDe's color; `flat`: what a flat map has.
 
     table: columns variant, estimate, low, high, the first row on top. labels: for variants called something else here.
     """
     for y, row in enumerate(table.itertuples()):
-        colour = METHOD_COLOURS["hide"] if row.variant == PURIFIED else OTHER_COLOUR
+        color = METHOD_COLORS["hide"] if row.variant == PURIFIED else OTHER_COLOR
         errors = np.abs([[row.estimate - row.low], [row.high - row.estimate]])
-        ax.errorbar(row.estimate, y, xerr=errors, color=colour, marker="o", markersize=3.5, elinewidth=1, capsize=2)
+        ax.errorbar(row.estimate, y, xerr=errors, color=color, marker="o", markersize=3.5, elinewidth=1, capsize=2)
     if flat is not None:
         ax.axvline(flat, color="0.3", linestyle=":", linewidth=0.8, label="flat map")
     names = [(labels or {}).get(variant, variant) for variant in table["variant"]]
@@ -153,9 +153,9 @@ def reference_bands(ax: Axes, table: pd.DataFrame, *, across: bool = False, chan
     line, span = (ax.axhline, ax.axhspan) if across else (ax.axvline, ax.axvspan)
     for row in table.itertuples():
         if row.method in ("direct", "oracle"):
-            colour = METHOD_COLOURS[row.method]
-            line(row.accuracy, color=colour, linewidth=1.1, linestyle="--", label=METHOD_LABELS[row.method], zorder=0)
-            span(row.low, row.high, color=colour, alpha=0.13, linewidth=0, zorder=0)
+            color = METHOD_COLORS[row.method]
+            line(row.accuracy, color=color, linewidth=1.1, linestyle="--", label=METHOD_LABELS[row.method], zorder=0)
+            span(row.low, row.high, color=color, alpha=0.13, linewidth=0, zorder=0)
     if chance is not None:
         line(chance, color="0.3", linestyle=":", linewidth=0.8, label="chance", zorder=0)
 
@@ -193,11 +193,11 @@ def sigma_curves(ax: Axes, table: pd.DataFrame, *, ylabel: str) -> None:
 
     table: columns prior (True or False), sigma, estimate, low, high.
     """
-    looks = {True: (METHOD_COLOURS["hide"], "prior subtracted (HiDe)"), False: (OTHER_COLOUR, "no prior")}
+    looks = {True: (METHOD_COLORS["hide"], "prior subtracted (HiDe)"), False: (OTHER_COLOR, "no prior")}
     for prior, part in table.groupby("prior", sort=False):
-        colour, label = looks[bool(prior)]
-        ax.plot(part["sigma"], part["estimate"], color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
-        ax.fill_between(part["sigma"], part["low"], part["high"], color=colour, alpha=0.16, linewidth=0)
+        color, label = looks[bool(prior)]
+        ax.plot(part["sigma"], part["estimate"], color=color, marker="o", markersize=3, linewidth=1.2, label=label)
+        ax.fill_between(part["sigma"], part["low"], part["high"], color=color, alpha=0.16, linewidth=0)
     ax.set(ylabel=ylabel)
     ax.set_ylim(bottom=min(0, float(table["low"].min())))
 
@@ -210,7 +210,7 @@ def sigma_marks(ax: Axes, own: float, published: float) -> None:
 
 
 def sink_maps(
-    case: Case, picture: Image.Image, cells: Bool[np.ndarray, "_ _"], maps: Mapping[str, Map], n: int
+    case: TokenRows, picture: Image.Image, cells: Bool[np.ndarray, "_ _"], maps: Mapping[str, Map], n: int
 ) -> Figure:
     """One picture with its sinks, and each group's mean map over `n` pictures, in units of a flat map on one scale."""
     height = _tallness(case) * PAGE_WIDTH / (1.35 + len(maps)) + 0.45
@@ -220,12 +220,12 @@ def sink_maps(
     draw_boxes(
         axes[0],
         [(side * (x, y, x + 1, y + 1)).tolist() for y, x in np.argwhere(cells)],
-        colour=GROUP_COLOURS["instruction"],
+        color=GROUP_COLORS["instruction"],
     )
     rings(axes[0], case)
     top = float(np.quantile(np.stack(list(maps.values())), 0.998))
     for ax, (group, map_hw) in zip(axes[1:], maps.items(), strict=True):
-        drawn = ax.imshow(map_hw, cmap=MAP_COLOURS, vmin=0, vmax=top, interpolation="nearest")
+        drawn = ax.imshow(map_hw, cmap=MAP_COLORS, vmin=0, vmax=top, interpolation="nearest")
         ax.set_title(GROUPS[group])
         ax.set_axis_off()
     fig.colorbar(drawn, ax=axes.tolist(), label=f"times a flat map,\nmean of {n} pictures", extend="max", fraction=0.02)
@@ -239,10 +239,10 @@ def sink_curves(axes: Iterable[Axes], curve: pd.DataFrame, on_sinks: pd.DataFram
     """
     upper, lower = axes
     for group, part in curve.groupby("group", sort=False):
-        colour = GROUP_COLOURS[group]
+        color = GROUP_COLORS[group]
         marker, label = GROUP_MARKERS[group], GROUPS[group]
-        upper.plot(part["share"], part["estimate"], color=colour, marker=marker, markersize=3, label=label)
-        upper.fill_between(part["share"], part["low"], part["high"], color=colour, alpha=0.16, linewidth=0)
+        upper.plot(part["share"], part["estimate"], color=color, marker=marker, markersize=3, label=label)
+        upper.fill_between(part["share"], part["low"], part["high"], color=color, alpha=0.16, linewidth=0)
     ends = np.geomspace(curve["share"].min(), 1, 60)
     upper.plot(ends, ends, color="0.3", linestyle=":", linewidth=0.8, label="flat map")
     upper.set(xscale="log", ylim=(0, 1), xlabel="share of the cells, highest first", ylabel="attention they hold")
@@ -252,6 +252,6 @@ def sink_curves(axes: Iterable[Axes], curve: pd.DataFrame, on_sinks: pd.DataFram
     dot_rows(lower, on_sinks, xlabel=name, labels=GROUPS, flat=share)
     for y, group in enumerate(on_sinks["variant"]):
         point, *_ = lower.containers[y]
-        point.set(color=GROUP_COLOURS[group], marker=GROUP_MARKERS[group], markersize=5)
+        point.set(color=GROUP_COLORS[group], marker=GROUP_MARKERS[group], markersize=5)
     lower.set_xlim(left=0)
     lower.xaxis.set_major_formatter(PERCENT)

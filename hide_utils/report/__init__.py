@@ -23,7 +23,7 @@ from PIL import Image
 from hide_utils import paths
 from hide_utils.evaluation.tables import COSTS
 from hide_utils.files import replace_file
-from hide_utils.report.captions import caption, measured, numbers, printed
+from hide_utils.report.captions import caption, measured_on, numbers, printed
 from hide_utils.report.items import Chapter, Item, provenance_table, state_table, stored_answers_table
 
 MOST_ROWS = 16  # of a table in the document; the file has all
@@ -80,7 +80,7 @@ def summary(chapters: Sequence[Chapter], state: pd.DataFrame) -> str:
         f"{there['figure']} figures and {there['table']} tables of {len(chapters)} notebooks. Missing: {missing}. "
         f"Older than the code or the settings that made them: {stale}. Every number in a caption is computed from the "
         "saved tables; intervals are 95 %. Values of the embedded miniature say how the method behaves on a small "
-        "transformer and are no estimates for a 7B model; published values are reference marks, not measured here."
+        "transformer and are no estimates for a 7B model; published values are reference marks, not measured_on here."
     )
 
 
@@ -105,7 +105,7 @@ def _headline(item: Item) -> Block:
     if item.missing:
         return Block("gap", f"The headline table is missing. Run {item.notebook}.")
     table = item.table.drop(columns=[name for name in COSTS if name in item.table])
-    said = " ".join(["Headline: accuracy over all questions.", measured(item.entry), numbers(table)])
+    said = " ".join(["Headline: accuracy over all questions.", measured_on(item.entry), numbers(table)])
     return Block("table", said, frame=printed(table), stale="; ".join(item.stale))
 
 

@@ -55,7 +55,7 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f}"
 
 
-def plain_p(value: float) -> str:
+def p_text(value: float) -> str:
     """A p value with two digits, or a bound."""
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
@@ -105,7 +105,7 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
                 _interval(value, low, high, share) for value, low, high in rows
             ]
         elif column in ("p", "p_holm"):
-            shown[heading(column)] = ["–" if np.isnan(p) else plain_p(p) for p in table[column]]
+            shown[heading(column)] = ["–" if np.isnan(p) else p_text(p) for p in table[column]]
         elif column in ("method", "against"):
             shown[column] = [METHOD_LABELS.get(m, m) for m in table[column]]
         elif share and pd.api.types.is_numeric_dtype(table[column]):
@@ -127,7 +127,7 @@ def _interval(estimate: float, low: float, high: float, share: bool) -> str:
 
 
 def caption(item: Item, chapter: Chapter) -> str:
-    """What a figure or table shows: its name in words, what was measured, and the numbers of its table.
+    """What a figure or table shows: its name in words, what was measured_on, and the numbers of its table.
 
     A table whose numbers stand in a figure's caption already refers to that figure.
     """
@@ -139,9 +139,9 @@ def caption(item: Item, chapter: Chapter) -> str:
         if drawn:
             names = ", ".join(f"“{words(figure.name)}”" for figure in drawn)
             return f"{title} The numbers of figure {names}."
-        return " ".join(filter(None, [title, measured(item.entry), numbers(item.table)]))
+        return " ".join(filter(None, [title, measured_on(item.entry), numbers(item.table)]))
     table = _table_of(item, chapter)
-    return " ".join(filter(None, [title, measured(item.entry), numbers(table.table) if table else ""]))
+    return " ".join(filter(None, [title, measured_on(item.entry), numbers(table.table) if table else ""]))
 
 
 def _table_of(figure: Item, chapter: Chapter) -> Item | None:
@@ -155,7 +155,7 @@ def words(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def measured(entry: Mapping[str, Any] | None) -> str:
+def measured_on(entry: Mapping[str, Any] | None) -> str:
     """Model, benchmark, split and n of a sidecar; empty without one."""
     if not entry:
         return ""
@@ -231,7 +231,7 @@ def _difference(row: pd.Series, table: pd.DataFrame) -> str:
     values = [points(row[c]) if share else number(float(row[c])) for c in ("difference", low, high)]
     name = METHOD_LABELS.get(row["method"], row["method"])
     against = f" against {METHOD_LABELS.get(row['against'], row['against'])}" if "against" in table else ""
-    p = f"Holm-corrected p {'' if row['p_holm'] < 1e-4 else '= '}{plain_p(row['p_holm'])}"
+    p = f"Holm-corrected p {'' if row['p_holm'] < 1e-4 else '= '}{p_text(row['p_holm'])}"
     verdict = "significant" if row["p_holm"] < LEVEL else "not significant"
     unit = " points" if share else ""
     return f"{name}{against} {values[0]}{unit} ({values[1]} to {values[2]}; {p}, {verdict})"

@@ -24,7 +24,7 @@ from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation.notebooks import discover, inspect
 from hide_utils.evaluation.provenance import provenance
-from hide_utils.files import plain
+from hide_utils.files import to_json
 
 OWN = "09_report"  # reports on the others
 MAKERS = {"save_figure": "figure", "save_table": "table"}
@@ -94,7 +94,7 @@ def _code_cells(book: nbformat.NotebookNode) -> Iterator[tuple[str, list[tuple[s
     section, makers = "", {name: (kind, 1) for name, kind in MAKERS.items()}
     for cell in book.cells:
         if cell.cell_type == "markdown":
-            section = next((_plain(line) for line in cell.source.splitlines() if line.startswith("#")), section)
+            section = next((_unmarked(line) for line in cell.source.splitlines() if line.startswith("#")), section)
             continue
         try:
             tree = ast.parse(cell.source)
@@ -124,7 +124,7 @@ def _place(node: ast.expr) -> tuple[int, int]:
     return node.lineno, node.col_offset
 
 
-def _plain(text: str) -> str:
+def _unmarked(text: str) -> str:
     """Markdown's text without its marks."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text.lstrip("# "))
     return " ".join(re.sub(r"[*`]", "", text).split())
@@ -138,7 +138,7 @@ def _texts(book: nbformat.NotebookNode) -> dict[str, str]:
         if cell.cell_type == "markdown" and lines and lines[0].startswith("##"):
             code = any(line.startswith("```") for line in lines)  # what introduces code says nothing without it
             kept = [] if code else [line for line in lines[1:] if not line.lstrip().startswith(("|", "#"))]
-            found[_plain(lines[0])] = _plain(" ".join(kept))
+            found[_unmarked(lines[0])] = _unmarked(" ".join(kept))
     return found
 
 
@@ -167,7 +167,7 @@ def _head(book: nbformat.NotebookNode) -> tuple[str, str]:
     text = next((cell.source for cell in book.cells if cell.cell_type == "markdown"), "")
     title = next((line.lstrip("# ") for line in text.splitlines() if line.startswith("# ")), "untitled")
     asked = [part for part in text.split("\n\n") if part.startswith("**Question.**")]
-    return title, _plain(asked[0].removeprefix("**Question.**")) if asked else ""
+    return title, _unmarked(asked[0].removeprefix("**Question.**")) if asked else ""
 
 
 def _there(folder: Path) -> list[tuple[str, str]]:
@@ -220,8 +220,8 @@ def _stale(folder: Path, entry: dict[str, Any], now: dict[str, Any], wanted: dic
             reasons.append(f"made with {package} {then}, here is {version}")
     used = entry.get("parameters", {})
     for name, value in wanted.items():
-        if name in used and used[name] != plain(value):
-            reasons.append(f"made with {name} {used[name]!r}, the notebook has {plain(value)!r}")
+        if name in used and used[name] != to_json(value):
+            reasons.append(f"made with {name} {used[name]!r}, the notebook has {to_json(value)!r}")
     return reasons
 
 

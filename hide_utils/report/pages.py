@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from hide_utils.files import replace_file
-from hide_utils.plots.style import BOX_COLOUR
+from hide_utils.plots.style import BOX_COLOR
 from hide_utils.report import DPI, MOST_ROWS, Block, rest_of
 from hide_utils.report.page_tables import draw_table, table_height
 from hide_utils.report.paper import (
@@ -85,7 +85,7 @@ def _gap(pages: Pages, block: Block, following: Sequence[Block]) -> None:
     pages.room(height)
     box = Rectangle(
         (MARGIN / WIDTH, 1 - (pages.y + height) / HEIGHT), TEXT_WIDTH / WIDTH, height / HEIGHT,
-        fill=False, linestyle="--", edgecolor=BOX_COLOUR, transform=pages.figure.transFigure,
+        fill=False, linestyle="--", edgecolor=BOX_COLOR, transform=pages.figure.transFigure,
     )  # fmt: skip
     pages.figure.add_artist(box)
     pages.y += 0.07

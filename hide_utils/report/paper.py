@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import FT2Font, LoadFlags
 
-from hide_utils.plots.style import BOX_COLOUR, INCH
+from hide_utils.plots.style import BOX_COLOR, INCH
 
 WIDTH, HEIGHT, MARGIN = 21 / INCH, 29.7 / INCH, 2 / INCH
 TEXT_WIDTH = WIDTH - 2 * MARGIN
@@ -99,4 +99,4 @@ def caption(pages: Pages, text: str, stale: str) -> None:
     """Write what a figure or table shows, and why it is stale."""
     paragraph(pages, text, SIZES["caption"], color="0.2")
     if stale:
-        paragraph(pages, f"Stale: {stale}.", SIZES["caption"], color=BOX_COLOUR)
+        paragraph(pages, f"Stale: {stale}.", SIZES["caption"], color=BOX_COLOR)

@@ -1,4 +1,4 @@
-"""The parts of README.md that hold measured numbers, written from the committed tables, so that none is ever typed.
+"""The parts of README.md that hold measured_on numbers, written from the committed tables, so that none is ever typed.
 
 Notebook 09 writes them whenever it reports on `figures/`; `python -m hide_utils.report.readme` does it alone. Each part
 stands between its two marks, `<!-- name: … -->` and `<!-- end of name -->`.
@@ -21,7 +21,7 @@ from hide_utils.evaluation.notebooks import title
 from hide_utils.files import replace_file
 from hide_utils.plots.style import METHOD_LABELS
 from hide_utils.report import HEADLINE
-from hide_utils.report.captions import measured, plain_p, points
+from hide_utils.report.captions import measured_on, p_text, points
 
 README = paths.ROOT / "README.md"
 
@@ -31,7 +31,7 @@ class Question:
     """A question, the section of the notebook that answers it, and the finding of its table that is quoted.
 
     section: beginning of a heading. finding: beginning of an entry in the first column of `table`, a table of the
-    notebook's; its third column is what was measured, its fourth whether that is as claimed.
+    notebook's; its third column is what was measured_on, its fourth whether that is as claimed.
     """
 
     text: str
@@ -80,7 +80,7 @@ def headline(figures: Path = paths.FIGURES) -> str:
         "|---|---|---|---|---|---|",
         *(_headline_row(row) for _, row in table.iterrows()),
         "",
-        f"{measured(entry).removesuffix('.')}, letters read by the rule `{entry['parameters']['protocol']}`. Wilson "
+        f"{measured_on(entry).removesuffix('.')}, letters read by the rule `{entry['parameters']['protocol']}`. Wilson "
         "intervals; paired differences with exact McNemar tests, p Holm-corrected; FLOPs in units of direct answering.",
     ]
     return "\n".join(lines)
@@ -94,7 +94,7 @@ def _headline_row(row: pd.Series) -> str:
     else:
         low, high = points(row["difference_low"]), points(row["difference_high"])
         cells += [f"{points(row['difference'])} [{low}, {high}]", f"{row['gained']:.0f} / {row['lost']:.0f}"]
-        cells += [plain_p(row["p_holm"])]
+        cells += [p_text(row["p_holm"])]
     return f"| {' | '.join([*cells, '{:.2f} ×'.format(row['times_direct'])])} |"
 
 
@@ -103,12 +103,12 @@ def _share(value: float) -> str:
 
 
 def questions(figures: Path = paths.FIGURES, notebooks: Path = paths.NOTEBOOKS) -> str:
-    """The table of questions in Markdown: each with the section that answers it and what was measured there.
+    """The table of questions in Markdown: each with the section that answers it and what was measured_on there.
 
     A notebook that is not there is left out, one without results says so; where a section or a finding has another
     name now, the notebook itself is named (`unanswered` lists those, and a test wants none).
     """
-    lines = ["| question | answered in | measured here | as in the paper? |", "|---|---|---|---|"]
+    lines = ["| question | answered in | measured_on here | as in the paper? |", "|---|---|---|---|"]
     for question in QUESTIONS:
         path = notebooks / f"{question.notebook}.ipynb"
         if path.is_file():
@@ -134,10 +134,10 @@ def heading(question: Question, notebooks: Path = paths.NOTEBOOKS) -> str | None
 
 
 def finding(question: Question, figures: Path = paths.FIGURES) -> tuple[str, str] | None:
-    """What was measured, and whether that is as claimed; None where the table has no such finding."""
+    """What was measured_on, and whether that is as claimed; None where the table has no such finding."""
     file = figures / question.notebook / f"{question.table}.csv"
     if not file.is_file():
-        return "not measured yet", "–"
+        return "not measured_on yet", "–"
     table = pd.read_csv(file).fillna("–")
     found = table[table.iloc[:, 0].str.startswith(question.finding)]
     if found.empty:

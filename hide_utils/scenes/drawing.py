@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-COLOURS = {
+COLORS = {
     "red": (214, 30, 36),
     "green": (34, 158, 52),
     "blue": (36, 72, 222),
@@ -29,7 +29,7 @@ class Thing:
     """One drawn object: its two attributes and its box (pixels, half-open, exact to the drawn outline)."""
 
     shape: str
-    colour: str
+    color: str
     box_xyxy: tuple[int, int, int, int]
 
     @property
@@ -87,31 +87,31 @@ def _masks(shape: str, size: int) -> tuple[Image.Image, Image.Image]:
 
 
 def draw_thing(
-    image: Image.Image, rng: np.random.Generator, shape: str, colour: str, xy: tuple[int, int], size: int
+    image: Image.Image, rng: np.random.Generator, shape: str, color: str, xy: tuple[int, int], size: int
 ) -> Thing:
     """Draw one object with its top left corner near ``xy`` (pixels) into ``image``; the box is measured on its mask.
 
     Raises ValueError for a shape that is not among ``SHAPES``.
     """
     fill, outlined = _masks(shape, size)
-    shade = tuple(int(np.clip(c + rng.integers(-14, 15), 0, 255)) for c in COLOURS[colour])
+    shade = tuple(int(np.clip(c + rng.integers(-14, 15), 0, 255)) for c in COLORS[color])
     image.paste((24, 24, 24), xy, ImageChops.subtract(outlined, fill))
     image.paste(shade, xy, fill)
     left, top, right, bottom = outlined.point(lambda v: 255 if v >= 64 else 0).getbbox()  # type: ignore[misc]  # no shape is empty
-    return Thing(shape, colour, (xy[0] + left, xy[1] + top, xy[0] + right, xy[1] + bottom))
+    return Thing(shape, color, (xy[0] + left, xy[1] + top, xy[0] + right, xy[1] + bottom))
 
 
 def add_clutter(image: Image.Image, rng: np.random.Generator, clutter: float) -> None:
-    """Strokes and blobs in colours picked from the picture itself, drawn in place; nothing of it has a name."""
+    """Strokes and blobs in colors picked from the picture itself, drawn in place; nothing of it has a name."""
     side, draw = image.width, ImageDraw.Draw(image)
     for _ in range(int(rng.poisson(12 * clutter * (side / 256) ** 2))):
         x, y = (int(v) for v in rng.integers(0, side, 2))
-        colour = image.getpixel([int(v) for v in rng.integers(0, side, 2)])
+        color = image.getpixel([int(v) for v in rng.integers(0, side, 2)])
         dx, dy = (int(v) for v in rng.integers(-30, 31, 2))
         if rng.random() < 0.5:
-            draw.line((x, y, x + dx, y + dy), fill=colour, width=int(rng.integers(1, 5)))
+            draw.line((x, y, x + dx, y + dy), fill=color, width=int(rng.integers(1, 5)))
         else:
-            draw.ellipse((x, y, x + abs(dx) // 2 + 3, y + abs(dy) // 2 + 3), fill=colour)
+            draw.ellipse((x, y, x + abs(dx) // 2 + 3, y + abs(dy) // 2 + 3), fill=color)
 
 
 def place(

@@ -16,7 +16,7 @@ from PIL import Image
 from skimage import data as photographs
 
 from hide_utils.samples import Box, Sample
-from hide_utils.scenes.drawing import COLOURS, SHAPES, Thing, add_clutter, draw_thing, place
+from hide_utils.scenes.drawing import COLORS, SHAPES, Thing, add_clutter, draw_thing, place
 
 PHOTOGRAPHS = {
     "train": (
@@ -47,9 +47,9 @@ class SceneConfig:
         object_size: smallest and largest side of an object in pixels.
         n_distractors: named objects besides those asked about; ``None`` grows with the area (24 at 1344 px, at
             least 3).
-        n_similar: how many of the distractors share exactly one attribute, colour or shape, with an object asked about
+        n_similar: how many of the distractors share exactly one attribute, color or shape, with an object asked about
             for certain; the others are drawn freely and may share one by chance.
-        clutter: nameless strokes and blobs in the photograph's own colours, in units of 12 per 256 x 256 px.
+        clutter: nameless strokes and blobs in the photograph's own colors, in units of 12 per 256 x 256 px.
         separation: smallest distance between the two objects of a relation along the asked axis, as a share of the
             picture.
     """
@@ -111,7 +111,7 @@ def draw_scene(
     wanted: list[tuple[str, str]],
     relation: str | None = None,
 ) -> tuple[Image.Image, list[Thing]]:
-    """Draw the wanted ``(shape, colour)`` pairs, in order, on a cluttered photograph.
+    """Draw the wanted ``(shape, color)`` pairs, in order, on a cluttered photograph.
 
     With ``relation`` (``"x"`` or ``"y"``) the first two stand at least ``config.separation`` apart along that axis.
     Distractors that find no free place are left out, from the end.
@@ -150,9 +150,9 @@ def choose_pairs(
 ) -> list[tuple[str, str]]:
     """Pairs to draw: those asked about, then distractors, ``config.n_similar`` of which share one attribute with them.
 
-    ``avoid(shape, colour)`` says which pairs would make the question ambiguous.
+    ``avoid(shape, color)`` says which pairs would make the question ambiguous.
     """
-    every = [(s, c) for s in SHAPES for c in COLOURS if not avoid(s, c)]
+    every = [(s, c) for s in SHAPES for c in COLORS if not avoid(s, c)]
     similar = [(s, c) for s, c in every if any((s == a) != (c == b) for a, b in asked)]
     n_similar = min(config.n_similar, config.distractors)
     chosen = [similar[i] for i in rng.integers(0, len(similar), n_similar)] if similar else []
@@ -162,34 +162,34 @@ def choose_pairs(
 
 
 def _attribute_question(rng: np.random.Generator, split: str, config: SceneConfig):
-    shape, colour = str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS)))
+    shape, color = str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
     by_shape = rng.random() < 0.5
-    avoid = (lambda s, c: s == shape) if by_shape else (lambda s, c: c == colour)
-    image, things = draw_scene(rng, split, config, choose_pairs(rng, config, [(shape, colour)], avoid))
-    pool = list(COLOURS) if by_shape else list(SHAPES)
-    answer = colour if by_shape else shape
+    avoid = (lambda s, c: s == shape) if by_shape else (lambda s, c: c == color)
+    image, things = draw_scene(rng, split, config, choose_pairs(rng, config, [(shape, color)], avoid))
+    pool = list(COLORS) if by_shape else list(SHAPES)
+    answer = color if by_shape else shape
     # wrong options are attributes that other objects in view have, so that guessing from the palette does not help
-    in_view = list(dict.fromkeys(t.colour if by_shape else t.shape for t in things[1:]))
+    in_view = list(dict.fromkeys(t.color if by_shape else t.shape for t in things[1:]))
     wrong = [o for o in in_view if o != answer] + [
         str(o) for o in rng.permutation([p for p in pool if p != answer and p not in in_view])
     ]
     options = [answer, *wrong[:3]]
-    text = f"What is the color of the {shape}?" if by_shape else f"What is the shape of the {colour} object?"
-    entities = [shape] if by_shape else [f"object with {colour} color"]
+    text = f"What is the color of the {shape}?" if by_shape else f"What is the shape of the {color} object?"
+    entities = [shape] if by_shape else [f"object with {color} color"]
     return image, things, text, options, entities
 
 
 def _relation_question(rng: np.random.Generator, split: str, config: SceneConfig):
-    first = (str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS))))
+    first = (str(rng.choice(SHAPES)), str(rng.choice(list(COLORS))))
     second = first
     while second[0] == first[0] or second[1] == first[1]:
-        second = (str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS))))
+        second = (str(rng.choice(SHAPES)), str(rng.choice(list(COLORS))))
     axis = "x" if rng.random() < 0.5 else "y"
     image, things = draw_scene(
         rng, split, config, choose_pairs(rng, config, [first, second], lambda s, c: (s, c) in (first, second)), axis
     )
     a, b = things[:2]
-    names = [f"{t.colour} {t.shape}" for t in (a, b)]
+    names = [f"{t.color} {t.shape}" for t in (a, b)]
     if axis == "x":
         text, options = f"Is the {names[0]} on the left or right side of the {names[1]}?", ["left", "right"]
         options = options if a.centre[0] < b.centre[0] else options[::-1]
@@ -201,7 +201,7 @@ def _relation_question(rng: np.random.Generator, split: str, config: SceneConfig
 
 def entity_name(thing: Thing) -> str:
     """The canonical entity that says both of a thing's attributes."""
-    return f"{thing.shape} with {thing.colour} color"
+    return f"{thing.shape} with {thing.color} color"
 
 
 def make_question(rng: np.random.Generator, split: str, config: SceneConfig, kind: str):

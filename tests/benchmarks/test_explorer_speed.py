@@ -15,7 +15,7 @@ from hide_utils.config import RunConfig
 from hide_utils.explorer import Explorer
 from hide_utils.explorer.case import Case
 from hide_utils.method.entities import Entities
-from hide_utils.method.session import Found, Session
+from hide_utils.method.session import SearchAttention, Session
 from hide_utils.scenes.questions import scene_samples
 
 GRID, TOKENS, NOISE, SIDE, LAYERS = 48, 8, 8, 1536, 4
@@ -33,7 +33,7 @@ def explorer():
     for token, (cy, cx) in enumerate(rng.integers(4, GRID - 4, (TOKENS, 2))):
         rows[:, NOISE + token] += 5 * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 18)
     names = tuple(f"token{i}" for i in range(TOKENS))
-    found = Found(tuple(range(LAYERS)), names, rows[:, :NOISE], rows[:, NOISE:])
+    found = SearchAttention(tuple(range(LAYERS)), names, rows[:, :NOISE], rows[:, NOISE:])
     photo = Image.fromarray(rng.integers(0, 256, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8)).resize((SIDE, SIDE))
     boxes = [(100.0, 100.0, 400.0, 300.0)]
     question = ["Which?", ["red", "blue"], Entities(names, "given")]

@@ -53,7 +53,7 @@ HTMLInputElement.prototype.click = function () { document.querySelector('.hide-e
 """
 # Contrast of text with what is painted behind it (WCAG 2), the least over the texts of the explorer.
 CONTRAST = """
-const parse = colour => { const p = colour.match(/[\\d.]+/g).map(Number); return p.length > 3 ? p : [...p, 1]; };
+const parse = color => { const p = color.match(/[\\d.]+/g).map(Number); return p.length > 3 ? p : [...p, 1]; };
 const light = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
   .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
 const ground = node => { for (; node; node = node.parentElement) {

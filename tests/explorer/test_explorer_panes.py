@@ -20,8 +20,8 @@ def test_heat_map_is_that_of_the_figures():
     found = np.asarray(panes.heated(base, level), float)
     cells = np.kron(level, np.ones((10, 10)))[..., None]
     opacity = 0.2 + 0.6 * cells
-    colour = 255 * colormaps["inferno"](cells[..., 0])[..., :3]
-    np.testing.assert_allclose(found, (1 - opacity) * np.asarray(base) + opacity * colour, atol=3)
+    color = 255 * colormaps["inferno"](cells[..., 0])[..., :3]
+    np.testing.assert_allclose(found, (1 - opacity) * np.asarray(base) + opacity * color, atol=3)
 
 
 def test_boxes_are_outlined_where_they_are():
@@ -51,7 +51,7 @@ def test_panes_have_pixels_and_stay_small(explorer):
 
 def test_many_tokens_are_drawn_in_part_and_the_rest_counts(hide, samples, explorer):
     names = ", ".join(
-        f"{word} with {colour} color" for word in ("star", "dog", "truck") for colour in ("red", "blue", "white")
+        f"{word} with {color} color" for word in ("star", "dog", "truck") for color in ("red", "blue", "white")
     )
     case = open_own(hide, samples[0].image, "Where?", None, given_entities(names))
     explorer.show(case)

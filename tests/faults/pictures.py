@@ -53,12 +53,12 @@ def encoded(image: Image.Image, fmt: str, **options) -> bytes:
     return stream.getvalue()
 
 
-def flat(colour, width=16, height=12) -> np.ndarray:
-    return np.full((height, width, 3), colour, np.uint8)
+def flat(color, width=16, height=12) -> np.ndarray:
+    return np.full((height, width, 3), color, np.uint8)
 
 
-def left_white(colour) -> np.ndarray:
-    wanted = flat(colour)
+def left_white(color) -> np.ndarray:
+    wanted = flat(color)
     wanted[:, :8] = 255
     return wanted
 
@@ -67,9 +67,9 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, rows: bytes, depth=8, colour=2, *extra: bytes) -> bytes:
+def png(width: int, height: int, rows: bytes, depth=8, color=2, *extra: bytes) -> bytes:
     """A PNG by hand: `rows` are its scan lines with their filter bytes."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
     body = b"".join(extra) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + head + body
 
@@ -111,7 +111,7 @@ def misnamed() -> Iterator[Case]:
 
 def many_frames() -> Iterator[Case]:
     """Of animations and of files with several pages the first frame counts."""
-    frames = [Image.new("RGB", (16, 12), colour) for colour in (RED, (0, 0, 255), (0, 255, 0))]
+    frames = [Image.new("RGB", (16, 12), color) for color in (RED, (0, 0, 255), (0, 255, 0))]
     for fmt in ("GIF", "WEBP", "PNG", "TIFF", "MPO"):
         options = {"lossless": True} if fmt == "WEBP" else {}
         data = encoded(frames[0], fmt, save_all=True, append_images=frames[1:], **options)
@@ -149,7 +149,7 @@ def deep() -> Iterator[Case]:
             yield Case(f"float-{name}-{at}.tiff", encoded(Image.fromarray(values), "TIFF"), REFUSED)
 
 
-def colours() -> Iterator[Case]:
+def colors() -> Iterator[Case]:
     """CMYK, palettes, transparency: transparent is white."""
     cmyk = Image.new("RGB", (16, 12), RED).convert("CMYK")
     for fmt, options in (("JPEG", {"quality": 95}), ("TIFF", {})):
@@ -263,4 +263,4 @@ def flipped() -> Iterator[Case]:
             yield Case(f"flipped-{number}.{fmt.lower()}", bytes(changed), EITHER)
 
 
-FAMILIES = (truncated, misnamed, many_frames, deep, colours, orientations, bombs, lines, flipped)
+FAMILIES = (truncated, misnamed, many_frames, deep, colors, orientations, bombs, lines, flipped)

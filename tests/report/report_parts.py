@@ -48,7 +48,7 @@ def write_item(folder, name, now, **changes):
 def results():
     """Two methods on four samples, as `comparison_table` reports them."""
     rows = [
-        {"sample_id": str(i), "kind": "colour" if i < 2 else "place", "method": m, "correct": right}
+        {"sample_id": str(i), "kind": "color" if i < 2 else "place", "method": m, "correct": right}
         for m, outcomes in (("direct", (1, 0, 0, 0)), ("hide", (1, 1, 1, 0)))
         for i, right in enumerate(outcomes)
     ]

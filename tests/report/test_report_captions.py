@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from hide_utils.report import captions
-from hide_utils.report.captions import caption, intervals, measured, number, numbers, printed
+from hide_utils.report.captions import caption, intervals, measured_on, number, numbers, printed
 
 
 def test_caption_of_a_comparison_has_its_numbers_worked_by_hand(project, monkeypatch):
@@ -56,7 +56,7 @@ def test_captions_of_other_tables_say_ranges_counts_and_verdicts():
     assert numbers(spread) == "Estimate over 4 rows: IoU 0.1 to 0.25; area 2 to 3, n = 7."
     assert numbers(pd.DataFrame({"a_b": [1], "c": [2]})) == "1 rows: a b, c."
     assert numbers(pd.DataFrame()) == ""
-    assert measured(None) == ""
+    assert measured_on(None) == ""
 
 
 def test_intervals_are_found_behind_their_estimate_whatever_it_is_called():

@@ -67,7 +67,7 @@ def test_table_moves_to_the_next_page_whole_and_a_long_one_repeats_its_head(monk
 
 def test_table_too_wide_to_read_is_folded_and_every_part_says_of_what():
     names = ["kind", "method", *(f"measure {i} [95 % interval]" for i in range(16))]
-    frame = pd.DataFrame([["colour", "oracle boxes", *["70.5 [63.8, 76.4]"] * 16]] * 3, columns=names)
+    frame = pd.DataFrame([["color", "oracle boxes", *["70.5 [63.8, 76.4]"] * 16]] * 3, columns=names)
     parts = page_tables.folded(frame)
     assert len(parts) > 1 and all(list(part.columns[:2]) == names[:2] for part in parts)
     assert [name for part in parts for name in part.columns[2:]] == names[2:]
