@@ -126,7 +126,7 @@ class RunConfig(BaseModel):
     n_distractors: Annotated[int, Field(ge=0)] | None = None
     distractors: tuple[Count, ...] = ()
     n_factorial: Count | None = None
-    # spoilt boxes and the margin of non-inferiority, as shares; sides of enlarged boxes as factors (notebook 04)
+    # corrupted boxes and the margin of non-inferiority, as shares; sides of enlarged boxes as factors (notebook 04)
     rates: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
     growths: tuple[Annotated[float, Field(ge=1, le=100)], ...] = ()
     margin: Annotated[float, Field(gt=0, le=1)] = 0.05

@@ -12,7 +12,7 @@ from hide_utils import HiDe, evaluate
 from hide_utils.baselines import published as baselines
 from hide_utils.baselines.methods import METHODS
 from hide_utils.baselines.published import BASELINES, best_window, gated, quarters, tuned
-from hide_utils.evaluation import tuning
+from hide_utils.evaluation import localisation, tuning
 from hide_utils.method import lpd, tad
 from hide_utils.method.session import Session
 from hide_utils.samples import Sample
@@ -142,7 +142,7 @@ def test_gate_lies_between_the_margins_that_it_parts(hide):
 def test_parts_overlap_and_cover():
     parts = quarters((10, 20, 110, 220))
     assert parts == [(10, 20, 70, 140), (50, 20, 110, 140), (10, 100, 70, 220), (50, 100, 110, 220)]
-    assert tad.union_area(parts) == 100 * 200 and quarters((0, 0, 1, 1)) == [(0, 0, 1, 1)] * 4
+    assert localisation.union_area(parts) == 100 * 200 and quarters((0, 0, 1, 1)) == [(0, 0, 1, 1)] * 4
 
 
 def test_tree_search_opens_the_surest_view_and_keeps_the_surest_reply(hide, monkeypatch):

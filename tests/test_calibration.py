@@ -7,6 +7,7 @@ from checkpoints import tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe
+from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import (
     candidates,
     choose_settings,
@@ -14,7 +15,6 @@ from hide_utils.evaluation.calibration import (
     search_rows,
     sweep_settings,
 )
-from hide_utils.method import tad
 from hide_utils.models import Settings
 from hide_utils.samples import Sample
 
@@ -42,8 +42,8 @@ def test_sweep_is_what_the_method_would_find():
             hide = HiDe(model, *setting)
             regions = hide.locate(hide.open(sample.image), sample.question, sample.entities).regions
             row = table.set_index(["sample_id", "layer", "sigma", "alpha"]).loc[(sample.id, *setting)]
-            assert row["iou"] == pytest.approx(tad.iou(regions, sample.boxes_xyxy), abs=1e-9)
-            assert row["area"] == pytest.approx(tad.union_area(np.array(regions, float)) / (256 * 224))
+            assert row["iou"] == pytest.approx(localisation.iou(regions, sample.boxes_xyxy), abs=1e-9)
+            assert row["area"] == pytest.approx(localisation.union_area(np.array(regions, float)) / (256 * 224))
 
 
 def test_candidates_are_the_best_by_either_rule_in_turn():

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from hide_utils.analyses import background as changes
+from hide_utils.analyses import edits_of_background
 from hide_utils.analyses.background import interference_index
-from hide_utils.edits import interventions as iv
 
 # --- comparisons ------------------------------------------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ def test_published_values_are_read_with_their_kinds():
 
 
 def test_published_changes_stand_beside_ours_with_the_same_sign():
-    settings = iv.conditions([1.0, 2.0], [0.0, 1.0], [], [])
+    settings = edits_of_background.conditions([1.0, 2.0], [0.0, 1.0], [], [])
     every, none = set(range(10)), set()
     answers = answered(**{"direct": none, "upscale 2": every, "mask 1 white": every})
     answers = pd.concat([answers.assign(sample_id=answers["sample_id"] + part) for part in "ab"])  # ten of each kind

@@ -71,8 +71,8 @@ def test_enlarged_boxes_are_cut_at_the_edge_and_merge():
     far = sample(boxes=[(2, 30, 12, 40), (60, 30, 70, 40)])
     assert corruption.grown(2, far, SIZE) == [(0, 25, 17, 45), (55, 25, 75, 45)]
     assert corruption.grown(6, far, SIZE) == [(0, 5, 90, 65)]  # 30 either side of 7 and 65 meet at 36
-    names = list(corruption.enlarged([2, 4.5]))
-    assert names == ["true x 2", "true x 4.5"] and corruption.enlarged_name(1) == "true"
+    names = list(variants.enlarged([2, 4.5]))
+    assert names == ["true x 2", "true x 4.5"] and variants.enlarged_name(1) == "true"
 
 
 def test_rates_hold_exactly_over_all_boxes_and_are_nested():
@@ -105,7 +105,7 @@ def test_rates_are_put_together_from_states():
 
 
 def test_states_of_a_sample_with_fewer_boxes_are_its_last():
-    finders = corruption.states(2)
+    finders = variants.states(2)
     assert list(finders) == ["wrong 1", "wrong 2", "extra 1", "extra 2", "missing 1", "missing 2"]
     model = tiny_model("qwen3_vl")
     hide, one = HiDe(model), sample(boxes=[TWO[0]])

@@ -4,9 +4,11 @@ import pandas as pd
 import pytest
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model
+from hide_utils.analyses import extraction
+from hide_utils.analyses.extraction import searched, state_name
 from hide_utils.edits import entity_corruption as entity_errors
-from hide_utils.edits.entity_corruption import ERRORS, corrupted_names, reworded, searched, state_name
-from hide_utils.scenes.drawing import COLORS
+from hide_utils.edits.entity_corruption import ERRORS, corrupted_names, reworded
+from hide_utils.scenes.world import COLORS
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def test_what_cannot_be_spoilt_is_refused(samples):
     alone.others = []
     with pytest.raises(ValueError, match="no distractor"):
         corrupted_names("distractor", 1, alone)
-    assert "distractor" not in entity_errors.applicable([alone]) and entity_errors.applicable(samples) == tuple(ERRORS)
+    assert "distractor" not in extraction.applicable([alone]) and extraction.applicable(samples) == tuple(ERRORS)
 
 
 def test_reworded_questions_keep_their_entities(samples):
@@ -71,19 +73,19 @@ def test_states_are_answered_and_rates_put_together(samples):
     hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
     part = [s for s in samples if len(s.entities) == 2][:2]
     kinds = ("dropped", "absent")
-    table = evaluate(hide.model, part, entity_errors.states(kinds, 2), hide=hide, progress=False)
-    assert set(table["method"]) == set(entity_errors.n_corrupted_by(kinds, 2))
+    table = evaluate(hide.model, part, extraction.states(kinds, 2), hide=hide, progress=False)
+    assert set(table["method"]) == set(extraction.n_corrupted_by(kinds, 2))
     by = table.set_index(["sample_id", "method"])["entities"]
     for s in part:
         assert by[s.id, state_name("", 0)] == ", ".join(s.entities)
         assert by[s.id, state_name("absent", 2)] == ", ".join(corrupted_names("absent", 2, s))
         assert by[s.id, state_name("dropped", 2)] == s.question  # nothing left: the question is searched for
-    rates = entity_errors.at_rates(table, part, [0, 0.5, 1], kinds)
+    rates = extraction.at_rates(table, part, [0, 0.5, 1], kinds)
     assert (rates.groupby(["corruption", "rate"]).size() == 2).all()
     half = rates[(rates["rate"] == 0.5) & (rates["corruption"] == "absent")]
     found = sum(name in row.split(", ") for row, s in zip(half["entities"], part, strict=True) for name in s.entities)
     assert found == 2, "half of the four entities are still there"
-    means = entity_errors.means(rates, ["corruption", "rate"])
+    means = extraction.means(rates, ["corruption", "rate"])
     assert len(means) == 2 * 3 * 3 and means[["low", "high"]].stack().between(0, 1).all()
     pd.testing.assert_series_equal(
         means.query("measure == 'accuracy' and rate == 0")["estimate"].reset_index(drop=True),

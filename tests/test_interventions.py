@@ -11,9 +11,11 @@ from model_helpers import picture
 from PIL import Image
 
 from hide_utils.analyses import background as changes
+from hide_utils.analyses import edits_of_background
 from hide_utils.edits import interventions as iv
+from hide_utils.evaluation import localisation
 from hide_utils.evaluation.loop import evaluate
-from hide_utils.method import lpd, tad
+from hide_utils.method import lpd
 from hide_utils.plots import interference as plots_interference
 from hide_utils.samples import Sample
 
@@ -174,54 +176,56 @@ def test_unenlarged_ratio_is_the_largest_that_keeps_the_scale():
 
 
 def test_settings_of_the_same_picture_share_their_method():
-    table = iv.conditions([1.0, 2.0], [0.0, 0.5, 1.0], [-0.5, 0.0, 1.0], ["white", "blur"])
+    table = edits_of_background.conditions([1.0, 2.0], [0.0, 0.5, 1.0], [-0.5, 0.0, 1.0], ["white", "blur"])
     names = {(row.experiment, row.value, row.fill): row.method for row in table.itertuples()}
     assert names["upscale", 1.0, ""] == names["mask", 0.0, "white"] == "direct"
     assert names["canvas", 0.0, "white"] == names["mask", 1.0, "white"] == names["fill", 1.0, "white"]
     assert names["mask", 0.5, "white"] != names["fill", 1.0, "blur"]
-    assert len(iv.picture_methods(table)) == table["method"].nunique() == 8
+    assert len(edits_of_background.picture_methods(table)) == table["method"].nunique() == 8
     with pytest.raises(ValueError, match="gray"):
-        iv.conditions([], [], [], ["gray"])
+        edits_of_background.conditions([], [], [], ["gray"])
 
 
 def test_ends_are_those_of_each_scale_and_all_controls():
-    table = iv.ends(iv.conditions([1.0, 1.5, 2.0], [0.0, 0.5, 1.0], [-1.0, 0.0, 1.0], ["white", "mean"]))
+    table = edits_of_background.ends(
+        edits_of_background.conditions([1.0, 1.5, 2.0], [0.0, 0.5, 1.0], [-1.0, 0.0, 1.0], ["white", "mean"])
+    )
     values = table.groupby("experiment")["value"].apply(list).to_dict()
     assert values["upscale"] == [1.0, 2.0] and values["mask"] == [0.0, 1.0] and values["canvas"] == [-1.0, 1.0]
     assert set(table["method"]) >= {"mask 1 mean", "canvas unenlarged"} and "mask 0.5 white" not in set(table["method"])
 
 
 def test_methods_can_be_sent_to_other_processes():
-    methods = iv.picture_methods(iv.conditions([2.0], [1.0], [-1.0], ["blur"]))
+    methods = edits_of_background.picture_methods(edits_of_background.conditions([2.0], [1.0], [-1.0], ["blur"]))
     assert repr(pickle.loads(pickle.dumps(methods))) == repr(methods)  # a value may be NaN, which equals nothing
 
 
 def test_every_method_answers_from_its_own_picture(monkeypatch):
     model, seen = tiny_model("qwen2_5_vl"), []
-    settings = iv.conditions([1.0, 1.5], [0.0, 1.0], [-1.0, 0.0, 1.0], ["white", "black"])
+    settings = edits_of_background.conditions([1.0, 1.5], [0.0, 1.0], [-1.0, 0.0, 1.0], ["white", "black"])
     prepare = type(model).prepare
     monkeypatch.setattr(
         type(model), "prepare", lambda self, image, *_: (seen.append(image.size), prepare(self, image))[1]
     )
-    answers = evaluate(model, [sample()], iv.picture_methods(settings), progress=False)
+    answers = evaluate(model, [sample()], edits_of_background.picture_methods(settings), progress=False)
     assert set(answers["method"]) == set(settings["method"]) and not answers["error"].notna().any()
-    expected = iv.background_left(settings, [sample()], model).drop_duplicates("method")
+    expected = edits_of_background.background_left(settings, [sample()], model).drop_duplicates("method")
     assert sorted(w * h for w, h in seen) == sorted(expected["size_px"])
     with pytest.raises(ValueError, match="s1 has no ground-truth boxes"):
-        evaluate(model, [sample("s1", ())], iv.picture_methods(settings), progress=False)
+        evaluate(model, [sample("s1", ())], edits_of_background.picture_methods(settings), progress=False)
 
 
 def test_measured_areas_agree_with_the_pictures_themselves():
     one, model = sample(boxes=((8.0, 8.0, 30.0, 30.0), (40.0, 50.0, 60.0, 84.0))), tiny_model("qwen2_5_vl")
-    settings = iv.conditions([1.5], [0.0, 0.4, 1.0], [-1.0, 0.5, 1.0], ["mean"])
-    table = iv.background_left(settings, [one], model)
+    settings = edits_of_background.conditions([1.5], [0.0, 0.4, 1.0], [-1.0, 0.5, 1.0], ["mean"])
+    table = edits_of_background.background_left(settings, [one], model)
     regions = [(8, 8, 30, 30), (40, 50, 60, 84)]
     black = Image.new("RGB", (84, 84))
     for row in table.itertuples():
-        edited = iv.Edit(row.experiment, row.value, row.fill).picture(model, one.image, regions)
+        edited = edits_of_background.Edit(row.experiment, row.value, row.fill).picture(model, one.image, regions)
         assert np.prod(edited.size) == row.size_px
         if row.experiment in ("mask", "canvas"):
-            shown = iv.Edit(row.experiment, row.value, row.fill).picture(model, black, regions)
+            shown = edits_of_background.Edit(row.experiment, row.value, row.fill).picture(model, black, regions)
             assert (np.asarray(shown) == 0).all(2).sum() == row.shown_px
     assert (table["object_px"] == 22 * 22 + 20 * 34).all()
     assert table.query("experiment == 'mask'")["enlargement"].tolist() == [1, 1, 1]
@@ -229,9 +233,11 @@ def test_measured_areas_agree_with_the_pictures_themselves():
 
 def test_windows_of_overlapping_regions_are_counted_once():
     one, model = sample(boxes=((8.0, 8.0, 30.0, 30.0), (20.0, 20.0, 60.0, 84.0))), tiny_model("qwen2_5_vl")
-    row = iv.background_left(iv.conditions([], [1.0], [], []), [one], model).iloc[0]
+    row = edits_of_background.background_left(edits_of_background.conditions([], [1.0], [], []), [one], model).iloc[0]
     assert (
-        row["shown_px"] == row["object_px"] == tad.union_area(lpd.merge_boxes(np.array(one.boxes_xyxy) / 84, (84, 84)))
+        row["shown_px"]
+        == row["object_px"]
+        == localisation.union_area(lpd.merge_boxes(np.array(one.boxes_xyxy) / 84, (84, 84)))
     )
 
 
@@ -263,7 +269,7 @@ def test_curves_show_each_kind_chance_and_published_marks():
 
 
 def test_gallery_draws_every_setting_at_its_place():
-    settings = iv.conditions([], [0.0, 0.5, 1.0], [-1.0, 1.0], [])
+    settings = edits_of_background.conditions([], [0.0, 0.5, 1.0], [-1.0, 1.0], [])
     rows = {name: settings[settings["experiment"] == name] for name in ("mask", "canvas")}
     fig = plots_interference.edit_gallery(picture(84, 84), [(8, 8, 30, 30)], rows, tiny_model("qwen2_5_vl"))
     panels = [ax for ax in fig.axes if ax.images]

@@ -14,9 +14,10 @@ from PIL import Image
 
 from hide_utils.analyses import layouts as variants
 from hide_utils.baselines.methods import METHODS
-from hide_utils.edits import layouts
+from hide_utils.edits import layouts, placement
 from hide_utils.edits.interventions import FILLS
 from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS
+from hide_utils.evaluation import failures
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
@@ -164,13 +165,13 @@ def test_scattered_boxes_keep_their_distance():
     rng = np.random.default_rng(0)
     sizes, avoid = [(5, 5), (12, 3), (5, 5)], [(0, 0, 30, 10)]
     for _ in range(20):
-        places = layouts.scatter(sizes, (40, 40), rng, avoid, gap=1)
+        places = placement.scatter(sizes, (40, 40), rng, avoid, gap=1)
         assert [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in places] == sizes
         grown = [(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in [*places, *avoid]]
         assert not overlapping(grown) and np.max(places) <= 40
-    assert layouts.scatter([(30, 30), (30, 30)], (40, 40), rng) is None
+    assert placement.scatter([(30, 30), (30, 30)], (40, 40), rng) is None
     with pytest.raises(ValueError, match="do not fit"):
-        layouts.scatter([(50, 5)], (40, 40), rng)
+        placement.scatter([(50, 5)], (40, 40), rng)
 
 
 def test_names_say_all_three_and_the_shipped_variant_is_the_method_itself():
@@ -214,14 +215,14 @@ def test_without_boxes_the_direct_answer_is_given_and_said_so():
 
 
 def test_share_of_the_compact_image_that_is_empty_and_how_much_it_is_enlarged():
-    assert layouts.empty_share(TWO) == pytest.approx(1 - (50 + 400) / (30 * 25))
-    assert layouts.empty_share(TWO[:1]) == 0
+    assert variants.empty_share(TWO) == pytest.approx(1 - (50 + 400) / (30 * 25))
+    assert variants.empty_share(TWO[:1]) == 0
     # 30 x 25 pixels to at least 64 x 64: sides of 73.9 and 61.6 pixels, rounded up to multiples of 32
     assert layouts.budget_size((30, 25), 4096, 32) == (96, 64)
-    assert layouts.enlargement(TWO, (4096, 32)) == pytest.approx(math.sqrt(96 * 64 / 750))
-    assert layouts.enlargement([(0, 0, 64, 64)], (4096, 32)) == 1
+    assert variants.enlargement(TWO, (4096, 32)) == pytest.approx(math.sqrt(96 * 64 / 750))
+    assert variants.enlargement([(0, 0, 64, 64)], (4096, 32)) == 1
 
 
 def test_regions_are_read_from_rows_and_missing_ones_left_out():
     rows = pd.DataFrame({"method": ["a", "a", "b"], "regions": [[1.0, 2.0, 3.0, 4.0] * 2, None, [0.0, 0.0, 1.0, 1.0]]})
-    assert layouts.regions_in(rows, "a") == [[(1, 2, 3, 4), (1, 2, 3, 4)]]
+    assert failures.regions_in(rows, "a") == [[(1, 2, 3, 4), (1, 2, 3, 4)]]

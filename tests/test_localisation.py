@@ -6,6 +6,7 @@ from model_helpers import picture
 
 from hide_utils.analyses import layers as loc
 from hide_utils.baselines.methods import named, of_pictures, of_regions
+from hide_utils.evaluation import localisation
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.method import tad
 from hide_utils.method.hide import HiDe
@@ -69,13 +70,13 @@ def test_token_of_which_nothing_is_left_counts_as_zero():
 
 def test_instruction_tokens_are_purified_by_the_others():
     noise = np.stack([peaked(np.s_[0:2, 0:2]), peaked(np.s_[0:2, 0:2]), peaked(np.s_[5:7, 5:7])])
-    held_out = loc.held_out_maps(noise, 0.0)
+    held_out = localisation.held_out_maps(noise, 0.0)
     for number in range(3):
         others = np.delete(noise, number, 0)
         expected = tad.purify(np.concatenate([others, noise[[number]]]), 2, 0.0)[0]
         np.testing.assert_allclose(held_out[number], expected, atol=1e-6)
     with pytest.raises(ValueError, match="at least two"):
-        loc.held_out_maps(noise[:1], 0.0)
+        localisation.held_out_maps(noise[:1], 0.0)
 
 
 def test_sample_without_boxes_is_refused():

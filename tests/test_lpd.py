@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from hide_utils.edits.placement import random_boxes
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
-from hide_utils.method.lpd import boxes_grid, compact_image, mapping, merge_boxes, paste, random_boxes, token_boxes
+from hide_utils.method.lpd import boxes_grid, compact_image, mapping, merge_boxes, paste, token_boxes
 
 MAPS = arrays(
     np.float32, st.tuples(st.integers(1, 3), st.integers(1, 8), st.integers(1, 8)), elements=st.floats(0, 1, width=32)

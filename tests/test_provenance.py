@@ -15,7 +15,7 @@ from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import provenance as provenance_module
 from hide_utils.evaluation.provenance import hash_folder, provenance
-from hide_utils.evaluation.results import save_figure, save_table
+from hide_utils.evaluation.saving import save_figure, save_table
 from hide_utils.samples import Sample
 
 

@@ -9,16 +9,9 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from hide_utils.scenes import questions as scenes
-from hide_utils.scenes.questions import (
-    COLORS,
-    KINDS,
-    PHOTOGRAPHS,
-    SHAPES,
-    SPLITS,
-    SceneConfig,
-    scene_rng,
-    scene_samples,
-)
+from hide_utils.scenes import world
+from hide_utils.scenes.questions import COLORS, KINDS, SHAPES, SceneConfig, scene_rng, scene_samples
+from hide_utils.scenes.world import PHOTOGRAPHS, SPLITS
 
 SMALL = {"resolution": 128, "object_size": (12, 18), "n_distractors": 4, "clutter": 0.2}
 CONFIG = SceneConfig(**SMALL)
@@ -77,7 +70,7 @@ def test_splits_use_disjoint_photographs(monkeypatch):
 
 
 def test_photographs_are_different_pictures():
-    small = {name: scenes.photograph(name).resize((8, 8)).tobytes() for names in PHOTOGRAPHS.values() for name in names}
+    small = {name: world.photograph(name).resize((8, 8)).tobytes() for names in PHOTOGRAPHS.values() for name in names}
     assert len(set(small.values())) == len(small)
 
 

@@ -24,7 +24,7 @@ from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
 from hide_utils.cli.run import main
 from hide_utils.config import RunConfig
 from hide_utils.evaluation.provenance import provenance
-from hide_utils.evaluation.results import save_figure, save_table
+from hide_utils.evaluation.saving import save_figure, save_table
 from hide_utils.samples import Sample
 
 SCRIPT = '<script>alert("x")</script><img src=x onerror=alert(1)>'

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from hide_utils.baselines import published
+from hide_utils.evaluation import localisation
 from hide_utils.method import tad
 
 BOX = [(0.25, 0.25, 0.75, 0.5)]
@@ -132,7 +134,7 @@ def test_wrong_shape_is_refused():
 def test_average_prior_resizes():
     left = np.zeros((4, 4), np.float32)
     left[:, :2] = 1
-    prior = tad.average_prior([left, np.zeros((7, 3), np.float32)], (8, 6))
+    prior = localisation.average_prior([left, np.zeros((7, 3), np.float32)], (8, 6))
     assert prior.shape == (8, 6)
     np.testing.assert_allclose(prior[:, 0], 0.5, atol=1e-6)
     np.testing.assert_allclose(prior[:, -1], 0, atol=1e-6)
@@ -143,7 +145,7 @@ def test_relative_attention_removes_what_every_prompt_looks_at():
     reference[0, 0] = 1  # a sink
     attention = reference.copy()
     attention[5, 5] = 0.05
-    assert np.unravel_index(tad.relative_attention(attention[None], reference, 0)[0].argmax(), (8, 8)) == (5, 5)
+    assert np.unravel_index(published.relative_attention(attention[None], reference, 0)[0].argmax(), (8, 8)) == (5, 5)
 
 
 def test_assign_images_by_largest_raw_maximum():
@@ -154,10 +156,10 @@ def test_assign_images_by_largest_raw_maximum():
 
 
 def test_coverage_counts_parts_of_cells_and_overlaps_once():
-    np.testing.assert_allclose(tad.box_coverage(BOX, (4, 4)), [[0] * 4, [0, 1, 1, 0], [0] * 4, [0] * 4])
-    np.testing.assert_allclose(tad.box_coverage([(0, 0, 0.5, 0.25)], (1, 1)), [[0.125]])
-    np.testing.assert_allclose(tad.box_coverage([(0, 0, 0.6, 1), (0.4, 0, 1, 1)], (3, 5)), np.ones((3, 5)))
-    assert not tad.box_coverage([], (2, 3)).any()
+    np.testing.assert_allclose(localisation.box_coverage(BOX, (4, 4)), [[0] * 4, [0, 1, 1, 0], [0] * 4, [0] * 4])
+    np.testing.assert_allclose(localisation.box_coverage([(0, 0, 0.5, 0.25)], (1, 1)), [[0.125]])
+    np.testing.assert_allclose(localisation.box_coverage([(0, 0, 0.6, 1), (0.4, 0, 1, 1)], (3, 5)), np.ones((3, 5)))
+    assert not localisation.box_coverage([], (2, 3)).any()
 
 
 @st.composite
@@ -181,46 +183,48 @@ def raster(boxes_xyxy):
 @settings(max_examples=40)
 def test_areas_equal_those_counted_on_a_raster(one, other, height, width):
     a, b = raster(one), raster(other)
-    assert tad.union_area(one) == pytest.approx(a.mean(), abs=1e-9)
-    assert tad.box_coverage(one, (height, width)).mean() == pytest.approx(a.mean(), abs=1e-9)
-    assert tad.iou(one, other) == pytest.approx((a & b).sum() / max((a | b).sum(), 1), abs=1e-9)
+    assert localisation.union_area(one) == pytest.approx(a.mean(), abs=1e-9)
+    assert localisation.box_coverage(one, (height, width)).mean() == pytest.approx(a.mean(), abs=1e-9)
+    assert localisation.iou(one, other) == pytest.approx((a & b).sum() / max((a | b).sum(), 1), abs=1e-9)
     if other:
         covered = [(a & raster([box])).sum() / raster([box]).sum() for box in other]
-        assert tad.coverage_recall(one, other) == pytest.approx(np.mean([c >= 0.5 for c in covered]))
+        assert localisation.coverage_recall(one, other) == pytest.approx(np.mean([c >= 0.5 for c in covered]))
 
 
 def test_energy_concentration_and_pointing():
     maps = np.zeros((3, 4, 4), np.float32)
     maps[0, 1, 1], maps[0, 3, 3] = 3, 1  # largest cell inside, three quarters of the mass
     maps[1] = 1  # flat
-    np.testing.assert_allclose(tad.energy_in_boxes(maps, BOX), [0.75, 0.125, np.nan])
-    np.testing.assert_allclose(tad.concentration(maps, BOX), [6, 1, np.nan])
-    np.testing.assert_allclose(tad.pointing(maps, BOX), [1, 0, np.nan])
-    assert tad.energy_in_boxes(maps[:, None], BOX).shape == (3, 1)
-    assert np.isnan(tad.concentration(maps, [])).all()
+    np.testing.assert_allclose(localisation.energy_in_boxes(maps, BOX), [0.75, 0.125, np.nan])
+    np.testing.assert_allclose(localisation.concentration(maps, BOX), [6, 1, np.nan])
+    np.testing.assert_allclose(localisation.pointing(maps, BOX), [1, 0, np.nan])
+    assert localisation.energy_in_boxes(maps[:, None], BOX).shape == (3, 1)
+    assert np.isnan(localisation.concentration(maps, [])).all()
 
 
 def test_map_iou_at_every_alpha():
     maps = np.zeros((1, 4, 4), np.float32)
     maps[0, 1, 1:3], maps[0, 0] = 1, 0.5
-    np.testing.assert_allclose(tad.map_iou(maps, BOX, [0.4, 0.8])[:, 0], [2 / 6, 1])
+    np.testing.assert_allclose(localisation.map_iou(maps, BOX, [0.4, 0.8])[:, 0], [2 / 6, 1])
 
 
 def test_recall_needs_half_of_a_true_box():
     truth = [(0, 0, 0.5, 1), (0.5, 0, 1, 1)]
-    assert tad.coverage_recall([(0.25, 0, 0.7, 1)], truth) == 0.5
-    assert tad.coverage_recall([(0.25, 0, 0.4, 1), (0.3, 0, 0.5, 1)], truth) == 0.5  # several boxes count together
-    assert tad.coverage_recall([], truth) == 0
-    assert np.isnan(tad.coverage_recall(truth, []))
+    assert localisation.coverage_recall([(0.25, 0, 0.7, 1)], truth) == 0.5
+    assert (
+        localisation.coverage_recall([(0.25, 0, 0.4, 1), (0.3, 0, 0.5, 1)], truth) == 0.5
+    )  # several boxes count together
+    assert localisation.coverage_recall([], truth) == 0
+    assert np.isnan(localisation.coverage_recall(truth, []))
 
 
 @pytest.mark.parametrize("bad", [[(0.5, 0, 0.5, 1)], [(0.6, 0, 0.5, 1)], [(0, 0, np.nan, 1)], [(0, 0, np.inf, 1)]])
 def test_boxes_without_area_are_refused(bad):
     with pytest.raises(ValueError, match="x0 < x1"):
-        tad.union_area(bad)
+        localisation.union_area(bad)
 
 
 def test_box_quality_is_in_pixels_and_zero_without_regions():
-    quality = tad.box_quality([(0, 0, 10, 20)], [(0, 0, 10, 10), (50, 50, 60, 60)], (100, 50))
+    quality = localisation.box_quality([(0, 0, 10, 20)], [(0, 0, 10, 10), (50, 50, 60, 60)], (100, 50))
     assert quality == pytest.approx({"recall50": 0.5, "iou": 100 / 300, "area": 200 / 5000})
-    assert tad.box_quality([], [(0, 0, 10, 10)], (100, 50)) == {"recall50": 0.0, "iou": 0.0, "area": 0.0}
+    assert localisation.box_quality([], [(0, 0, 10, 10)], (100, 50)) == {"recall50": 0.0, "iou": 0.0, "area": 0.0}

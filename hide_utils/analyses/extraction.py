@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,15 @@ import pandas as pd
 
 from hide_utils import paths
 from hide_utils.baselines.entity_rules import rule_entities
-from hide_utils.method.entities import Entities, Extractor, clean
-from hide_utils.stats.intervals import Interval, wilson
+from hide_utils.baselines.methods import Method, of_regions
+from hide_utils.edits import corruption
+from hide_utils.edits.entity_corruption import ERRORS, corrupted_names
+from hide_utils.method import lpd
+from hide_utils.method.entities import Entities, Extractor, clean, given_entities
+from hide_utils.method.hide import HiDe
+from hide_utils.method.session import Session
+from hide_utils.samples import Sample
+from hide_utils.stats.intervals import Interval, cluster_bootstrap, wilson
 
 QUESTIONS = paths.SAMPLES / "extraction_questions.json"
 MATCHES = ("canonical", "head")
@@ -141,9 +149,9 @@ def scores(rows: pd.DataFrame, by: Sequence[str] = ("extractor", "match")) -> pd
 
 
 def cost_of_errors(answers: pd.DataFrame, wrong: Mapping[str, float], measure: str = "correct") -> Interval:
-    """What an error costs: the measure against the number of spoilt entities, within samples (their own intercepts).
+    """What an error costs: the measure against the number of corrupted entities, within samples (their own intercepts).
 
-    answers: one row a sample and method, `wrong` method -> number of spoilt entities, 0 for the reference. The slope is
+    answers: one row a sample and method, `wrong` method -> number of corrupted entities, 0 for the reference. The slope is
     ordinary least squares with an intercept for each sample; its 95 % interval resamples samples.
     Returns the change of the measure for one more wrong entity; n counts the samples.
     """
@@ -154,3 +162,78 @@ def cost_of_errors(answers: pd.DataFrame, wrong: Mapping[str, float], measure: s
     centred_y = y - y.groupby(part["sample_id"]).transform("mean")
     products = pd.DataFrame({"xy": centred_x * centred_y, "xx": centred_x**2}).groupby(part["sample_id"]).sum()
     return ratio_interval(products["xy"].to_numpy(), products["xx"].to_numpy())
+
+
+def searched(names: Sequence[str], question: str) -> Entities:
+    """Entities to search for; without names the question itself, as HiDe falls back (its note says so)."""
+    if names:
+        return given_entities(tuple(names))
+    return Entities((question.strip(),), "question", note="no entity left; the question itself is searched for")
+
+
+def searching(names: Callable[[Sample], Sequence[str]]) -> Method:
+    """HiDe with the entities that `names` gives for a sample; extracting them is not charged."""
+
+    def find(hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
+        return hide.locate(session, sample.question, searched(names(sample), sample.question)).regions
+
+    return of_regions(find, steps=("prefill", "search", "decouple", "compact"))
+
+
+def listed(names: Mapping[str, Sequence[str]]) -> Method:
+    """HiDe with entities that were extracted before: sample id -> names."""
+    return searching(lambda sample: names[sample.id])
+
+
+def state_name(kind: str, n_corrupted: int) -> str:
+    """Name of the method with so many entities corrupted; of the reference entities for none."""
+    return f"entities: {kind} {n_corrupted}" if n_corrupted else "entities: reference"
+
+
+def states(kinds: Sequence[str], number: int) -> dict[str, Method]:
+    """Methods for samples with `number` entities: the reference ones, and every kind with 1 to all of them corrupted."""
+    methods = {state_name("", 0): searching(lambda sample: sample.entities)}
+    corrupted = {
+        state_name(kind, k): searching(partial(corrupted_names, kind, k)) for kind in kinds for k in _upto(number)
+    }
+    return methods | corrupted
+
+
+def n_corrupted_by(kinds: Sequence[str], number: int) -> dict[str, int]:
+    """How many entities each of the `states` has corrupted, by its method's name."""
+    return {state_name("", 0): 0} | {state_name(kind, k): k for kind in kinds for k in _upto(number)}
+
+
+def _upto(number: int) -> range:
+    return range(1, number + 1)
+
+
+def at_rates(
+    answers: pd.DataFrame, samples: Sequence[Sample], rates: Sequence[float], kinds: Sequence[str] = tuple(ERRORS)
+) -> pd.DataFrame:
+    """Answers at each rate of corrupted entities: `corruption.at_rates` with entities in place of boxes."""
+    return corruption.at_rates(answers, samples, rates, kinds, state_name, lambda sample: len(sample.entities))
+
+
+def applicable(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """The kinds of errors that can be made on all of the samples."""
+    return tuple(kind for kind in ERRORS if kind != "distractor" or all(sample.others for sample in samples))
+
+
+def means(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Accuracy, recall and IoU of each group with 95 % intervals: columns `by`, measure, n, estimate, low, high.
+
+    table: rows of `evaluate`. Wilson for accuracy, bootstrap over pictures for the others; an answer without regions
+    has found nothing.
+    """
+    rows = []
+    for group, part in table.groupby(list(by), sort=False):
+        rows.append((*group, "accuracy", *_ordered(wilson(int(part["correct"].sum()), len(part)))))
+        for measure in ("recall50", "iou"):
+            values = part[measure].fillna(0).astype(float).to_numpy()
+            rows.append((*group, measure, *_ordered(cluster_bootstrap(values, part["image_id"].tolist()))))
+    return pd.DataFrame(rows, columns=[*by, "measure", "n", "estimate", "low", "high"])
+
+
+def _ordered(interval: Interval) -> tuple[float, ...]:
+    return interval.n, *interval[:3]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from scipy.stats import wilcoxon
 
 from hide_utils import paths
 from hide_utils.baselines.methods import METHODS, Method, Outcome
+from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import ALPHAS
-from hide_utils.method import tad
+from hide_utils.evaluation.localisation import held_out_maps
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import SearchAttention, Session
 from hide_utils.samples import Sample
@@ -62,8 +62,8 @@ def layer_measures(
         if not sample.boxes_xyxy:
             raise ValueError(f"sample {sample.id} has no ground-truth boxes: sweep layers on a benchmark that has them")
         truth = np.array(sample.boxes_xyxy) / [*size, *size]
-        inside = tad.box_coverage(truth, one.noise.shape[-2:])
-        flat = {"area": tad.union_area(truth), "touched": float((inside > 1e-9).mean())}
+        inside = localisation.box_coverage(truth, one.noise.shape[-2:])
+        flat = {"area": localisation.union_area(truth), "touched": float((inside > 1e-9).mean())}
         for number, layer in enumerate(one.layers):
             groups = (
                 (one.semantic[number], one.maps(layer, sigma)),
@@ -75,25 +75,13 @@ def layer_measures(
     return pd.DataFrame(rows)
 
 
-def held_out_maps(noise: Float[np.ndarray, "rows h w"], sigma: float) -> Float[np.ndarray, "rows h w"]:
-    """Each instruction token purified with the prior of the others: what purifying makes of a token that seeks nothing.
-
-    Raises ValueError for fewer than two rows.
-    """
-    if len(noise) < 2:
-        raise ValueError(f"{len(noise)} instruction row(s): holding one out needs at least two")
-    scaled = tad.minmax(tad.smooth(noise, sigma))
-    others = (scaled.sum(0) - scaled) / np.float32(len(scaled) - 1)
-    return np.concatenate([tad.subtract_prior(one[None], prior) for one, prior in zip(scaled, others, strict=True)])
-
-
 def _measure(raw, pure, truth, inside, alphas) -> dict[str, float]:
     return {
         "attention": float((raw * inside).sum((1, 2)).mean()),
-        "concentration": float(np.nan_to_num(tad.concentration(raw, truth)).mean()),
-        "pointing": float(np.nan_to_num(tad.pointing(pure.mean(0), truth))),
-        "energy": float(np.nan_to_num(tad.energy_in_boxes(pure, truth)).mean()),
-        "iou": float(tad.map_iou(pure.max(0), truth, alphas).max()),
+        "concentration": float(np.nan_to_num(localisation.concentration(raw, truth)).mean()),
+        "pointing": float(np.nan_to_num(localisation.pointing(pure.mean(0), truth))),
+        "energy": float(np.nan_to_num(localisation.energy_in_boxes(pure, truth)).mean()),
+        "iou": float(localisation.map_iou(pure.max(0), truth, alphas).max()),
     }
 
 

@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from hide_utils.baselines.methods import METHODS, Method, Outcome, of_pictures, of_regions, true_regions
-from hide_utils.edits.layouts import LAYOUTS, Layout
+from hide_utils.edits import corruption
+from hide_utils.edits.layouts import LAYOUTS, Layout, budget_size
+from hide_utils.evaluation import localisation
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
 from hide_utils.method.hide import HiDe
@@ -102,3 +107,52 @@ def _other_company(find: Finder, layout: Layout, seen: str) -> Method:
         return replace(outcome, regions=tuple(regions))
 
     return method
+
+
+def empty_share(regions: Sequence[lpd.Region]) -> float:
+    """Share of the compact image that no region covers."""
+    places = lpd.mapping(regions)
+    return 1 - localisation.union_area(places) / math.prod(np.max(places, axis=0)[2:].tolist())
+
+
+def enlargement(regions: Sequence[lpd.Region], budget: tuple[int, int]) -> float:
+    """By how much the processor enlarges the compact image's sides; 1 where it does not. budget: `model_budget`."""
+    size = np.max(lpd.mapping(regions), axis=0)[2:].tolist()
+    return math.sqrt(math.prod(budget_size(size, *budget)) / math.prod(size))
+
+
+def states(most: int) -> dict[str, Finder]:
+    """Boxes by name for `methods_of`: every corruption with 1 to `most` boxes corrupted, "wrong 2" for instance.
+
+    A sample with fewer boxes has all of them corrupted.
+    """
+    return {_state(kind, k): partial(_corrupt, kind, k) for kind in corruption.CORRUPTIONS for k in range(1, most + 1)}
+
+
+def enlarged(factors: Sequence[float]) -> dict[str, Finder]:
+    """Boxes by name for `methods_of`: the true ones, sides `factor` times as long ("true x 2")."""
+    return {enlarged_name(factor): partial(_enlarge, factor) for factor in factors}
+
+
+def enlarged_name(factor: float) -> str:
+    """Name of the true boxes with sides `factor` times as long; of the true ones for 1."""
+    return "true" if factor == 1 else f"true x {factor:g}"
+
+
+def _state(kind: str, n_corrupted: int) -> str:
+    return f"{kind} {n_corrupted}" if n_corrupted else "true"
+
+
+def _corrupt(kind: str, n_corrupted: int, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
+    return corruption.corrupted_boxes(kind, min(n_corrupted, len(sample.boxes_xyxy)), sample, session.image.size)
+
+
+def _enlarge(factor: float, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
+    return corruption.grown(factor, sample, session.image.size)
+
+
+def at_rates(answers: pd.DataFrame, samples: Sequence[Sample], rates: Sequence[float]) -> pd.DataFrame:
+    """Answers at each rate of corrupted boxes, put together from those to the `states` (`corruption.at_rates`)."""
+    return corruption.at_rates(
+        answers, samples, rates, corruption.CORRUPTIONS, lambda kind, n: name_of(_state(kind, n))
+    )

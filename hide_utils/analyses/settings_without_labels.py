@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from hide_utils.analyses.layers import held_out_maps
+from hide_utils.evaluation.localisation import held_out_maps
 from hide_utils.method.session import SearchAttention
 from hide_utils.samples import Sample
 from hide_utils.stats.intervals import Interval, cluster_bootstrap, holm

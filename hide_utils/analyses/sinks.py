@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from hide_utils.analyses.tokens import TokenRows
-from hide_utils.method import tad
+from hide_utils.evaluation import localisation
 from hide_utils.stats.intervals import cluster_bootstrap
 
 SHARE = 0.01  # of the cells of a picture that count as its sinks
@@ -62,7 +62,7 @@ def sink_table(cases: Sequence[TokenRows], share: float = SHARE) -> pd.DataFrame
     rows = []
     for case in cases:
         groups, mask = rows_by_group(case), sinks(case, share)
-        touched = tad.box_coverage(case.truth, mask.shape) > 1e-9
+        touched = localisation.box_coverage(case.truth, mask.shape) > 1e-9
         known: dict[str, Any] = {"sample_id": case.sample.id, "image_id": case.sample.image_id}
         known |= {"inside": float(touched[mask].mean()), "touched": float(touched.mean())}
         for group, of in groups.items():
@@ -101,7 +101,7 @@ def mean_maps(cases: Sequence[TokenRows]) -> dict[str, Map]:
     """Mean over pictures of each group's mean row, in units of a flat map; resized to the most common grid."""
     (grid_hw, _), *_ = Counter(case.content_free.shape for case in cases).most_common(1)
     by_case = [rows_by_group(case) for case in cases]
-    return {g: tad.average_prior([of[g].mean(0) * of[g][0].size for of in by_case], grid_hw) for g in GROUPS}
+    return {g: localisation.average_prior([of[g].mean(0) * of[g][0].size for of in by_case], grid_hw) for g in GROUPS}
 
 
 def same_place(cases: Sequence[TokenRows], share: float = SHARE) -> float:

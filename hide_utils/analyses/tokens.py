@@ -16,7 +16,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from hide_utils import paths
+from hide_utils.baselines import published
 from hide_utils.baselines.methods import Method, of_regions
+from hide_utils.evaluation import localisation
 from hide_utils.evaluation.captured import RowCache
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import SEARCH_INSTRUCTION
@@ -160,7 +162,7 @@ def _answer_at(case: TokenRows, layer: int, sigma: float) -> Maps:
 
 def learned_prior(calibration: Sequence[TokenRows], sigma: float, grid_hw: tuple[int, int]) -> Float[np.ndarray, "h w"]:
     """Mean of the calibration pictures' priors, resized to a grid."""
-    return tad.average_prior([tad.noise_prior(case.noise, sigma) for case in calibration], grid_hw)
+    return localisation.average_prior([tad.noise_prior(case.noise, sigma) for case in calibration], grid_hw)
 
 
 def other_priors(sigma: float, calibration: Sequence[TokenRows]) -> dict[str, Variant]:
@@ -177,12 +179,12 @@ def other_priors(sigma: float, calibration: Sequence[TokenRows]) -> dict[str, Va
         SUBTRACTED: lambda case: tad.subtract_prior(
             scaled(case.semantic, sigma), scaled(case.content_free[None], sigma)[0]
         ),
-        RATIO: lambda case: tad.relative_attention(case.semantic, case.content_free, sigma),
+        RATIO: lambda case: published.relative_attention(case.semantic, case.content_free, sigma),
     }
 
 
 def _quality(boxes: Sequence[lpd.Box], case: TokenRows) -> dict[str, float]:
-    return tad.box_quality(lpd.merge_boxes(boxes, case.size_wh), case.sample.boxes_xyxy, case.size_wh)
+    return localisation.box_quality(lpd.merge_boxes(boxes, case.size_wh), case.sample.boxes_xyxy, case.size_wh)
 
 
 def sweep_alphas(cases: Sequence[TokenRows], variants: Mapping, alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
@@ -215,14 +217,14 @@ def measure_variants(cases: Sequence[TokenRows], variants: Mapping, alphas: Mapp
     rows = []
     for case in cases:
         who = {"sample_id": case.sample.id, "image_id": case.sample.image_id}
-        touched = tad.box_coverage(case.truth, case.content_free.shape) > 1e-9
-        flat = {"true_area": tad.union_area(case.truth), "touched": float(touched.mean())}
+        touched = localisation.box_coverage(case.truth, case.content_free.shape) > 1e-9
+        flat = {"true_area": localisation.union_area(case.truth), "touched": float(touched.mean())}
         for name, variant in variants.items():
             maps = variant(case)
             boxes = [box for of_map in lpd.boxes_grid(maps, [alphas[name]])[0] for box in of_map]
             peaks = {
-                "energy": float(np.nan_to_num(tad.energy_in_boxes(maps, case.truth)).mean()),
-                "pointing": float(np.nan_to_num(tad.pointing(maps.mean(0), case.truth))),
+                "energy": float(np.nan_to_num(localisation.energy_in_boxes(maps, case.truth)).mean()),
+                "pointing": float(np.nan_to_num(localisation.pointing(maps.mean(0), case.truth))),
             }
             rows.append(who | {"variant": name, "alpha": alphas[name]} | _quality(boxes, case) | peaks | flat)
     return pd.DataFrame(rows)

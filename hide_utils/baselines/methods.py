@@ -16,6 +16,7 @@ from PIL import Image
 
 from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
 from hide_utils.baselines.published import BASELINES
+from hide_utils.edits import placement
 from hide_utils.method import lpd
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import HIDE_STEPS, Session
@@ -53,7 +54,7 @@ def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     """LPD on boxes of the same sizes as HiDe's at random places: is it the place that helps, or any second picture?"""
     located = hide.locate(session, sample.question)
     seed = zlib.crc32(sample.id.encode())  # the same places at every run
-    regions = lpd.random_boxes(located.regions, session.image.size, seed)
+    regions = placement.random_boxes(located.regions, session.image.size, seed)
     return with_regions(session, sample, regions, "random", (*HIDE_STEPS[:-2], "random"))
 
 

@@ -17,10 +17,12 @@ import numpy as np
 from jaxtyping import Float
 
 from hide_utils import paths
+from hide_utils.baselines import published
 from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
 from hide_utils.method import lpd, tad
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import HIDE_STEPS, Session
+from hide_utils.method.tad import _checked, minmax, smooth
 from hide_utils.models import VLM, Reply
 from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
@@ -71,7 +73,7 @@ def relative_attention(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     rows = session.rows_of_last(asked, [layer], "look")
     reference = session.rows_of_last(CONTENT_FREE, [layer], "reference")
     with session.timed("crop"):
-        maps = tad.relative_attention(rows, reference[0], 0.0)
+        maps = published.relative_attention(rows, reference[0], 0.0)
         window = best_window(maps[0], session.image.size)
         crop = session.image.crop(window)
     steps = ("prefill", "look", "reference", "crop", "rel_att")
@@ -196,3 +198,14 @@ BASELINES: dict[str, Method] = {
     "hide_gated": gated(),
     "tree_search": tree_search,
 }
+
+
+def relative_attention(
+    attention: Float[np.ndarray, "tokens h w"], reference: Float[np.ndarray, "h w"], sigma: float
+) -> Float[np.ndarray, "tokens h w"]:
+    """Attention divided by that of a content-free prompt, scaled to [0, 1] (ViCrop's relative attention).
+
+    Cells where the reference has less than a thousandth of its mean are held at that, so that no ratio explodes.
+    """
+    base = smooth(_checked(reference[None]), sigma)[0]
+    return minmax(smooth(_checked(attention), sigma) / np.maximum(base, max(1e-3 * base.mean(), 1e-12)))

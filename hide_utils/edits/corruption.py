@@ -1,23 +1,19 @@
 """True boxes made worse at known rates: moved away, joined by others, dropped, or enlarged until they overlap.
 
-What the model has to answer depends only on how many of a sample's boxes are spoilt, so those few states are answered
-once (`states`), and any rate is put together from them afterwards (`at_rates`) without running the model again.
+What the model has to answer depends only on how many of a sample's boxes are corrupted. Those few states are answered
+once. Any rate is put together from them afterwards (`at_rates`), without running the model again.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from hide_utils.analyses.layouts import Finder, name_of
-from hide_utils.edits.layouts import scatter
+from hide_utils.edits.placement import scatter
 from hide_utils.method import lpd
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Session
 from hide_utils.samples import Sample
 
 CORRUPTIONS = {
@@ -27,26 +23,37 @@ CORRUPTIONS = {
 }
 
 
-def corrupted(kind: str, spoilt: int, sample: Sample, image_size_wh: Sequence[int]) -> list[lpd.Region]:
-    """Merged pixel regions after the first `spoilt` of a sample's true boxes, in an order of its own, were spoilt.
+def corrupted_boxes(kind: str, n_corrupted: int, sample: Sample, image_size_wh: Sequence[int]) -> list[lpd.Region]:
+    """Regions after some of a sample's true boxes were corrupted.
 
-    Order and random places are drawn once a sample (by its id), so that one more spoilt box changes that box alone and
-    "wrong" and "extra" use the same places. Raises ValueError for a kind that is not among `CORRUPTIONS`, or for more
-    boxes than there are.
+    Order and random places are drawn once a sample, by its id. One more corrupted box changes that box alone, and
+    "wrong" and "extra" use the same places.
+
+    Args:
+        kind: a key of `CORRUPTIONS`.
+        n_corrupted: how many boxes, the first in the sample's own order.
+        sample: with true boxes in pixels.
+        image_size_wh: width and height of the picture in pixels.
+
+    Returns:
+        Merged regions, pixel xyxy.
+
+    Raises:
+        ValueError: an unknown kind, or more boxes than there are.
     """
     if kind not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {kind!r}; known: {', '.join(CORRUPTIONS)}")
     boxes = [(round(x0), round(y0), round(x1), round(y1)) for x0, y0, x1, y1 in sample.boxes_xyxy]
-    if not 0 <= spoilt <= len(boxes):
-        raise ValueError(f"sample {sample.id} has {len(boxes)} true box(es): cannot spoil {spoilt}")
+    if not 0 <= n_corrupted <= len(boxes):
+        raise ValueError(f"sample {sample.id} has {len(boxes)} true box(es): cannot corrupt {n_corrupted}")
     rng = _rng(sample)
     boxes = [boxes[i] for i in rng.permutation(len(boxes))]
     places: list[lpd.Region] = []
     if kind != "missing":
         sizes = [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes]
         places = scatter(sizes, image_size_wh, rng, boxes, gap=1) or scatter(sizes, image_size_wh, rng) or boxes
-    left = boxes if kind == "extra" else boxes[spoilt:]
-    return _merged([*left, *places[:spoilt]], image_size_wh)
+    left = boxes if kind == "extra" else boxes[n_corrupted:]
+    return _merged([*left, *places[:n_corrupted]], image_size_wh)
 
 
 def grown(factor: float, sample: Sample, image_size_wh: Sequence[int]) -> list[lpd.Region]:
@@ -63,40 +70,14 @@ def grown(factor: float, sample: Sample, image_size_wh: Sequence[int]) -> list[l
 
 
 def _merged(boxes: Sequence[Sequence[float]] | np.ndarray, image_size_wh: Sequence[int]) -> list[lpd.Region]:
-    """`lpd.merge_boxes` of whole pixels; a hair is added, or dividing by the size and truncating could lose one."""
+    """`lpd.merge_boxes` of boxes in whole pixels.
+
+    `merge_boxes` multiplies normalised boxes by the size and truncates. Rounding in the division could then lose a
+    pixel, so a millionth of one is added first.
+    """
     if not len(boxes):
         return []
     return lpd.merge_boxes((np.array(boxes, float) + 1e-6) / (*image_size_wh, *image_size_wh), image_size_wh)
-
-
-def states(most: int) -> dict[str, Finder]:
-    """Boxes by name for `variants.methods_of`: every corruption with 1 to `most` boxes spoilt, "wrong 2" for instance.
-
-    A sample with fewer boxes has all of them spoilt.
-    """
-    return {_state(kind, k): partial(_spoil, kind, k) for kind in CORRUPTIONS for k in range(1, most + 1)}
-
-
-def enlarged(factors: Sequence[float]) -> dict[str, Finder]:
-    """Boxes by name for `variants.methods_of`: the true ones, sides `factor` times as long ("true x 2")."""
-    return {enlarged_name(factor): partial(_enlarge, factor) for factor in factors}
-
-
-def enlarged_name(factor: float) -> str:
-    """Name of the true boxes with sides `factor` times as long; of the true ones for 1."""
-    return "true" if factor == 1 else f"true x {factor:g}"
-
-
-def _state(kind: str, spoilt: int) -> str:
-    return f"{kind} {spoilt}" if spoilt else "true"
-
-
-def _spoil(kind: str, spoilt: int, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-    return corrupted(kind, min(spoilt, len(sample.boxes_xyxy)), sample, session.image.size)
-
-
-def _enlarge(factor: float, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-    return grown(factor, sample, session.image.size)
 
 
 def _boxes(sample: Sample) -> int:
@@ -106,13 +87,21 @@ def _boxes(sample: Sample) -> int:
 def corrupted_counts(
     samples: Sequence[Sample], rates: Sequence[float], count: Callable[[Sample], int] = _boxes
 ) -> pd.DataFrame:
-    """How many boxes of each sample are spoilt at each rate: columns sample_id, rate, boxes, spoilt.
+    """How many boxes of each sample are corrupted at each rate.
 
-    All boxes of all samples are put in one random order (each sample's own draws decide it) and the first of them are
-    spoilt, so that the rate holds exactly, up to whole boxes, and a higher rate spoils the same ones and more.
+    All boxes of all samples are put in one random order, which each sample's own draws decide, and the first of them
+    are corrupted. The rate holds exactly, up to whole boxes, and a higher rate corrupts the same ones and more.
 
-    count: how many a sample has; of entities, say, where those are spoilt instead.
-    Raises ValueError for a rate outside [0, 1].
+    Args:
+        samples: with unique ids.
+        rates: shares of all boxes, in [0, 1].
+        count: how many a sample has. Entities can be counted in place of boxes.
+
+    Returns:
+        Columns sample_id, rate, boxes, n_corrupted.
+
+    Raises:
+        ValueError: a rate outside [0, 1].
     """
     if not all(0 <= rate <= 1 for rate in rates):
         raise ValueError(f"rates={list(rates)}: a rate is a share of the boxes, 0 to 1")
@@ -123,29 +112,35 @@ def corrupted_counts(
     for rate in rates:
         counts = np.bincount(order[: round(rate * len(order))], minlength=len(samples))
         rows += [(s.id, rate, count(s), int(k)) for s, k in zip(samples, counts, strict=True)]
-    return pd.DataFrame(rows, columns=["sample_id", "rate", "boxes", "spoilt"])
+    return pd.DataFrame(rows, columns=["sample_id", "rate", "boxes", "n_corrupted"])
 
 
 def at_rates(
     answers: pd.DataFrame,
     samples: Sequence[Sample],
     rates: Sequence[float],
-    kinds: Iterable[str] = CORRUPTIONS,
-    method: Callable[[str, int], str] | None = None,
+    kinds: Iterable[str],
+    method: Callable[[str, int], str],
     count: Callable[[Sample], int] = _boxes,
 ) -> pd.DataFrame:
-    """The answers at each rate, put together from those to the states: one row a sample, corruption and rate.
+    """The answers at each rate, put together from the answers to the states.
 
-    answers: one row a sample and method, among them those to every state up to each sample's `count`. The columns are
-    theirs, with `corruption` and `rate` added and `method` named "<corruption> <rate>".
+    Args:
+        answers: one row a sample and method, among them every state up to each sample's `count`.
+        samples: those that were answered.
+        rates: shares of all boxes, in [0, 1].
+        kinds: of corruption.
+        method: name of the method with so many corrupted by a kind.
+        count: as in `corrupted_counts`.
 
-    method: name of the method with so many spoilt by a kind; None: LPD's on `states` of the true boxes.
+    Returns:
+        One row a sample, corruption and rate, with the columns of `answers`. `corruption` and `rate` are added, and
+        `method` is "<corruption> <rate>".
     """
     by_state = answers.set_index(["sample_id", "method"])
-    method = method or (lambda kind, spoilt: name_of(_state(kind, spoilt)))
     table, rows = corrupted_counts(samples, rates, count), []
     for kind in kinds:
-        keys = [(row.sample_id, method(kind, row.spoilt)) for row in table.itertuples()]
+        keys = [(row.sample_id, method(kind, row.n_corrupted)) for row in table.itertuples()]
         part = by_state.loc[keys].reset_index()
         names = [f"{kind} {rate:.0%}" for rate in table["rate"]]
         rows.append(part.assign(method=names, corruption=kind, rate=table["rate"].to_numpy()))

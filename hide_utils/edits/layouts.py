@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from hide_utils.edits.interventions import FILLS, ground
+from hide_utils.edits.placement import scatter
 from hide_utils.images import composite_on_white
-from hide_utils.method import lpd, tad
+from hide_utils.method import lpd
 from hide_utils.models import VLM
 
 Places = list[lpd.Region]
@@ -150,61 +150,9 @@ def native_size(budget: tuple[int, int], image: Image.Image, regions: Sequence[l
     return padded
 
 
-def scatter(
-    sizes_wh: Sequence[Sequence[int]],
-    room_wh: Sequence[int],
-    rng: np.random.Generator,
-    avoid: Sequence[lpd.Region] = (),
-    gap: int = 0,
-    tries: int = 64,
-    rounds: int = 20,
-) -> Places | None:
-    """Uniformly random places of boxes of these sizes (in their order), `gap` pixels off each other and off `avoid`.
-
-    None where `rounds` attempts, each with `tries` draws for every box, found no such places. Raises ValueError for a
-    box that is larger than the room.
-    """
-    sizes, room = np.array(sizes_wh), np.array(room_wh)
-    if (sizes > room).any():
-        raise ValueError(f"boxes of up to {sizes.max(0).tolist()} pixels do not fit into {room.tolist()}")
-    for _ in range(rounds):
-        placed: dict[int, lpd.Region] = {}
-        for i in np.argsort(-sizes.prod(1), kind="stable"):  # large ones first, while there is room
-            low = rng.integers(0, room - sizes[i], (tries, 2), endpoint=True)
-            drawn = np.concatenate([low, low + sizes[i]], axis=1)
-            others = np.array([*avoid, *placed.values()]).reshape(-1, 4)
-            near = (drawn[:, None, :2] < others[:, 2:] + gap) & (others[:, :2] < drawn[:, None, 2:] + gap)
-            free = np.flatnonzero(~np.any(near.all(2), axis=1))
-            if not len(free):
-                break
-            x0, y0, x1, y1 = drawn[free[0]].tolist()
-            placed[i] = x0, y0, x1, y1
-        else:
-            return [placed[i] for i in range(len(sizes))]
-    return None
-
-
 def _rng(regions: Sequence[lpd.Region]) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(np.asarray(regions, np.int64).tobytes()))
 
 
 LAYOUTS: dict[str, Layout] = {name: partial(lay_out, name) for name in ARRANGEMENTS}
 LAYOUTS |= {f"{fill}_fill": partial(filled, fill) for fill in FILLS}
-
-
-def regions_in(answers: pd.DataFrame, method: str) -> list[Places]:
-    """The regions behind each of a method's answers (rows of `evaluate`); answers without regions are left out."""
-    flat = answers.loc[answers["method"] == method, "regions"].dropna()
-    return [[tuple(box) for box in np.reshape(row, (-1, 4)).astype(int).tolist()] for row in flat]
-
-
-def empty_share(regions: Sequence[lpd.Region]) -> float:
-    """Share of the compact image that no region covers."""
-    places = lpd.mapping(regions)
-    return 1 - tad.union_area(places) / math.prod(np.max(places, axis=0)[2:].tolist())
-
-
-def enlargement(regions: Sequence[lpd.Region], budget: tuple[int, int]) -> float:
-    """By how much the processor enlarges the compact image's sides; 1 where it does not. budget: `model_budget`."""
-    size = np.max(lpd.mapping(regions), axis=0)[2:].tolist()
-    return math.sqrt(math.prod(budget_size(size, *budget)) / math.prod(size))

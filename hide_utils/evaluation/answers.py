@@ -10,8 +10,8 @@ import numpy as np
 from torch import OutOfMemoryError
 
 from hide_utils.baselines.methods import Method, Outcome
+from hide_utils.evaluation import localisation
 from hide_utils.images import ImageError
-from hide_utils.method import tad
 from hide_utils.method.hide import HiDe, read_letter
 from hide_utils.method.session import Session
 from hide_utils.samples import Sample
@@ -141,10 +141,10 @@ def margin(logits: Mapping[str, float]) -> float:
 def _box_quality(session: Session, sample: Sample, outcome: Outcome) -> dict[str, Any]:
     known: dict[str, Any] = {}
     if outcome.maps is not None and sample.boxes_xyxy:
-        hits = tad.pointing(outcome.maps, np.array(sample.boxes_xyxy) / (session.image.size * 2))
+        hits = localisation.pointing(outcome.maps, np.array(sample.boxes_xyxy) / (session.image.size * 2))
         known["pointing"] = None if np.isnan(hits).all() else float(np.nanmean(hits))
     if not outcome.regions:
         return known
-    quality = tad.box_quality(outcome.regions, sample.boxes_xyxy, session.image.size)
+    quality = localisation.box_quality(outcome.regions, sample.boxes_xyxy, session.image.size)
     known |= quality if sample.boxes_xyxy else {"area": quality["area"]}
     return known | {"regions": [float(v) for region in outcome.regions for v in region]}

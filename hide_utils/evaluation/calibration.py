@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from hide_utils.evaluation import localisation
 from hide_utils.images import composite_on_white
-from hide_utils.method import lpd, tad
+from hide_utils.method import lpd
 from hide_utils.method.entities import given_entities
 from hide_utils.method.hide import HiDe, read_letter
 from hide_utils.method.session import SearchAttention
@@ -59,7 +60,7 @@ def sweep_settings(
                 for alpha, boxes in zip(alphas, lpd.boxes_grid(one.maps(layer, sigma), alphas), strict=True):
                     regions = lpd.merge_boxes([b for of_token in boxes for b in of_token], size)
                     setting = {"sample_id": sample.id, "layer": layer, "sigma": sigma, "alpha": alpha}
-                    rows.append(setting | tad.box_quality(regions, sample.boxes_xyxy, size))
+                    rows.append(setting | localisation.box_quality(regions, sample.boxes_xyxy, size))
     return pd.DataFrame(rows)
 
 
@@ -101,7 +102,7 @@ def choose_settings(
             compact = composite_on_white(lpd.compact_image(session.image, regions)) if regions else None
             reply = session.answer(sample.question, sample.options, compact)
             right = read_letter(model, reply, sample.options, hide.protocol) == sample.label
-            quality = tad.box_quality(regions, sample.boxes_xyxy, session.image.size)
+            quality = localisation.box_quality(regions, sample.boxes_xyxy, session.image.size)
             rows.append({"number": number, "accuracy": right} | quality)
     mean = pd.DataFrame(rows).groupby("number").mean()
     table = pd.DataFrame([(s.layer, s.sigma, s.alpha) for s in settings], columns=["layer", "sigma", "alpha"])

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from hide_utils.edits.layouts import order_kept, regions_in
-from hide_utils.method import lpd, tad
+from hide_utils.edits.layouts import Places, order_kept
+from hide_utils.evaluation import localisation
+from hide_utils.method import lpd
 from hide_utils.models import VLM
 from hide_utils.samples import Sample
 from hide_utils.stats.intervals import wilson
@@ -27,7 +28,7 @@ CAUSES = {
 def cause_of(
     regions: Sequence[lpd.Region],
     places: Sequence[lpd.Region],
-    truth: tad.BoxesXYXY,
+    truth: lpd.BoxesXYXY,
     token: float,
 ) -> str:
     """The first of `CAUSES` that applies.
@@ -35,13 +36,13 @@ def cause_of(
     regions: kept of the picture; places: where each lies in the compact image; truth: the true boxes; all in pixels.
     token: side of a visual token in pixels. Raises ValueError without true boxes.
     """
-    truth = tad.as_boxes(truth)
+    truth = lpd.as_boxes(truth)
     if not len(truth):
         raise ValueError("no true boxes: causes are told by comparison with them")
-    if not len(regions) or tad.coverage_recall(regions, truth) < 1:
+    if not len(regions) or localisation.coverage_recall(regions, truth) < 1:
         return "missed"
-    boxes = tad.as_boxes(regions)
-    if _shared(boxes, truth + np.array([-token, -token, token, token])) < 0.5 * tad.union_area(boxes):
+    boxes = lpd.as_boxes(regions)
+    if _shared(boxes, truth + np.array([-token, -token, token, token])) < 0.5 * localisation.union_area(boxes):
         return "background"
     overlap = (boxes[:, None, :2] < truth[:, 2:]) & (truth[:, :2] < boxes[:, None, 2:])
     if (overlap.all(2).sum(0) > 1).any():
@@ -51,7 +52,7 @@ def cause_of(
 
 def _shared(a: np.ndarray, b: np.ndarray) -> float:
     """Area that two unions of boxes have in common."""
-    return tad.union_area(a) + tad.union_area(b) - tad.union_area(np.concatenate([a, b]))
+    return localisation.union_area(a) + localisation.union_area(b) - localisation.union_area(np.concatenate([a, b]))
 
 
 def causes(answers: pd.DataFrame, samples: Sequence[Sample], model: VLM, method: str = "hide") -> pd.DataFrame:
@@ -88,3 +89,9 @@ def cause_table(found: pd.DataFrame, answers: pd.DataFrame, reference: str = "or
         rows.append((cause, meaning, len(part), len(wrong), share.estimate, share.low, share.high, hopeless))
     columns = ["cause", "definition", "n", "wrong", "share_wrong", "low", "high", f"wrong_with_{reference}_too"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def regions_in(answers: pd.DataFrame, method: str) -> list[Places]:
+    """The regions behind each of a method's answers (rows of `evaluate`); answers without regions are left out."""
+    flat = answers.loc[answers["method"] == method, "regions"].dropna()
+    return [[tuple(box) for box in np.reshape(row, (-1, 4)).astype(int).tolist()] for row in flat]

@@ -22,7 +22,8 @@ from hide_utils.config import RunConfig, nearest
 from hide_utils.evaluation import engines
 from hide_utils.evaluation.answers import COLUMNS, SCHEMA, Answered, answer_picture
 from hide_utils.evaluation.provenance import hash_folder, provenance
-from hide_utils.evaluation.results import ResultStore, merge_shards, results_path, shard_path, write_sidecar
+from hide_utils.evaluation.results import ResultStore, merge_shards, results_path, shard_path
+from hide_utils.evaluation.saving import write_sidecar
 from hide_utils.files import only_writer
 from hide_utils.method.hide import HiDe
 from hide_utils.models import VLM

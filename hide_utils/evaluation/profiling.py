@@ -28,7 +28,7 @@ from hide_utils.config import RunConfig
 from hide_utils.evaluation.fullsize import ARCHITECTURES
 from hide_utils.evaluation.provenance import provenance
 from hide_utils.evaluation.random_models import random_model
-from hide_utils.evaluation.results import write_sidecar
+from hide_utils.evaluation.saving import write_sidecar
 from hide_utils.files import replace_file
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd

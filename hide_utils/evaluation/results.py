@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
-import hashlib
 import json
 import os
 import re
@@ -16,17 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
-from matplotlib.figure import Figure
 
 from hide_utils import paths
 from hide_utils.evaluation.provenance import hash_json, provenance
+from hide_utils.evaluation.saving import save_figure, save_table
 from hide_utils.files import crc, disk_errors, held, replace_file, to_json
 
 __all__ = ["KEYS", "ResultStore", "SettingsError", "provenance", "results_path", "save_figure", "save_table"]
 
 KEYS = ("sample_id", "method")
-# A sidecar keeps its entry while only these differ: the file beside it is byte for byte what that commit made then.
-VOLATILE = ("utc", "commit", "dirty")
 
 
 class SettingsError(ValueError):
@@ -241,59 +237,3 @@ def _table(rows: list[dict[str, Any]], settings: dict[str, Any] | None) -> pa.Ta
     table = pa.table(columns)
     metadata = {"hide_settings": json.dumps(settings), "hide_hash": hash_json(settings)}
     return table.replace_schema_metadata(metadata | {"hide_crc": str(crc([settings, table.to_pylist()]))})
-
-
-def _target(name: str, notebook: str) -> Path:
-    for part in (name, notebook):
-        if not part or Path(part).name != part:
-            raise ValueError(f"{part!r}: want a to_json name without folders")
-    return paths.figures_folder() / notebook / name
-
-
-def write_sidecar(path: Path, entry: dict[str, Any], *more: Path) -> Path:
-    """Write `<name>.json` beside a file of results: what made it (and more files), their SHA-256; returns its path."""
-    sidecar = path.with_suffix(".json")
-    _write_sidecar(sidecar, entry, [path, *more])
-    return sidecar
-
-
-def _write_sidecar(path: Path, entry: dict[str, Any], described: list[Path]) -> None:
-    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in described}
-    entry = to_json({"files": files} | entry)
-
-    def lasting(content: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in content.items() if name not in VOLATILE}
-
-    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-        if lasting(json.loads(path.read_text(encoding="utf-8"))) == lasting(entry):
-            return
-    text = json.dumps(entry, indent=1, ensure_ascii=False) + "\n"
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def save_figure(fig: Figure, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
-    """Write `<figures>/<notebook>/<name>.pdf`, `.png` and the sidecar `.json`; returns their paths.
-
-    The same figure gives the same bytes at every run, and a sidecar (the provenance and the files' SHA-256) is
-    rewritten only when more than its time and commit differ, so that a rerun without a change leaves no difference.
-    `paths.figures_folder` says where.
-    """
-    stem = _target(name, notebook)
-    pdf, png, sidecar = (stem.with_name(f"{name}.{ending}") for ending in ("pdf", "png", "json"))
-    replace_file(pdf, lambda path: fig.savefig(path, metadata={"CreationDate": None}))
-    replace_file(png, lambda path: fig.savefig(path))
-    _write_sidecar(sidecar, provenance, [pdf, png])
-    return [pdf, png, sidecar]
-
-
-def save_table(df: pd.DataFrame, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
-    """Write `<figures>/<notebook>/<name>.csv` and the sidecar `<name>.csv.json`; returns their paths.
-
-    Without the index; floats with six significant digits.
-    """
-    path = _target(name, notebook).with_name(f"{name}.csv")
-    text = df.to_csv(index=False, float_format="%.6g")
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    sidecar = path.with_name(f"{path.name}.json")
-    _write_sidecar(sidecar, provenance, [path])
-    return [path, sidecar]

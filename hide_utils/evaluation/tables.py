@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from hide_utils import paths
-from hide_utils.evaluation.results import write_sidecar
+from hide_utils.evaluation.saving import write_sidecar
 from hide_utils.files import replace_file
 from hide_utils.plots.style import METHOD_LABELS
 from hide_utils.stats.intervals import comparison_table, holm

@@ -16,7 +16,8 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from hide_utils.baselines.methods import Method, of_regions
-from hide_utils.method import lpd, tad
+from hide_utils.evaluation import localisation
+from hide_utils.method import lpd
 from hide_utils.method.entities import Entities
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import Localisation, SearchAttention, Session
@@ -105,7 +106,7 @@ def sweep_rules(
         for (measure, share, least), (alpha, boxes) in product(limits, zip(alphas, grid, strict=True)):
             kept = Rule(measure, least, alpha).kept(score)
             chosen = [box for of_token, keep in zip(boxes, kept, strict=True) if keep for box in of_token]
-            quality = tad.box_quality(lpd.merge_boxes(chosen, size), sample.boxes_xyxy, size)
+            quality = localisation.box_quality(lpd.merge_boxes(chosen, size), sample.boxes_xyxy, size)
             rows.append({"measure": measure, "share": share, "least": least, "alpha": alpha, **quality})
     keys = ["measure", "share", "least", "alpha"]
     return pd.DataFrame(rows).groupby(keys, sort=False, dropna=False).mean().reset_index()

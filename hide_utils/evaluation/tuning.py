@@ -17,8 +17,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from hide_utils import paths
+from hide_utils.baselines import published
 from hide_utils.baselines.published import CONTENT_FREE, best_window
 from hide_utils.benchmarks import load_benchmark
+from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import ALPHAS, SIGMAS
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.evaluation.provenance import hash_samples
@@ -73,14 +75,14 @@ def sweep_last(rows: Sequence[tuple[np.ndarray, np.ndarray]], samples: Sequence[
     for (asked, plain), sample in zip(rows, samples, strict=True):
         size = sample.image.size
         for layer in range(len(asked)):
-            ratio = tad.relative_attention(asked[layer : layer + 1], plain[layer], 0.0)[0]
+            ratio = published.relative_attention(asked[layer : layer + 1], plain[layer], 0.0)[0]
             found = {("rel_att", layer, 0.0, 0.0): [best_window(ratio, size)]}
             for sigma in SIGMAS:
                 maps = tad.minmax(tad.smooth(asked[layer : layer + 1], sigma))
                 for alpha, boxes in zip(ALPHAS, lpd.boxes_grid(maps, ALPHAS), strict=True):
                     found["first_token", layer, sigma, alpha] = lpd.merge_boxes(boxes[0], size)
             names = ("method", "layer", "sigma", "alpha")
-            quality = (tad.box_quality(regions, sample.boxes_xyxy, size) for regions in found.values())
+            quality = (localisation.box_quality(regions, sample.boxes_xyxy, size) for regions in found.values())
             table += [dict(zip(names, key, strict=True)) | q for key, q in zip(found, quality, strict=True)]
     return pd.DataFrame(table)
 

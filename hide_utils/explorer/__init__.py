@@ -22,7 +22,7 @@ from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation.captured import RowCache
 from hide_utils.evaluation.provenance import hash_json, provenance
-from hide_utils.evaluation.results import save_figure
+from hide_utils.evaluation.saving import save_figure
 from hide_utils.explorer import panes
 from hide_utils.explorer.case import Case, Knobs, View, answer, command_line, look, open_own, open_sample
 from hide_utils.explorer.choice import Choice, chosen_case, first_case

@@ -22,6 +22,7 @@ from scipy.special import softmax
 from hide_utils import paths
 from hide_utils.config import RunConfig, nearest
 from hide_utils.edits.layouts import LAYOUTS
+from hide_utils.evaluation import localisation
 from hide_utils.evaluation.captured import RowCache
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd, tad
@@ -131,8 +132,8 @@ def look(case: Case, knobs: Knobs) -> View:
     regions = lpd.regions_of(maps[on], knobs.alpha, case.image.size)
     compact = LAYOUTS[knobs.layout](case.image, regions) if regions else None
     truth = np.array(case.boxes_xyxy, float).reshape(-1, 4)
-    quality = tad.box_quality(regions, truth, case.image.size)
-    energy = np.nan_to_num(tad.energy_in_boxes(maps[on], truth / [*case.image.size, *case.image.size]))
+    quality = localisation.box_quality(regions, truth, case.image.size)
+    energy = np.nan_to_num(localisation.energy_in_boxes(maps[on], truth / [*case.image.size, *case.image.size]))
     known = len(truth) > 0 and len(energy) > 0
     seconds = time.perf_counter() - started
     return View(maps, on, regions, compact, quality, float(energy.mean()) if known else float("nan"), seconds)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from PIL import Image
 from scipy import ndimage
 
-from hide_utils.method.tad import BoxesXYXY, as_boxes
+BoxesXYXY = Sequence[Sequence[float]] | Float[np.ndarray, "_ 4"]
 
 Box = tuple[float, float, float, float]
 Region = tuple[int, int, int, int]
@@ -154,26 +154,9 @@ def paste(
     return canvas
 
 
-def random_boxes(
-    regions: Sequence[Sequence[int]], image_size_wh: Sequence[int], seed: int, tries: int = 256
-) -> list[Region]:
-    """Regions of the same sizes at uniformly random places: what a localiser that knows nothing would find.
-
-    They neither overlap nor touch where `tries` draws for a region find such a place (so that their total area equals
-    the regions'); otherwise the draw with the least overlap is kept. Sorted; the same seed gives the same boxes.
-    Raises ValueError for a region larger than the picture.
-    """
-    rng = np.random.default_rng(seed)
-    sizes = [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in regions]
-    room = np.array(image_size_wh, np.int64)
-    placed = np.empty((0, 4), np.int64)
-    for size in sorted(sizes, key=lambda wh: -wh[0] * wh[1]):  # large ones first, while there is room
-        if (np.array(size) > room).any():
-            raise ValueError(f"a region of {size} pixels does not fit into a picture of {tuple(room.tolist())}")
-        low = rng.integers(0, room - size, (tries, 2), endpoint=True)
-        drawn = np.concatenate([low, low + size], axis=1)
-        # One pixel wider than the overlap itself, so that touching counts too.
-        side = np.minimum(drawn[:, None, 2:], placed[:, 2:]) - np.maximum(drawn[:, None, :2], placed[:, :2]) + 1
-        shared = np.clip(side, 0, None).prod(2).sum(1)
-        placed = np.concatenate([placed, drawn[[shared.argmin()]]])
-    return sorted((x0, y0, x1, y1) for x0, y0, x1, y1 in placed.tolist())
+def as_boxes(boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "boxes 4"]:
+    """Boxes as a float64 array `(n, 4)`; ValueError unless every box has x0 < x1 and y0 < y1."""
+    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+    if not (np.isfinite(boxes).all() and (boxes[:, 2:] > boxes[:, :2]).all()):
+        raise ValueError("every box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1")
+    return boxes

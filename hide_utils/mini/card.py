@@ -16,7 +16,7 @@ from hide_utils import paths
 from hide_utils.files import replace_file
 from hide_utils.mini.batches import Stage
 from hide_utils.mini.curriculum import STAGES
-from hide_utils.scenes.questions import PHOTOGRAPHS
+from hide_utils.scenes.world import PHOTOGRAPHS
 
 _TEXT = """\
 # The embedded miniature

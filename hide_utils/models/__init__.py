@@ -25,7 +25,18 @@ from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
 from hide_utils.models.prompt import ImageSpan, ProcessedImage, Prompt, TextSpan
 from hide_utils.models.qwen import Qwen2_5VL, Qwen3VL
 
-__all__ = ["VLM", "ImageSpan", "Prefix", "ProcessedImage", "Prompt", "Reply", "Rows", "Settings", "TextSpan", "load_model"]
+__all__ = [
+    "VLM",
+    "ImageSpan",
+    "Prefix",
+    "ProcessedImage",
+    "Prompt",
+    "Reply",
+    "Rows",
+    "Settings",
+    "TextSpan",
+    "load_model",
+]
 
 FAMILIES: dict[str, type[VLM]] = {
     "qwen2_5_vl": Qwen2_5VL,

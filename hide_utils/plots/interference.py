@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hide_utils.edits.interventions import Edit, canvas_window
+from hide_utils.analyses.edits_of_background import Edit
+from hide_utils.edits.interventions import canvas_window
 from hide_utils.method import lpd
 from hide_utils.models import VLM
 from hide_utils.plots.style import PAGE_WIDTH, PALETTE, TRUTH_COLOR, draw_boxes, new_figure

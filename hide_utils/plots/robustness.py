@@ -61,7 +61,7 @@ def dots(
 
 
 def error_curves(ax: Axes, table: pd.DataFrame, measure: str) -> None:
-    """A measure over the rate of spoilt entities, a line for each kind of error, with bars a little beside each other.
+    """A measure over the rate of corrupted entities, a line for each kind of error, with bars a little beside each other.
 
     table: columns corruption, rate, measure and `measure`'s estimate, low, high.
     """

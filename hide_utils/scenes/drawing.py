@@ -5,37 +5,12 @@ Everything random comes from the generator that is passed in, in a fixed order: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-COLORS = {
-    "red": (214, 30, 36),
-    "green": (34, 158, 52),
-    "blue": (36, 72, 222),
-    "yellow": (244, 220, 32),
-    "purple": (136, 36, 160),
-    "cyan": (40, 208, 224),
-    "orange": (246, 132, 20),
-    "pink": (250, 140, 190),
-}
-SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "diamond")
-
-
-@dataclass(frozen=True)
-class Thing:
-    """One drawn object: its two attributes and its box (pixels, half-open, exact to the drawn outline)."""
-
-    shape: str
-    color: str
-    box_xyxy: tuple[int, int, int, int]
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Centre of the box in pixels."""
-        return (self.box_xyxy[0] + self.box_xyxy[2]) / 2, (self.box_xyxy[1] + self.box_xyxy[3]) / 2
+from hide_utils.scenes.world import COLORS, SHAPES, Thing
 
 
 def _polygon(points: list[tuple[float, float]], side: int) -> list[tuple[float, float]]:

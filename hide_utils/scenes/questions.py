@@ -9,31 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 from PIL import Image
-from skimage import data as photographs
 
 from hide_utils.samples import Box, Sample
-from hide_utils.scenes.drawing import COLORS, SHAPES, Thing, add_clutter, draw_thing, place
+from hide_utils.scenes.drawing import add_clutter, draw_thing, place
+from hide_utils.scenes.world import COLORS, PHOTOGRAPHS, SHAPES, SPLITS, Thing, photograph
 
-PHOTOGRAPHS = {
-    "train": (
-        "astronaut",
-        "rocket",
-        "hubble_deep_field",
-        "immunohistochemistry",
-        "grass",
-        "stereo_motorcycle",
-        "coins",
-        "camera",
-        "page",
-    ),
-    "calibration": ("chelsea", "brick", "moon"),
-    "test": ("coffee", "gravel", "retina", "text"),
-}
-SPLITS = tuple(PHOTOGRAPHS)
 KINDS = ("direct_attributes", "relative_position")
 LARGEST_ZOOM = 2.0  # a photograph is enlarged at most this much; the rest of the canvas mirrors it
 
@@ -77,13 +61,6 @@ class SceneConfig:
     def distractors(self) -> int:
         """Number of distractors, with the default for this resolution filled in."""
         return max(3, round(24 * (self.resolution / 1344) ** 2)) if self.n_distractors is None else self.n_distractors
-
-
-@cache
-def photograph(name: str) -> Image.Image:
-    """A photograph that ships inside scikit-image, as RGB."""
-    array = getattr(photographs, name)()
-    return Image.fromarray(array[0] if isinstance(array, tuple) else array).convert("RGB")
 
 
 def background(rng: np.random.Generator, split: str, resolution: int) -> Image.Image:

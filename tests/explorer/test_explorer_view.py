@@ -9,6 +9,7 @@ from explorer_parts import runs
 from scipy.special import softmax
 
 from hide_utils.edits.layouts import LAYOUTS
+from hide_utils.evaluation import localisation
 from hide_utils.explorer.case import Knobs, look, open_sample
 from hide_utils.method import lpd, tad
 
@@ -28,7 +29,7 @@ def test_view_at_the_method_s_settings_is_what_the_method_finds_and_answers(hide
     given = explorer.case.answers
     assert (given[explorer.knobs].text, given[explorer.knobs].letter) == (result.answer, result.letter)
     assert given[None].text == session.answer(sample.question, sample.options).text
-    assert explorer.view.quality == tad.box_quality(result.boxes, sample.boxes_xyxy, sample.image.size)
+    assert explorer.view.quality == localisation.box_quality(result.boxes, sample.boxes_xyxy, sample.image.size)
 
 
 @pytest.mark.parametrize("change", [{"layer": 3}, {"sigma": 2.0}, {"alpha": 0.2}, {"prior": False}, {"off": (0,)}])

@@ -110,7 +110,7 @@ def figures(folder: str, read_only: bool = False) -> dict:
     matplotlib.use("Agg")
     import pandas as pd
 
-    from hide_utils.evaluation.results import save_figure, save_table
+    from hide_utils.evaluation.saving import save_figure, save_table
     from hide_utils.plots.style import new_figure
 
     disk = Disk(Path(folder) / "disk", 2_000_000)

@@ -1,0 +1,131 @@
+"""Every setting of the analysis of zooming in, and what each shows of a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from hide_utils.baselines.methods import Method, Outcome, direct, of_pictures, true_regions
+from hide_utils.edits.interventions import (
+    FILLS,
+    canvas_window,
+    enlargement,
+    masked,
+    on_canvas,
+    unenlarged_ratio,
+    upscaled,
+    window,
+)
+from hide_utils.evaluation import localisation
+from hide_utils.method import lpd
+from hide_utils.method.hide import HiDe
+from hide_utils.method.session import Session
+from hide_utils.models import VLM
+from hide_utils.samples import Sample
+
+EXPERIMENTS = ("upscale", "mask", "canvas", "fill", "unenlarged")
+
+
+def conditions(
+    factors: Sequence[float], mask_ratios: Sequence[float], canvas_ratios: Sequence[float], fills: Sequence[str]
+) -> pd.DataFrame:
+    """Every setting of the analysis: columns experiment (of `EXPERIMENTS`), value, fill and method.
+
+    The method is the name under which answers are stored; settings that give the same picture share it: upscaling by 1
+    and mask ratio 0 are the original ("direct"), expand/crop ratio 0 is mask ratio 1 on white. `fill` holds mask ratio
+    1 in every fill; `unenlarged` the tightest canvas that the processor leaves at its scale.
+    Raises ValueError for an unknown fill.
+    """
+    if unknown := set(fills) - set(FILLS):
+        raise ValueError(f"unknown fills {sorted(unknown)}; known: {', '.join(FILLS)}")
+    rows = [("upscale", value, "", "direct" if value == 1 else f"upscale {value:g}") for value in factors]
+    rows += [("mask", value, "white", _mask_name(value, "white")) for value in mask_ratios]
+    names = [(value, f"canvas {value:g}" if value else _mask_name(1, "white")) for value in canvas_ratios]
+    rows += [("canvas", value, "white", name) for value, name in names]
+    rows += [("fill", 1.0, fill, _mask_name(1, fill)) for fill in fills]
+    rows += [("unenlarged", math.nan, "white", "canvas unenlarged")]
+    return pd.DataFrame(rows, columns=["experiment", "value", "fill", "method"])
+
+
+def _mask_name(ratio: float, fill: str) -> str:
+    return f"mask {ratio:g} {fill}" if ratio else "direct"
+
+
+def ends(settings: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `conditions` that tests compare: both ends of each experiment's scale, and every control."""
+    value = settings.groupby("experiment")["value"]
+    at_end = (settings["value"] == value.transform("min")) | (settings["value"] == value.transform("max"))
+    return settings[at_end | settings["experiment"].isin(["fill", "unenlarged"])].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One row of `conditions`: `picture` makes its picture, and calling it is a method for `evaluate`.
+
+    A sample without ground-truth boxes raises ValueError.
+    """
+
+    experiment: str
+    value: float
+    fill: str = "white"
+
+    def picture(self, model: VLM, image: Image.Image, regions: Sequence[lpd.Region]) -> Image.Image:
+        """The edited picture of an RGB picture with its true regions (pixels)."""
+        if self.experiment == "upscale":
+            return upscaled(image, self.value)
+        if self.experiment in ("mask", "fill"):
+            return masked(image, regions, self.value, self.fill)
+        tightest = self.experiment == "unenlarged"
+        return on_canvas(image, regions, unenlarged_ratio(model, regions, image.size) if tightest else self.value)
+
+    def __call__(self, hide: HiDe, session: Session, sample: Sample) -> Outcome:
+        """An answer from the edited picture. Raises ValueError for a sample without true boxes."""
+        if not sample.boxes_xyxy:
+            raise ValueError(f"sample {sample.id} has no ground-truth boxes: take samples or a benchmark that has them")
+        edited = self.picture(session.model, session.image, true_regions(session, sample))
+        return of_pictures(lambda *_: [edited])(hide, session, sample)
+
+
+def picture_methods(settings: pd.DataFrame) -> Mapping[str, Method]:
+    """Each distinct method of `conditions`, by name, for `evaluate`; "direct" always among them."""
+    methods: dict[str, Method] = {"direct": direct}
+    for row in settings.drop_duplicates("method").itertuples():
+        methods.setdefault(row.method, Edit(row.experiment, row.value, row.fill))
+    return methods
+
+
+def background_left(settings: pd.DataFrame, samples: Sequence[Sample], model: VLM) -> pd.DataFrame:
+    """How much of everything each setting shows of each sample; the model does not run.
+
+    Returns one row a sample and row of `conditions` with its columns, and: sample_id, image_id, kind; size_px (the
+    edited picture, pixels), shown_px (pixels of it that come from the original, in the original's pixels), object_px
+    (area of the true boxes) and enlargement (`enlargement` against the original: 1 is the original's scale).
+    """
+    rows = []
+    for sample in samples:
+        size = sample.image.size
+        regions = lpd.merge_boxes(np.array(sample.boxes_xyxy) / [*size, *size], size)
+        who: dict[str, Any] = {"sample_id": sample.id, "image_id": sample.image_id, "kind": sample.kind}
+        who["object_px"] = localisation.union_area(regions)
+        rows += [who | row | _sizes(row, regions, size, model) for row in settings.to_dict("records")]
+    return pd.DataFrame(rows)
+
+
+def _sizes(row: Mapping, regions: list[lpd.Region], size: tuple[int, int], model: VLM) -> dict[str, float]:
+    experiment, value, edited, shown = row["experiment"], row["value"], size, regions
+    if experiment == "upscale":
+        edited, shown = tuple(round(side * value) for side in size), [(0, 0, *size)]
+    elif experiment in ("mask", "fill"):
+        shown = [window(region, size, value) for region in regions]
+    else:
+        ratio = unenlarged_ratio(model, regions, size) if experiment == "unenlarged" else value
+        x0, y0, x1, y1 = canvas_window(regions, size, ratio)
+        edited = (x1 - x0, y1 - y0)
+    scale = enlargement(model, edited, size)
+    return {"size_px": math.prod(edited), "shown_px": localisation.union_area(shown), "enlargement": scale}

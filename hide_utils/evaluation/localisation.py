@@ -1,0 +1,123 @@
+"""How well maps and boxes find what is asked: measures against true boxes, in array work alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+from hide_utils.method import tad
+from hide_utils.method.lpd import BoxesXYXY, as_boxes
+
+
+def average_prior(priors: Sequence[Float[np.ndarray, "_ _"]], grid_hw: Sequence[int]) -> Float[np.ndarray, "h w"]:
+    """Mean of priors from other pictures, each resized (bilinear) to `grid_hw`: learned once, used everywhere."""
+    if not len(priors):
+        raise ValueError("no priors to average: give at least one (h, w) map")
+    zooms = [tuple(new / old for new, old in zip(grid_hw, prior.shape, strict=True)) for prior in priors]
+    resized = [ndimage.zoom(p, z, order=1, mode="nearest", grid_mode=True) for p, z in zip(priors, zooms, strict=True)]
+    return np.stack(resized).mean(0, dtype=np.float32)
+
+
+def box_coverage(boxes_xyxy: BoxesXYXY, grid_hw: Sequence[int]) -> Float[np.ndarray, "h w"]:
+    """Share of each grid cell that lies inside the union of the (normalised) boxes, exact for overlapping boxes."""
+    boxes = as_boxes(boxes_xyxy)
+    height, width = grid_hw
+    xs, ys, inside = _strips(boxes)
+    return _overlap(ys, height) @ inside @ _overlap(xs, width).T * (height * width)
+
+
+def energy_in_boxes(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "*lead"]:
+    """Share of each map's mass that lies inside the boxes, in [0, 1]; NaN for a map that is all zero."""
+    mass = np.asarray(maps, np.float64)
+    inside = (mass * box_coverage(boxes_xyxy, maps.shape[-2:])).sum((-2, -1))
+    total = mass.sum((-2, -1))
+    return np.divide(inside, total, out=np.full_like(total, np.nan), where=total > 0)
+
+
+def concentration(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "*lead"]:
+    """Energy in the boxes over the boxes' share of the area: 1 is what a flat map has, 5 is five times as much."""
+    area = union_area(boxes_xyxy)
+    return energy_in_boxes(maps, boxes_xyxy) / area if area else np.full(maps.shape[:-2], np.nan)
+
+
+def pointing(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "*lead"]:
+    """Pointing game: 1.0 where the map's largest cell overlaps a box, else 0.0; NaN for a map that is all zero."""
+    flat = maps.reshape(*maps.shape[:-2], -1)
+    hit = box_coverage(boxes_xyxy, maps.shape[-2:]).ravel()[flat.argmax(-1)] > 1e-9
+    return np.where(flat.max(-1) > 0, hit.astype(np.float64), np.nan)
+
+
+def map_iou(
+    maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY, alphas: Collection[float]
+) -> Float[np.ndarray, " alphas *lead"]:
+    """IoU of {map >= alpha} with the union of the boxes, for every alpha (partly covered cells count in part).
+
+    The best-alpha IoU of a map is `map_iou(...).max(0)`.
+    """
+    inside = box_coverage(boxes_xyxy, maps.shape[-2:])
+    mask = np.asarray(maps)[None] >= np.asarray(list(alphas), np.float32).reshape(-1, *[1] * maps.ndim)
+    both = (mask * inside).sum((-2, -1))
+    return both / np.maximum(mask.sum((-2, -1)) + inside.sum() - both, 1e-12)
+
+
+def union_area(boxes_xyxy: BoxesXYXY) -> float:
+    """Area of the union of boxes, in squared units of the coordinates (normalised boxes: share of the picture)."""
+    xs, ys, inside = _strips(as_boxes(boxes_xyxy))
+    return float(np.diff(ys) @ inside @ np.diff(xs))
+
+
+def iou(boxes_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY) -> float:
+    """IoU of two unions of boxes in the same units; 0.0 when both are empty."""
+    boxes, truth = as_boxes(boxes_xyxy), as_boxes(truth_xyxy)
+    either = union_area(np.concatenate([boxes, truth]))
+    return (union_area(boxes) + union_area(truth) - either) / either if either else 0.0
+
+
+def coverage_recall(boxes_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY, least: float = 0.5) -> float:
+    """Share of the true boxes of which at least `least` (by area) is covered by the boxes; NaN without true boxes."""
+    boxes, truth = as_boxes(boxes_xyxy), as_boxes(truth_xyxy)
+    both = [np.concatenate([np.maximum(boxes[:, :2], t[:2]), np.minimum(boxes[:, 2:], t[2:])], axis=1) for t in truth]
+    real = [b[(b[:, 2:] > b[:, :2]).all(1)] for b in both]
+    covered = [union_area(b) / union_area(t[None]) for b, t in zip(real, truth, strict=True)]
+    return float(np.mean(np.array(covered) >= least - 1e-9)) if covered else float("nan")
+
+
+def box_quality(regions_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY, image_size_wh: Sequence[int]) -> dict[str, float]:
+    """What found regions are worth, all in pixels: `recall50`, `iou` with the true boxes, and `area`, their share.
+
+    Without regions all three are 0. Without true boxes recall50 is NaN and iou 0.
+    """
+    regions, (width, height) = as_boxes(regions_xyxy), image_size_wh
+    if not len(regions):
+        return {"recall50": 0.0, "iou": 0.0, "area": 0.0}
+    area = union_area(regions) / (width * height)
+    return {"recall50": coverage_recall(regions, truth_xyxy), "iou": iou(regions, truth_xyxy), "area": area}
+
+
+def _strips(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sorted x edges, y edges, and the 0/1 grid of the rectangles between them that some box covers."""
+    xs, ys = np.unique(boxes[:, ::2]), np.unique(boxes[:, 1::2])
+    across = (boxes[:, :1] <= xs[:-1]) & (boxes[:, 2:3] >= xs[1:])
+    down = (boxes[:, 1:2] <= ys[:-1]) & (boxes[:, 3:] >= ys[1:])
+    return xs, ys, (down.T.astype(np.float64) @ across > 0).astype(np.float64)
+
+
+def _overlap(edges: np.ndarray, cells: int) -> np.ndarray:
+    """(cells, strips): length that each of `cells` equal parts of [0, 1] shares with each strip between `edges`."""
+    lines = np.arange(cells + 1) / cells
+    return np.clip(np.minimum(lines[1:, None], edges[1:]) - np.maximum(lines[:-1, None], edges[:-1]), 0, None)
+
+
+def held_out_maps(noise: Float[np.ndarray, "rows h w"], sigma: float) -> Float[np.ndarray, "rows h w"]:
+    """Each instruction token purified with the prior of the others: what purifying makes of a token that seeks nothing.
+
+    Raises ValueError for fewer than two rows.
+    """
+    if len(noise) < 2:
+        raise ValueError(f"{len(noise)} instruction row(s): holding one out needs at least two")
+    scaled = tad.minmax(tad.smooth(noise, sigma))
+    others = (scaled.sum(0) - scaled) / np.float32(len(scaled) - 1)
+    return np.concatenate([tad.subtract_prior(one[None], prior) for one, prior in zip(scaled, others, strict=True)])
