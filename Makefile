@@ -30,10 +30,10 @@ $(READY): constraints.txt pyproject.toml
 	@touch $@
 
 run: $(READY)  ## run every notebook on the embedded model and rewrite figures/
-	$(PY) -m hide_utils.run all --preset mini --inplace --jobs $(JOBS)
+	$(PY) -m hide_utils run all --preset mini --inplace --jobs $(JOBS)
 
 report: $(READY)  ## write HTML, PDF and figures/tables from the results that are there
-	$(PY) -m hide_utils.report
+	$(PY) -m hide_utils report
 
 # Two workers with one thread each: the tests are many small forward passes, which more threads only slow down.
 test: export OMP_NUM_THREADS := 1
@@ -90,7 +90,7 @@ faults: $(READY)  ## do every fault to evaluations, files and pictures, and prin
 bench: export OMP_NUM_THREADS := 1
 bench: $(READY)  ## time the benchmarks under tests/benchmarks, then HiDe against plain answering
 	$(PY) -m pytest tests/benchmarks --benchmark-enable --benchmark-only
-	$(PY) -m hide_utils.timing
+	$(PY) -m hide_utils.analyses.cost
 
 # One thread: the miniature is too small for two. Finished runs are kept, so that an interrupted study goes on.
 train-study: export OMP_NUM_THREADS := 1

@@ -1,12 +1,19 @@
-"""A notebook's parameters cell becomes one frozen, checked configuration; presets lay other values over it."""
+"""A notebook's parameters, checked: the base that all notebooks share, and the preset files that change their values.
+
+Each file of `hide_utils.analyses` has a subclass of `RunConfig` with its notebook's own parameters. A notebook turns
+its parameters cell into one in a single line, ``cfg = LayersConfig.from_cell(globals())``.
+"""
 
 from __future__ import annotations
 
+import ast
 import difflib
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -14,17 +21,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from hide_utils import paths
 from hide_utils.scoring import PROTOCOLS
 
-# Names of hide_utils.baselines.methods.METHODS, which a test compares: importing it here would load torch for every `--list`.
-METHODS = (
-    "direct", "hide", "oracle", "random",
-    "direct_logits", "rel_att", "first_token", "hide_no_prior", "hide_gated", "tree_search",
-)  # fmt: skip
-
 Layer = Annotated[int, Field(ge=0)]
 Sigma = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Alpha = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
+Margin = Annotated[float, Field(gt=0, le=1)]
+
+_INJECTED = "# Parameters"  # the first line of the cell in which papermill gives its values
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -34,30 +39,41 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
 
-def load_preset(name: str | Path) -> dict[str, Any]:
-    """Read `notebooks/presets/<name>.yaml`, or the YAML file at the path `name`.
+def load_preset(name: str | Path, known: Iterable[str] | None = None) -> dict[str, Any]:
+    """Read a preset file.
 
-    Raises FileNotFoundError naming the nearest preset, and ValueError where the file is no mapping of parameters
-    (and of one mapping a notebook).
+    Args:
+        name: of a file in `notebooks/presets` without its ending, or the path of a YAML file.
+        known: names of parameters that may stand at the top level. None: those of all notebooks of the project.
+
+    Returns:
+        The file's mapping: parameter -> value, and notebook -> its own mapping.
+
+    Raises:
+        FileNotFoundError: there is no such file. The message names the nearest preset.
+        ValueError: the file is no mapping, or names a parameter that no notebook has.
     """
     path = Path(name) if Path(name).suffix in {".yaml", ".yml"} else paths.PRESETS / f"{name}.yaml"
     if not path.is_file():
-        known = sorted(p.stem for p in paths.PRESETS.glob("*.yaml"))
-        raise FileNotFoundError(f"no preset {str(name)!r}; {nearest(str(name), known)}")
+        presets = sorted(p.stem for p in paths.PRESETS.glob("*.yaml"))
+        raise FileNotFoundError(f"no preset {str(name)!r}; {nearest(str(name), presets)}")
     content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(content, dict):
         raise ValueError(f"preset {name}: want a mapping of parameters, got {type(content).__name__}")
+    known = _every_parameter() if known is None else set(known)
     for key, value in content.items():
-        if not isinstance(value, dict) and key not in RunConfig.model_fields:
-            raise ValueError(f"preset {name}: unknown parameter {key!r}; {nearest(str(key), RunConfig.model_fields)}")
+        if not isinstance(value, dict) and key not in known:
+            raise ValueError(f"preset {name}: unknown parameter {key!r}; {nearest(str(key), sorted(known))}")
     return content
 
 
-def preset_values(preset: dict[str, Any], notebook: str, parameters: Iterable[str]) -> dict[str, Any]:
+def preset_values(preset: Mapping[str, Any], notebook: str, parameters: Iterable[str]) -> dict[str, Any]:
     """The part of a preset that applies to a notebook with these parameters.
 
-    A top-level value holds for every notebook that has the parameter; a mapping under the notebook's name comes on
-    top and must name parameters it has. Raises ValueError for one that it lacks.
+    A top-level value holds for every notebook that has the parameter. A mapping under the notebook's name comes on top.
+
+    Raises:
+        ValueError: the notebook's mapping names a parameter that the notebook lacks.
     """
     parameters = list(parameters)
     section = preset.get(notebook) or {}
@@ -68,20 +84,34 @@ def preset_values(preset: dict[str, Any], notebook: str, parameters: Iterable[st
 
 
 class RunConfig(BaseModel):
-    """What one run of a notebook is made of: typed, bounded, frozen; unknown names are refused with the nearest.
+    """What one run of a notebook is made of: typed, bounded and frozen.
 
-    None means: the default of the model (layer, sigma, alpha, pixels), of the machine (device, dtype, attention) or
-    everything there is (n, split). Layers count from 0, sigma is in grid cells, alpha a threshold on maps in (0, 1],
-    pixel budgets are pixels of one picture, a resolution is a picture's side in pixels. Notebook cells after the
-    parameters cell read `cfg.n`, not `n`: with HIDE_PRESET set, that preset's values replace those of the cell.
+    None stands for a default: the model's own layer, sigma, alpha and pixels, the machine's device, dtype and
+    attention, or all there is of n and split.
 
-    Raises pydantic.ValidationError (a ValueError) for unknown names and for values out of bounds.
+    Attributes:
+        notebook: its file's name without the ending.
+        model: "mini", a hub id or a folder. revision: of the hub's repository.
+        benchmark: "scenes", a known name, or a file or folder.
+        split: part of the benchmark.
+        resolution: side of drawn scenes in pixels.
+        n: number of samples.
+        seed: of the draw.
+        protocol: how a letter is read off a reply, a name in `hide_utils.scoring.PROTOCOLS`.
+        layer: decoder layer, counted from 0.
+        sigma: smoothing in grid cells.
+        alpha: threshold on maps, in (0, 1].
+        min_pixels, max_pixels: bounds of one picture's pixels.
+        engine, workers: where samples are answered, and by how many.
+        device, dtype, attention: how the model runs.
+
+    Raises:
+        pydantic.ValidationError: a ValueError, for unknown names (with the nearest) and for values out of bounds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
 
     notebook: str = Field(pattern=r"^[\w-]+$")
-    # what is run
     model: str = Field("mini", min_length=1)
     revision: str | None = None
     benchmark: str = Field("scenes", min_length=1)
@@ -89,88 +119,45 @@ class RunConfig(BaseModel):
     resolution: Pixels | None = None
     n: Count | None = None
     seed: int = Field(0, ge=0)
-    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("direct", "hide")
     protocol: str = "strict"
-    # one sample, or one picture of the user's own
-    sample: str | None = None
-    image: Path | None = None
-    question: str | None = None
-    options: tuple[str, ...] | None = None
-    entities: tuple[str, ...] | None = None
-    # the method's settings
     layer: Layer | None = None
     sigma: Sigma | None = None
     alpha: Alpha | None = None
-    noise_prior: bool = True
-    tokens_off: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    layout: str = "spatial_aggregate"
     min_pixels: Pixels | None = None
     max_pixels: Pixels | None = None
-    # grids and sizes of the analyses
-    resolutions: tuple[Pixels, ...] = ()
-    layers: tuple[Layer, ...] = ()
-    sigmas: tuple[Sigma, ...] = ()
-    alphas: tuple[Alpha, ...] = ()
-    n_calibration: Count | None = None
-    n_curve: Count | None = None
-    baselines: tuple[str, ...] = ()
-    n_baselines: Count | None = None
-    # edits of the picture and factors of the scenes (notebook 01)
-    upscale_factors: tuple[Annotated[float, Field(ge=1, le=8)], ...] = ()
-    mask_steps: Count = 10
-    canvas_steps: Count = 20
-    fills: tuple[str, ...] = ()
-    object_sizes: tuple[Pixels, ...] = ()
-    picture_sizes: tuple[Pixels, ...] = ()
-    clutters: tuple[Annotated[float, Field(ge=0, le=20)], ...] = ()
-    n_distractors: Annotated[int, Field(ge=0)] | None = None
-    distractors: tuple[Count, ...] = ()
-    n_factorial: Count | None = None
-    # corrupted boxes and the margin of non-inferiority, as shares; sides of enlarged boxes as factors (notebook 04)
-    rates: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    growths: tuple[Annotated[float, Field(ge=1, le=100)], ...] = ()
-    margin: Annotated[float, Field(gt=0, le=1)] = 0.05
-    n_control: Count | None = None
-    # time and memory (notebook 06)
-    repeats: Count = 3
-    n_questions: Count = 32
-    memory_side: Pixels = 1120
-    sizes: tuple[Literal["small", "middle", "large"], ...] = ("small", "middle", "large")
-    # pictures of each set on which settings are chosen and judged (notebook 07)
-    n_settings: Count | None = None
-    # optimiser steps of a short rerun of the training study; 0 reads the committed one (notebook 10)
-    rerun_steps: Annotated[int, Field(ge=0)] = 0
-    # where and how
     engine: Literal["local", "processes", "ray"] = "local"
     workers: Count | None = None
     device: str | None = Field(None, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     dtype: Literal["bfloat16", "float16", "float32", "float64"] | None = None
     attention: Literal["sdpa", "flash"] | None = None
-    out: Path | None = None
+
+    @classmethod
+    def from_cell(cls, namespace: Mapping[str, Any], preset: str | None = None) -> Self:
+        """The configuration that a parameters cell describes.
+
+        Notebook cells after it read `cfg.n`, not `n`, because a preset may have replaced the cell's value.
+
+        Args:
+            namespace: the notebook's ``globals()``, or a plain mapping of parameter -> value.
+            preset: name of a preset whose values replace the cell's. None: the one that HIDE_PRESET names, if any.
+
+        Raises:
+            ValueError: the cell, papermill or the preset names a parameter that the notebook lacks, or gives a value of
+                the wrong type or out of bounds.
+        """
+        values = {name: namespace[name] for name in _assigned(namespace, cls.model_fields)}
+        preset = os.environ.get("HIDE_PRESET") if preset is None else preset
+        if preset:
+            values |= preset_values(load_preset(preset), cls.model_fields["notebook"].default, values)
+        return cls(**values)
 
     @model_validator(mode="before")
     @classmethod
-    def _overlay_and_check_names(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        for name in values:
+    def _check_names(cls, values: Any) -> Any:
+        for name in values if isinstance(values, dict) else ():
             if name not in cls.model_fields:
                 raise ValueError(f"unknown parameter {name!r}; {nearest(name, cls.model_fields)}")
-        preset, notebook = os.environ.get("HIDE_PRESET"), values.get("notebook")
-        if not preset or not notebook:
-            return values
-        parameters = [name for name in values if name != "notebook"]
-        return values | preset_values(load_preset(preset), notebook, parameters)
-
-    @field_validator("methods", "baselines")
-    @classmethod
-    def _known_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        for method in methods:
-            if method not in METHODS:
-                raise ValueError(f"unknown method {method!r}; {nearest(method, METHODS)}")
-        if len(set(methods)) < len(methods):
-            raise ValueError(f"want each method once, got {list(methods)}")
-        return methods
+        return values
 
     @field_validator("protocol")
     @classmethod
@@ -180,9 +167,49 @@ class RunConfig(BaseModel):
         return protocol
 
     def parameters(self) -> dict[str, Any]:
-        """Every value as plain JSON types, for provenance; of paths outside the repository the name alone."""
+        """Every value as plain JSON types, for provenance. Of a path outside the repository the name alone is kept."""
         values = self.model_dump(mode="json")
-        for name in ("model", "benchmark", "image", "out"):
+        for name in {"model", "benchmark", "image", "out"} & set(values):
             if values[name] is not None:
                 values[name] = paths.portable(values[name])
         return values
+
+
+def _assigned(namespace: Mapping[str, Any], known: Iterable[str]) -> list[str]:
+    """Names of the parameters in a notebook's namespace, those that it should not have among them.
+
+    IPython keeps the source of every cell that ran under ``In``. A cell of parameters does nothing but give names plain
+    values, and is papermill's or gives a known name a value. Unknown names count where the last such cell, or
+    papermill's, has them: in JupyterLab a cell whose mistake was mended must not be held against the user. A namespace
+    without ``In`` is a mapping of parameters.
+    """
+    if "In" not in namespace:
+        return list(namespace)
+    known, cells = set(known), [(source, _plain_assignments(source)) for source in namespace["In"]]
+    cells = [(source, given) for source, given in cells if source.startswith(_INJECTED) or known & set(given)]
+    names = {name: None for _, given in cells for name in given if name in known}
+    for _, given in cells[-1:] + [cell for cell in cells if cell[0].startswith(_INJECTED)]:
+        names |= dict.fromkeys(given)
+    return [name for name in names if name in namespace]
+
+
+def _plain_assignments(source: str) -> list[str]:
+    """Names that a cell gives literal values, where it does nothing else. Empty for any other cell."""
+    try:
+        body = ast.parse(source).body
+        for node in body:
+            ast.literal_eval(node.value)  # type: ignore[attr-defined]  # a node without a value raises as below
+        return [node.targets[0].id for node in body]  # type: ignore[attr-defined]
+    except (SyntaxError, ValueError, AttributeError, TypeError):
+        return []
+
+
+@cache
+def _every_parameter() -> set[str]:
+    """Names that the parameters cells of the project's notebooks give values to."""
+    found: set[str] = set()
+    for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if "parameters" in cell["metadata"].get("tags", []):
+                found |= set(_plain_assignments("".join(cell["source"])))
+    return found

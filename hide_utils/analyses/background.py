@@ -1,166 +1,164 @@
-"""What more or less background changes: paired comparisons by kind, beside the paper's, and a scalar index."""
+"""Every setting of the analysis of zooming in, and what each shows of a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from PIL import Image
+from pydantic import Field
 
-from hide_utils import paths
-from hide_utils.stats.intervals import Interval, comparison_table, holm
-
-NO_CHANGE = 0.03  # a published change below this has no direction that could be agreed with
-KINDS = {"attribute": "direct_attributes", "spatial": "relative_position"}  # the paper's names -> `Sample.kind`
-
-
-def published(experiment: str) -> pd.DataFrame:
-    """The paper's accuracies of one experiment: model, kind (as `Sample.kind`), value (the setting), accuracy (0-1)."""
-    numbers = pd.read_csv(paths.PAPER / "hide_paper_numbers.csv")
-    numbers = numbers[numbers["experiment"] == experiment]
-    return pd.DataFrame(
-        {
-            "model": numbers["model"],
-            "kind": numbers["metric"].map(KINDS),
-            "value": numbers["setting"].astype(float),
-            "accuracy": (numbers["value"] / 100).round(4),
-            "note": numbers["note"].fillna(""),
-        }
-    ).reset_index(drop=True)
+from hide_utils.baselines.methods import Method, Outcome, direct, of_pictures, true_regions
+from hide_utils.config import Count, Pixels, RunConfig
+from hide_utils.edits.interventions import (
+    FILLS,
+    canvas_window,
+    enlargement,
+    masked,
+    on_canvas,
+    unenlarged_ratio,
+    upscaled,
+    window,
+)
+from hide_utils.evaluation import localisation
+from hide_utils.method import lpd
+from hide_utils.method.hide import HiDe
+from hide_utils.method.session import Session
+from hide_utils.models import VLM
+from hide_utils.samples import Sample
 
 
-def comparisons(answers: pd.DataFrame, pairs: Sequence[tuple[str, str]], by_kind: bool = True) -> pd.DataFrame:
-    """What changes from one method to another on the samples that both answered, by kind of question and over all.
+class BackgroundConfig(RunConfig):
+    """Parameters of notebook 01.
 
-    answers: from `evaluate`. pairs: (before, after) methods. by_kind: False keeps "all" alone.
+    Attributes:
+        n_distractors: named objects in a drawn scene besides those asked about. None grows with the area.
+        n_curve: samples at every setting between the ends of a scale. None takes all.
+        upscale_factors: by which the whole picture is enlarged.
+        mask_steps: steps of the mask ratio from 0 to 1.
+        canvas_steps: steps of the expand/crop ratio from -1 to 1.
+        fills: what hides the background, names of `hide_utils.edits.interventions.FILLS`.
+        object_sizes, picture_sizes: sides in pixels, of the factorial scenes.
+        clutters: density of nameless strokes in the factorial scenes.
+        distractors: numbers of named objects besides those asked about, in the factorial scenes.
+        n_factorial: factorial scenes a cell.
+    """
 
-    Returns one row a pair and kind: before, after, kind, n; accuracy_before and accuracy_after with Wilson intervals
-    (.._low, .._high); difference (after - before) with Newcombe's interval (low, high), gained and lost samples, exact
-    McNemar p, and p_holm over the rows returned.
-    Raises ValueError for a pair of the same method, or without a sample that both answered.
+    notebook: str = "01_background_interference"
+    n_distractors: Annotated[int, Field(ge=0)] | None = None
+    n_curve: Count | None = None
+    upscale_factors: tuple[Annotated[float, Field(ge=1, le=8)], ...] = ()
+    mask_steps: Count = 10
+    canvas_steps: Count = 20
+    fills: tuple[str, ...] = ()
+    object_sizes: tuple[Pixels, ...] = ()
+    picture_sizes: tuple[Pixels, ...] = ()
+    clutters: tuple[Annotated[float, Field(ge=0, le=20)], ...] = ()
+    distractors: tuple[Count, ...] = ()
+    n_factorial: Count | None = None
+
+
+EXPERIMENTS = ("upscale", "mask", "canvas", "fill", "unenlarged")
+
+
+def conditions(
+    factors: Sequence[float], mask_ratios: Sequence[float], canvas_ratios: Sequence[float], fills: Sequence[str]
+) -> pd.DataFrame:
+    """Every setting of the analysis: columns experiment (of `EXPERIMENTS`), value, fill and method.
+
+    The method is the name under which answers are stored; settings that give the same picture share it: upscaling by 1
+    and mask ratio 0 are the original ("direct"), expand/crop ratio 0 is mask ratio 1 on white. `fill` holds mask ratio
+    1 in every fill; `unenlarged` the tightest canvas that the processor leaves at its scale.
+    Raises ValueError for an unknown fill.
+    """
+    if unknown := set(fills) - set(FILLS):
+        raise ValueError(f"unknown fills {sorted(unknown)}; known: {', '.join(FILLS)}")
+    rows = [("upscale", value, "", "direct" if value == 1 else f"upscale {value:g}") for value in factors]
+    rows += [("mask", value, "white", _mask_name(value, "white")) for value in mask_ratios]
+    names = [(value, f"canvas {value:g}" if value else _mask_name(1, "white")) for value in canvas_ratios]
+    rows += [("canvas", value, "white", name) for value, name in names]
+    rows += [("fill", 1.0, fill, _mask_name(1, fill)) for fill in fills]
+    rows += [("unenlarged", math.nan, "white", "canvas unenlarged")]
+    return pd.DataFrame(rows, columns=["experiment", "value", "fill", "method"])
+
+
+def _mask_name(ratio: float, fill: str) -> str:
+    return f"mask {ratio:g} {fill}" if ratio else "direct"
+
+
+def ends(settings: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `conditions` that tests compare: both ends of each experiment's scale, and every control."""
+    value = settings.groupby("experiment")["value"]
+    at_end = (settings["value"] == value.transform("min")) | (settings["value"] == value.transform("max"))
+    return settings[at_end | settings["experiment"].isin(["fill", "unenlarged"])].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One row of `conditions`: `picture` makes its picture, and calling it is a method for `evaluate`.
+
+    A sample without ground-truth boxes raises ValueError.
+    """
+
+    experiment: str
+    value: float
+    fill: str = "white"
+
+    def picture(self, model: VLM, image: Image.Image, regions: Sequence[lpd.Region]) -> Image.Image:
+        """The edited picture of an RGB picture with its true regions (pixels)."""
+        if self.experiment == "upscale":
+            return upscaled(image, self.value)
+        if self.experiment in ("mask", "fill"):
+            return masked(image, regions, self.value, self.fill)
+        tightest = self.experiment == "unenlarged"
+        return on_canvas(image, regions, unenlarged_ratio(model, regions, image.size) if tightest else self.value)
+
+    def __call__(self, hide: HiDe, session: Session, sample: Sample) -> Outcome:
+        """An answer from the edited picture. Raises ValueError for a sample without true boxes."""
+        if not sample.boxes_xyxy:
+            raise ValueError(f"sample {sample.id} has no ground-truth boxes: take samples or a benchmark that has them")
+        edited = self.picture(session.model, session.image, true_regions(session, sample))
+        return of_pictures(lambda *_: [edited])(hide, session, sample)
+
+
+def picture_methods(settings: pd.DataFrame) -> Mapping[str, Method]:
+    """Each distinct method of `conditions`, by name, for `evaluate`; "direct" always among them."""
+    methods: dict[str, Method] = {"direct": direct}
+    for row in settings.drop_duplicates("method").itertuples():
+        methods.setdefault(row.method, Edit(row.experiment, row.value, row.fill))
+    return methods
+
+
+def background_left(settings: pd.DataFrame, samples: Sequence[Sample], model: VLM) -> pd.DataFrame:
+    """How much of everything each setting shows of each sample; the model does not run.
+
+    Returns one row a sample and row of `conditions` with its columns, and: sample_id, image_id, kind; size_px (the
+    edited picture, pixels), shown_px (pixels of it that come from the original, in the original's pixels), object_px
+    (area of the true boxes) and enlargement (`enlargement` against the original: 1 is the original's scale).
     """
     rows = []
-    for before, after in pairs:
-        if before == after:
-            raise ValueError(f"{before!r} is compared with itself: give the grid at least two different settings")
-        both = answers[answers["method"].isin([before, after])]
-        both = both[both.groupby("sample_id")["method"].transform("nunique") == 2]
-        if both.empty:
-            raise ValueError(f"no sample was answered by both {before!r} and {after!r}: run them on the same samples")
-        both = comparison_table(both, before)
-        accuracy = {name: both[both["method"] == name].set_index("kind") for name in (before, after)}
-        one, two = accuracy[before], accuracy[after]
-        table = pd.DataFrame({"before": before, "after": after, "n": two["n"]})
-        for name, part in (("before", one), ("after", two)):
-            table[[f"accuracy_{name}", f"{name}_low", f"{name}_high"]] = part[["accuracy", "low", "high"]]
-        changes = ["difference", "difference_low", "difference_high", "gained", "lost", "p"]
-        rows.append(table.join(two[changes]).reset_index())
-    table = pd.concat(rows, ignore_index=True)
-    table = table if by_kind else table[table["kind"] == "all"].reset_index(drop=True)
-    return table.assign(p_holm=holm(table["p"].tolist()))
+    for sample in samples:
+        size = sample.image.size
+        regions = lpd.merge_boxes(np.array(sample.boxes_xyxy) / [*size, *size], size)
+        who: dict[str, Any] = {"sample_id": sample.id, "image_id": sample.image_id, "kind": sample.kind}
+        who["object_px"] = localisation.union_area(regions)
+        rows += [who | row | _sizes(row, regions, size, model) for row in settings.to_dict("records")]
+    return pd.DataFrame(rows)
 
 
-def verdict(row: Mapping | pd.Series, expected: float = 0.0) -> str:
-    """A row of `comparisons` in one word: "more" or "less" where Holm's p is below 0.05, else "no change shown".
-
-    With the sign of an expected change: "yes" where it is shown, "no" where the opposite is, else "not shown".
-    """
-    significant = row["p_holm"] < 0.05
-    if expected:
-        return ("yes" if row["difference"] * expected > 0 else "no") if significant else "not shown"
-    return ("more" if row["difference"] > 0 else "less") if significant else "no change shown"
-
-
-def spelled(row: Mapping | pd.Series) -> str:
-    """A row of `comparisons` as a clause: both accuracies with intervals, the difference, p, and what that shows."""
-    return (
-        f"{row['accuracy_before']:.1%} ({row['before_low']:.1%} to {row['before_high']:.1%}) → "
-        f"**{row['accuracy_after']:.1%}** ({row['after_low']:.1%} to {row['after_high']:.1%}), n = {row['n']}: "
-        f"{_points(row)}, exact McNemar p = {row['p']:.2g}, Holm {row['p_holm']:.2g}: "
-        f"{verdict(row)}"
-    )
-
-
-def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, marks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The published changes and ours between the same two settings: do they agree?
-
-    settings: from `interventions.conditions`. marks: experiment -> its `published` values, whose lowest and highest
-    setting for each model and kind are compared; what was not run here is left out.
-
-    Returns one row a published change: experiment, kind, model, before and after (settings), paper and ours (texts) and
-    agrees: `verdict` with the published sign, Holm-corrected over our distinct comparisons; "–" where the published
-    change is smaller than `NO_CHANGE`.
-    """
-    methods = {(row.experiment, row.value): row.method for row in settings.itertuples()}
-    changes: list[tuple] = []
-    for experiment, table in marks.items():
-        for (model, kind), part in table.sort_values("value").groupby(["model", "kind"], sort=False):
-            first, last = part.iloc[0], part.iloc[-1]
-            pair = tuple(methods.get((experiment, end["value"])) for end in (first, last))
-            if all(pair) and (answers["kind"] == kind).any():
-                changes.append((experiment, kind, model, first, last, pair))
-    ours = comparisons(answers, list(dict.fromkeys(change[-1] for change in changes))) if changes else pd.DataFrame()
-    ours = {(row["before"], row["after"], row["kind"]): row for row in ours.to_dict("records")}
-    needed = list(dict.fromkeys((*pair, kind) for _, kind, *_, pair in changes))
-    corrected = dict(zip(needed, holm([ours[key]["p"] for key in needed]), strict=True))
-    rows = []
-    for experiment, kind, model, first, last, pair in changes:
-        row = ours[(*pair, kind)] | {"p_holm": corrected[(*pair, kind)]}
-        change = last["accuracy"] - first["accuracy"]
-        agrees = verdict(row, change) if abs(change) >= NO_CHANGE else "–"
-        paper = f"{model}: {first['accuracy']:.1%} → {last['accuracy']:.1%}"
-        text = f"{row['accuracy_before']:.1%} → {row['accuracy_after']:.1%}, {_points(row)}, p = {row['p_holm']:.2g}"
-        rows.append((experiment, kind, model, first["value"], last["value"], paper, text, agrees))
-    return pd.DataFrame(rows, columns=["experiment", "kind", "model", "before", "after", "paper", "ours", "agrees"])
-
-
-def _points(row: Mapping | pd.Series) -> str:
-    values = [f"{100 * row[name]:+.1f}" for name in ("difference", "difference_low", "difference_high")]
-    return f"{values[0]} points ({values[1]} to {values[2]})"
-
-
-def interference_index(
-    area: Collection[float],
-    correct: Collection[float],
-    unit: Collection,
-    cluster: Collection,
-    n_resamples: int = 10_000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Background interference index: accuracy lost per doubling of the background's area, the object's pixels fixed.
-
-    The negative slope of right (1) or wrong (0) on log2(area), by least squares within units: every unit has a level of
-    its own, so that only comparisons inside a unit count. 0.05 means five points of accuracy lost per doubling; about 0
-    that the model does not mind; below 0 that it answers better with more around the object. It is an average over the
-    areas that were tried: accuracy need not fall along a straight line.
-
-    area: pixels of the picture, or of what of it is shown, one an answer. unit: answers that differ in the area
-    alone. cluster: what is resampled for the percentile interval (a picture; a scene index), with all its units.
-    The interval's n counts answers in units with more than one area. Its ends are NaN with fewer than two clusters, and
-    everything with no such unit. Raises ValueError for areas that are not positive, or inputs of different lengths.
-    """
-    if len({len(area), len(correct), len(unit), len(cluster)}) > 1 or not (np.asarray(area, float) > 0).all():
-        raise ValueError("want one positive area, outcome, unit and cluster for each answer")
-    table = pd.DataFrame({"x": np.log2(np.asarray(area, float)), "y": np.asarray(correct, float)})
-    table["unit"], table["cluster"] = list(unit), list(cluster)
-    within = table[["x", "y"]] - table.groupby("unit")[["x", "y"]].transform("mean")
-    sums = pd.DataFrame({"xy": within["x"] * within["y"], "xx": within["x"] ** 2, "cluster": table["cluster"]})
-    varied = int((table.groupby("unit")["x"].transform("nunique") > 1).sum())
-    xy, xx = sums.groupby("cluster")[["xy", "xx"]].sum().to_numpy().T
-    if not varied:
-        return Interval(np.nan, np.nan, np.nan, 0)
-    if (xx > 0).sum() < 2:
-        return Interval(float(-xy.sum() / xx.sum()), np.nan, np.nan, varied)
-    low, high = stats.bootstrap(
-        (xy[xx > 0], xx[xx > 0]),
-        lambda xy, xx, axis: -xy.sum(axis) / xx.sum(axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=n_resamples,
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(float(-xy.sum() / xx.sum()), float(low), float(high), varied)
+def _sizes(row: Mapping, regions: list[lpd.Region], size: tuple[int, int], model: VLM) -> dict[str, float]:
+    experiment, value, edited, shown = row["experiment"], row["value"], size, regions
+    if experiment == "upscale":
+        edited, shown = tuple(round(side * value) for side in size), [(0, 0, *size)]
+    elif experiment in ("mask", "fill"):
+        shown = [window(region, size, value) for region in regions]
+    else:
+        ratio = unenlarged_ratio(model, regions, size) if experiment == "unenlarged" else value
+        x0, y0, x1, y1 = canvas_window(regions, size, ratio)
+        edited = (x1 - x0, y1 - y0)
+    scale = enlargement(model, edited, size)
+    return {"size_px": math.prod(edited), "shown_px": localisation.union_area(shown), "enlargement": scale}

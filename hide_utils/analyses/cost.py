@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import torch
 from jaxtyping import Float32
 from PIL import Image
 
+from hide_utils.config import Count, Pixels, RunConfig
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import Extractor
 from hide_utils.method.hide import HiDe
@@ -26,6 +28,26 @@ from hide_utils.method.session import Session
 from hide_utils.models import VLM, load_model
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import scene_samples
+
+
+class CostConfig(RunConfig):
+    """Parameters of notebook 06.
+
+    Attributes:
+        resolutions: further sides of drawn scenes, in pixels.
+        n_questions: questions whose entities are listed in a batch.
+        repeats: runs of each memory measurement.
+        memory_side: side in pixels of the picture on which memory is measured.
+        sizes: models with random weights, names of `hide_utils.evaluation.random_models.SIZES`.
+    """
+
+    notebook: str = "06_memory_and_latency"
+    resolutions: tuple[Pixels, ...] = ()
+    n_questions: Count = 32
+    repeats: Count = 3
+    memory_side: Pixels = 1120
+    sizes: tuple[Literal["small", "middle", "large"], ...] = ("small", "middle", "large")
+
 
 METHODS = ("plain", "hide", "three_passes")
 GRID, TOKENS, NOISE, SIDE = 64, 12, 8, 1792  # of the array work: cells a side, tokens, noise rows, pixels

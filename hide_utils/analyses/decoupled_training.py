@@ -8,15 +8,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from pydantic import Field
 
+from hide_utils.config import Margin, RunConfig
 from hide_utils.mini.study import ARMS, DECOUPLED, MIXED, ORDINARY, START
 from hide_utils.stats.intervals import Interval, holm
 from hide_utils.stats.paired import compare, compare_answers, in_words, verdict
+
+
+class DecoupledTrainingConfig(RunConfig):
+    """Parameters of notebook 10.
+
+    Attributes:
+        rerun_steps: optimiser steps of a short study that is trained anew. 0 reads the committed one.
+        margin: loss of accuracy that would count as harm on ordinary scenes.
+    """
+
+    notebook: str = "10_decoupled_training"
+    rerun_steps: Annotated[int, Field(ge=0)] = 0
+    margin: Margin = 0.05
+
 
 OUTCOMES = {
     ("large", "direct"): "direct, large scenes",

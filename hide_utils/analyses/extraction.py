@@ -15,6 +15,7 @@ import pandas as pd
 from hide_utils import paths
 from hide_utils.baselines.entity_rules import rule_entities
 from hide_utils.baselines.methods import Method, of_regions
+from hide_utils.config import Count, Margin, Pixels, RunConfig, Share
 from hide_utils.edits import corruption
 from hide_utils.edits.entity_corruption import ERRORS, corrupted_names
 from hide_utils.method import lpd
@@ -23,6 +24,30 @@ from hide_utils.method.hide import HiDe
 from hide_utils.method.session import Session
 from hide_utils.samples import Sample
 from hide_utils.stats.intervals import Interval, cluster_bootstrap, wilson
+
+
+class ExtractionConfig(RunConfig):
+    """Parameters of notebook 07.
+
+    Attributes:
+        n_calibration: calibration scenes.
+        n_curve: test scenes whose entities are corrupted.
+        n_control: scenes of lower resolution, and simple ones, on which the gates are tried.
+        n_settings: scenes of each set on which settings are chosen, and as many on which they are judged.
+        resolutions: sides in pixels of the scenes of lower resolution.
+        rates: shares of the entities that are corrupted.
+        margin: loss of accuracy that would count as harm.
+    """
+
+    notebook: str = "07_extraction_robustness"
+    n_calibration: Count | None = None
+    n_curve: Count | None = None
+    n_control: Count | None = None
+    n_settings: Count | None = None
+    resolutions: tuple[Pixels, ...] = ()
+    rates: tuple[Share, ...] = ()
+    margin: Margin = 0.05
+
 
 QUESTIONS = paths.SAMPLES / "extraction_questions.json"
 MATCHES = ("canonical", "head")

@@ -16,6 +16,7 @@ from scipy.stats import wilcoxon
 
 from hide_utils import paths
 from hide_utils.baselines.methods import METHODS, Method, Outcome
+from hide_utils.config import Count, Layer, RunConfig
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import ALPHAS
 from hide_utils.evaluation.localisation import held_out_maps
@@ -23,6 +24,20 @@ from hide_utils.method.hide import HiDe
 from hide_utils.method.session import SearchAttention, Session
 from hide_utils.samples import Sample
 from hide_utils.stats.intervals import cluster_bootstrap, holm, wilson
+
+
+class LayersConfig(RunConfig):
+    """Parameters of notebook 02.
+
+    Attributes:
+        layers: decoder layers that are swept, counted from 0. Empty takes all.
+        n_calibration: samples of the calibration split. None takes all.
+    """
+
+    notebook: str = "02_layer_sweep"
+    layers: tuple[Layer, ...] = ()
+    n_calibration: Count | None = None
+
 
 TOKENS = ("entity", "instruction")
 LAYER_MEASURES = {

@@ -10,11 +10,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from hide_utils.baselines.methods import METHODS, Method, Outcome, of_pictures, of_regions, true_regions
+from hide_utils.config import Alpha, Count, Layer, Margin, Pixels, RunConfig, Share, Sigma
 from hide_utils.edits import corruption
 from hide_utils.edits.layouts import LAYOUTS, Layout, budget_size
 from hide_utils.evaluation import localisation
@@ -23,6 +26,36 @@ from hide_utils.method import lpd
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import HIDE_STEPS, Session
 from hide_utils.samples import Sample
+
+
+class LayoutsConfig(RunConfig):
+    """Parameters of notebook 04.
+
+    Attributes:
+        n_calibration: samples of the calibration split. None takes all.
+        n_curve: scenes at each number of distractors.
+        layers, sigmas, alphas: grid of the maps over settings. Empty takes that of the calibration.
+        rates: shares of the true boxes that are corrupted.
+        growths: factors by which the true boxes' sides are enlarged.
+        distractors: further numbers of distractors in drawn scenes.
+        resolutions: sides of the simple scenes of the negative control, in pixels.
+        n_control: simple scenes at each of these resolutions.
+        margin: loss of accuracy that would count as harm.
+    """
+
+    notebook: str = "04_layout_ablations"
+    n_calibration: Count | None = None
+    n_curve: Count | None = None
+    layers: tuple[Layer, ...] = ()
+    sigmas: tuple[Sigma, ...] = ()
+    alphas: tuple[Alpha, ...] = ()
+    rates: tuple[Share, ...] = ()
+    growths: tuple[Annotated[float, Field(ge=1, le=100)], ...] = ()
+    distractors: tuple[Count, ...] = ()
+    resolutions: tuple[Pixels, ...] = ()
+    n_control: Count | None = None
+    margin: Margin = 0.05
+
 
 Finder = Callable[[HiDe, Session, Sample], Sequence[lpd.Region]]
 SEEN = {

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from hide_utils import paths
 from hide_utils.baselines import published
 from hide_utils.baselines.methods import Method, of_regions
+from hide_utils.config import Alpha, Count, RunConfig, Sigma
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.captured import RowCache
 from hide_utils.method import lpd, tad
@@ -27,6 +28,22 @@ from hide_utils.method.session import Session
 from hide_utils.models import VLM
 from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
+
+
+class TokensConfig(RunConfig):
+    """Parameters of notebook 03.
+
+    Attributes:
+        n_calibration: samples of the calibration split. None takes all.
+        alphas: thresholds from which that of a variant is chosen.
+        sigmas: grid of the sweep of sigma, in grid cells.
+    """
+
+    notebook: str = "03_token_decoupling"
+    n_calibration: Count | None = None
+    alphas: tuple[Alpha, ...] = ()
+    sigmas: tuple[Sigma, ...] = ()
+
 
 CONTENT_FREE = "Write a general description of the image."  # ViCrop's reference prompt (Zhang et al., ICLR 2025)
 PROMPTS: dict[str, Callable[[Sample], str]] = {

@@ -1,57 +1,37 @@
-"""Run the notebooks: `python -m hide_utils.cli.run all --preset mini`, `... 05_benchmarks -p n 40`, `... --list`."""
+"""Run notebooks: `hide run all --preset mini`, `hide run 05_benchmarks -p n 40`."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
-import psutil
-from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
+from pydantic import ValidationError
 
 from hide_utils import paths
+from hide_utils.analyses import config_of
+from hide_utils.cli.execution import Run, executed, kernel_environment
 from hide_utils.config import load_preset, nearest, preset_values
-from hide_utils.evaluation.notebooks import code_hash, discover, inspect, literal, show, strip, without_widgets
-from hide_utils.files import replace_file
+from hide_utils.evaluation.notebooks import code_hash, discover, inspect, literal, show
+from hide_utils.files import write_json
 
 PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder
-SOURCE_LINES = 8  # of a failing cell, to recognise it by
-# Run after all others, one at a time: the first measures time, the second reads what every other one wrote.
-ALONE = ("06_memory_and_latency", "09_report")
-# Without it every kernel warns that its local connection is not encrypted.
-KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})
-
-
-@dataclass
-class Run:
-    """One notebook to be run: where it lies, what is injected, where the executed one goes, and how it went."""
-
-    notebook: Path
-    parameters: dict[str, Any]
-    output: Path
-    state: str = "not run"
-    seconds: float = 0.0
-    error: str = ""
-    skipped: list[str] = field(default_factory=list)
 
 
 def select_notebooks(names: list[str], found: dict[str, Path]) -> list[str]:
-    """Full names of the notebooks asked for, in reading order: `all`, or names, their numbers or paths.
+    """Full names of the notebooks asked for, in reading order.
 
-    Raises ValueError naming the nearest for one that is not there.
+    Args:
+        names: `all`, or names of notebooks, their numbers or their paths.
+        found: notebooks by name, in reading order.
+
+    Raises:
+        ValueError: there is no such notebook. The message names the nearest.
     """
     chosen = set()
     for name in names:
@@ -68,70 +48,65 @@ def plan(
 ) -> list[Run]:
     """What each chosen notebook is run with: the preset's values for it, then those given by hand.
 
-    A value given by hand must name a parameter of at least one of the notebooks; the others are run without it.
-    Raises ValueError for unknown names (with the nearest), and, in place, for values that differ from the notebook's
-    own: a committed notebook shows what its parameters cell says.
+    A value given by hand must name a parameter of at least one of the notebooks. The others are run without it. All
+    values are checked here as the notebook itself would check them, before a kernel starts.
+
+    Raises:
+        ValueError: an unknown name (with the nearest), or a value of the wrong type or out of bounds. In place also a
+            value that differs from the notebook's own: a committed notebook shows what its parameters cell says.
     """
-    content = load_preset(preset)
+    cells = {name: inspect(path) for name, path in found.items()}
+    content = load_preset(preset, known={parameter for cell in cells.values() for parameter in cell})
     if strangers := [name for name, value in content.items() if isinstance(value, dict) and name not in found]:
         raise ValueError(f"preset {preset}: no notebook {strangers[0]!r}; {nearest(strangers[0], found)}")
-    known = {name: inspect(found[name]) for name in names}
-    everywhere = sorted({parameter for parameters in known.values() for parameter in parameters})
+    everywhere = sorted({parameter for name in names for parameter in cells[name]})
     for name in given:
         if name not in everywhere:
             raise ValueError(f"no parameter {name!r} in {', '.join(names)}; {nearest(name, everywhere)}")
     runs = []
     for name in names:
-        own = {key: value for key, value in given.items() if key in known[name]}
-        values = preset_values(content, name, known[name]) | own
+        own = {key: value for key, value in given.items() if key in cells[name]}
+        values = preset_values(content, name, cells[name]) | own
+        defaults = {key: entry["default"] for key, entry in cells[name].items()}
         if inplace:
-            _refuse_other_values(name, values, known[name])
-            values = {}
-        run = Run(found[name], values, output / f"{name}.ipynb")
+            _refuse_other_values(name, values, defaults)
+        _check(name, defaults | values)
+        run = Run(found[name], {} if inplace else values, output / f"{name}.ipynb")
         run.skipped = [key for key in given if key not in own]
         runs.append(run)
     return runs
 
 
-def execute(run: Run, *, inplace: bool) -> None:
-    """Execute one notebook in its own folder and fill in state, seconds and, where it failed, the error.
-
-    In place, a notebook that ran through replaces the committed one; one that failed stays at `run.output`.
-    """
-    run.output.parent.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
+def _check(notebook: str, values: dict[str, Any]) -> None:
+    """Raise ValueError for values that the notebook would refuse. A notebook without a configuration takes anything."""
+    if (kind := config_of(notebook)) is None:
+        return
     try:
-        papermill.execute_notebook(
-            run.notebook,
-            run.output,
-            run.parameters,
-            kernel_name="python3",
-            cwd=run.notebook.parent,
-            progress_bar={"desc": run.notebook.stem, "disable": None},  # None: shown on a terminal only
-            config=KERNEL,
-        )
-        book = nbformat.read(run.output, as_version=4)
-        book, target = (strip(book), run.notebook) if inplace else (without_widgets(book), run.output)
-        replace_file(target, lambda temporary: nbformat.write(book, temporary))
-        if inplace:
-            run.output.unlink()
-            run.output = run.notebook
-        run.state = "done"
-    except PapermillExecutionError as error:
-        run.state = "failed"
-        lines = error.source.strip().splitlines()
-        head = [f"    {line}" for line in lines[:SOURCE_LINES]] + ["    ..."] * (len(lines) > SOURCE_LINES)
-        where = f"In [{error.exec_count}] of {os.path.relpath(run.output)}:"
-        run.error = "\n".join([where, *head, f"  {error.ename}: {error.evalue}".rstrip(": ")])
-    except Exception as error:  # a dead kernel, an unreadable notebook, a full disk: the other notebooks still run
-        run.state = "failed"
-        run.error = f"{type(error).__name__}: {error}"
-    finally:
-        run.seconds = time.perf_counter() - start
+        kind.from_cell(values, preset="")
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(map(str, one['loc'])) or 'values'}: {one['msg'].removeprefix('Value error, ')}"
+            + (f", not {one['input']!r}" if one["loc"] else "")
+            for one in error.errors()
+        ]
+        raise ValueError(f"{notebook}: {'; '.join(wrong)}") from None
+
+
+def _refuse_other_values(name: str, values: dict[str, Any], defaults: dict[str, Any]) -> None:
+    for key, value in values.items():
+        if value != defaults[key]:
+            raise ValueError(
+                f"--inplace: {name} has {key} = {defaults[key]!r} in its parameters cell, not {value!r}; "
+                "change the cell, or run without --inplace"
+            )
 
 
 def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, runs: Path = paths.RUNS) -> int:
-    """The command line; `--help` says what it takes. Returns 0, 1 where a notebook failed, 130 when interrupted."""
+    """The command `hide run`. `--help` says what it takes.
+
+    Returns:
+        0, 1 where a notebook failed, 130 when interrupted.
+    """
     parser = _parser()
     args = parser.parse_args(argv)
     history_path = runs / "history.json"
@@ -149,13 +124,12 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     start = time.perf_counter()
-    with _environment(None if args.inplace else output / "figures", args.jobs):
-        for number, run in enumerate(_executed(planned, args.jobs, inplace=args.inplace), 1):
+    with kernel_environment(None if args.inplace else output / "figures", args.jobs):
+        for number, run in enumerate(executed(planned, args.jobs, inplace=args.inplace), 1):
             entry = {"state": run.state, "seconds": round(run.seconds, 1), "preset": args.preset, "given": given}
             entry["code"] = code_hash(run.notebook)
             history[run.notebook.stem] = entry | {"utc": datetime.now(UTC).isoformat(timespec="seconds")}
-            text = json.dumps(history, indent=1)
-            replace_file(history_path, partial(Path.write_text, data=text, encoding="utf-8"))
+            write_json(history_path, history)
             ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.state} after {run.seconds:.1f} s"
             print(ended, *run.error.splitlines(), sep="\n    ", flush=True)
     _closing_table(planned, time.perf_counter() - start)
@@ -164,45 +138,8 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
     return int(any(run.state == "failed" for run in planned))
 
 
-def _executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Run]:
-    """The runs as they end, `jobs` at a time, those of `ALONE` last; an interrupt ends what runs and begins no more."""
-
-    def begin(run: Run) -> None:
-        print(f"{run.notebook.stem} begins", *_skipped(run), sep="\n", flush=True)
-        execute(run, inplace=inplace)
-
-    together = [run for run in planned if run.notebook.stem not in ALONE]
-    apart = [run for run in planned if run.notebook.stem in ALONE]
-    for group in [together, *([run] for run in apart)]:
-        pool = ThreadPoolExecutor(jobs)
-        futures = {pool.submit(begin, run): run for run in group}
-        try:
-            for future in as_completed(futures):
-                yield futures[future]
-        except KeyboardInterrupt:
-            begun = [run for future, run in futures.items() if future.running()]
-            _stop(pool, futures)
-            for run in begun:
-                run.state, run.error = "interrupted", ""
-            yield from begun
-            return
-        finally:
-            _stop(pool, futures)
-
-
-def _stop(pool: ThreadPoolExecutor, futures: Iterable[Future]) -> None:
-    """Begin no more notebooks and end the kernels of those that run: their threads wait for nothing else."""
-    pool.shutdown(wait=False, cancel_futures=True)
-    while any(future.running() for future in futures):
-        for child in psutil.Process().children():
-            with contextlib.suppress(psutil.Error):
-                if any("ipykernel" in word for word in child.cmdline()):
-                    child.kill()
-        time.sleep(0.1)
-
-
 def _history(path: Path) -> dict[str, dict[str, Any]]:
-    """What earlier runs left for `--list`; a damaged file keeps nobody from running notebooks."""
+    """What earlier runs left for `hide list`. A damaged file keeps nobody from running notebooks."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -213,7 +150,7 @@ def _history(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m hide_utils.cli.run", description="Run the notebooks in order.")
+    parser = argparse.ArgumentParser(prog="hide run", description="Run the notebooks in order.")
     parser.add_argument("notebooks", nargs="*", help="`all`, or names or numbers of notebooks")
     parser.add_argument("--preset", default=paths.DEFAULT_PRESET, help="name in notebooks/presets, or a YAML file")
     parser.add_argument(
@@ -237,44 +174,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-@contextlib.contextmanager
-def _environment(figures: Path | None, jobs: int) -> Iterator[None]:
-    """What kernels inherit: no preset over the injected values, the folder for figures, this Python, its cores."""
-    before = dict(os.environ)
-    if jobs > 1:  # more threads than cores make small models many times slower
-        os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // jobs, 1)))
-    os.environ.pop("HIDE_PRESET", None)
-    os.environ.pop("HIDE_FIGURES", None)
-    if figures:
-        os.environ["HIDE_FIGURES"] = str(figures)
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _refuse_other_values(name: str, values: dict[str, Any], known: dict[str, dict[str, Any]]) -> None:
-    for key, value in values.items():
-        if value != known[key]["default"]:
-            raise ValueError(
-                f"--inplace: {name} has {key} = {known[key]['default']!r} in its parameters cell, not {value!r}; "
-                "change the cell, or run without --inplace"
-            )
-
-
 def _from_here(name: str, value: Any) -> Any:
-    """A path as the caller's folder has it: notebooks run in their own, where a relative one would lead elsewhere."""
+    """A path as the caller's folder has it. Notebooks run in their own, where a relative path would lead elsewhere."""
     if name not in PATHS or not isinstance(value, str) or value == "mini":
         return value
     path = Path(value).expanduser()
     wanted = name in ("image", "out") or (path.exists() and (os.sep in value or path.suffix))
     return str(path.resolve()) if wanted else value
-
-
-def _skipped(run: Run) -> list[str]:
-    return [f"    has no parameter {key!r}: run without it" for key in run.skipped]
 
 
 def _closing_table(runs: list[Run], elapsed: float) -> None:

@@ -1,0 +1,166 @@
+"""What more or less background changes: paired comparisons by kind, beside the paper's, and a scalar index."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from hide_utils import paths
+from hide_utils.stats.intervals import Interval, comparison_table, holm
+
+NO_CHANGE = 0.03  # a published change below this has no direction that could be agreed with
+KINDS = {"attribute": "direct_attributes", "spatial": "relative_position"}  # the paper's names -> `Sample.kind`
+
+
+def published(experiment: str) -> pd.DataFrame:
+    """The paper's accuracies of one experiment: model, kind (as `Sample.kind`), value (the setting), accuracy (0-1)."""
+    numbers = pd.read_csv(paths.PAPER / "hide_paper_numbers.csv")
+    numbers = numbers[numbers["experiment"] == experiment]
+    return pd.DataFrame(
+        {
+            "model": numbers["model"],
+            "kind": numbers["metric"].map(KINDS),
+            "value": numbers["setting"].astype(float),
+            "accuracy": (numbers["value"] / 100).round(4),
+            "note": numbers["note"].fillna(""),
+        }
+    ).reset_index(drop=True)
+
+
+def comparisons(answers: pd.DataFrame, pairs: Sequence[tuple[str, str]], by_kind: bool = True) -> pd.DataFrame:
+    """What changes from one method to another on the samples that both answered, by kind of question and over all.
+
+    answers: from `evaluate`. pairs: (before, after) methods. by_kind: False keeps "all" alone.
+
+    Returns one row a pair and kind: before, after, kind, n; accuracy_before and accuracy_after with Wilson intervals
+    (.._low, .._high); difference (after - before) with Newcombe's interval (low, high), gained and lost samples, exact
+    McNemar p, and p_holm over the rows returned.
+    Raises ValueError for a pair of the same method, or without a sample that both answered.
+    """
+    rows = []
+    for before, after in pairs:
+        if before == after:
+            raise ValueError(f"{before!r} is compared with itself: give the grid at least two different settings")
+        both = answers[answers["method"].isin([before, after])]
+        both = both[both.groupby("sample_id")["method"].transform("nunique") == 2]
+        if both.empty:
+            raise ValueError(f"no sample was answered by both {before!r} and {after!r}: run them on the same samples")
+        both = comparison_table(both, before)
+        accuracy = {name: both[both["method"] == name].set_index("kind") for name in (before, after)}
+        one, two = accuracy[before], accuracy[after]
+        table = pd.DataFrame({"before": before, "after": after, "n": two["n"]})
+        for name, part in (("before", one), ("after", two)):
+            table[[f"accuracy_{name}", f"{name}_low", f"{name}_high"]] = part[["accuracy", "low", "high"]]
+        changes = ["difference", "difference_low", "difference_high", "gained", "lost", "p"]
+        rows.append(table.join(two[changes]).reset_index())
+    table = pd.concat(rows, ignore_index=True)
+    table = table if by_kind else table[table["kind"] == "all"].reset_index(drop=True)
+    return table.assign(p_holm=holm(table["p"].tolist()))
+
+
+def verdict(row: Mapping | pd.Series, expected: float = 0.0) -> str:
+    """A row of `comparisons` in one word: "more" or "less" where Holm's p is below 0.05, else "no change shown".
+
+    With the sign of an expected change: "yes" where it is shown, "no" where the opposite is, else "not shown".
+    """
+    significant = row["p_holm"] < 0.05
+    if expected:
+        return ("yes" if row["difference"] * expected > 0 else "no") if significant else "not shown"
+    return ("more" if row["difference"] > 0 else "less") if significant else "no change shown"
+
+
+def spelled(row: Mapping | pd.Series) -> str:
+    """A row of `comparisons` as a clause: both accuracies with intervals, the difference, p, and what that shows."""
+    return (
+        f"{row['accuracy_before']:.1%} ({row['before_low']:.1%} to {row['before_high']:.1%}) → "
+        f"**{row['accuracy_after']:.1%}** ({row['after_low']:.1%} to {row['after_high']:.1%}), n = {row['n']}: "
+        f"{_points(row)}, exact McNemar p = {row['p']:.2g}, Holm {row['p_holm']:.2g}: "
+        f"{verdict(row)}"
+    )
+
+
+def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, marks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The published changes and ours between the same two settings: do they agree?
+
+    settings: from `interventions.conditions`. marks: experiment -> its `published` values, whose lowest and highest
+    setting for each model and kind are compared; what was not run here is left out.
+
+    Returns one row a published change: experiment, kind, model, before and after (settings), paper and ours (texts) and
+    agrees: `verdict` with the published sign, Holm-corrected over our distinct comparisons; "–" where the published
+    change is smaller than `NO_CHANGE`.
+    """
+    methods = {(row.experiment, row.value): row.method for row in settings.itertuples()}
+    changes: list[tuple] = []
+    for experiment, table in marks.items():
+        for (model, kind), part in table.sort_values("value").groupby(["model", "kind"], sort=False):
+            first, last = part.iloc[0], part.iloc[-1]
+            pair = tuple(methods.get((experiment, end["value"])) for end in (first, last))
+            if all(pair) and (answers["kind"] == kind).any():
+                changes.append((experiment, kind, model, first, last, pair))
+    ours = comparisons(answers, list(dict.fromkeys(change[-1] for change in changes))) if changes else pd.DataFrame()
+    ours = {(row["before"], row["after"], row["kind"]): row for row in ours.to_dict("records")}
+    needed = list(dict.fromkeys((*pair, kind) for _, kind, *_, pair in changes))
+    corrected = dict(zip(needed, holm([ours[key]["p"] for key in needed]), strict=True))
+    rows = []
+    for experiment, kind, model, first, last, pair in changes:
+        row = ours[(*pair, kind)] | {"p_holm": corrected[(*pair, kind)]}
+        change = last["accuracy"] - first["accuracy"]
+        agrees = verdict(row, change) if abs(change) >= NO_CHANGE else "–"
+        paper = f"{model}: {first['accuracy']:.1%} → {last['accuracy']:.1%}"
+        text = f"{row['accuracy_before']:.1%} → {row['accuracy_after']:.1%}, {_points(row)}, p = {row['p_holm']:.2g}"
+        rows.append((experiment, kind, model, first["value"], last["value"], paper, text, agrees))
+    return pd.DataFrame(rows, columns=["experiment", "kind", "model", "before", "after", "paper", "ours", "agrees"])
+
+
+def _points(row: Mapping | pd.Series) -> str:
+    values = [f"{100 * row[name]:+.1f}" for name in ("difference", "difference_low", "difference_high")]
+    return f"{values[0]} points ({values[1]} to {values[2]})"
+
+
+def interference_index(
+    area: Collection[float],
+    correct: Collection[float],
+    unit: Collection,
+    cluster: Collection,
+    n_resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Background interference index: accuracy lost per doubling of the background's area, the object's pixels fixed.
+
+    The negative slope of right (1) or wrong (0) on log2(area), by least squares within units: every unit has a level of
+    its own, so that only comparisons inside a unit count. 0.05 means five points of accuracy lost per doubling; about 0
+    that the model does not mind; below 0 that it answers better with more around the object. It is an average over the
+    areas that were tried: accuracy need not fall along a straight line.
+
+    area: pixels of the picture, or of what of it is shown, one an answer. unit: answers that differ in the area
+    alone. cluster: what is resampled for the percentile interval (a picture; a scene index), with all its units.
+    The interval's n counts answers in units with more than one area. Its ends are NaN with fewer than two clusters, and
+    everything with no such unit. Raises ValueError for areas that are not positive, or inputs of different lengths.
+    """
+    if len({len(area), len(correct), len(unit), len(cluster)}) > 1 or not (np.asarray(area, float) > 0).all():
+        raise ValueError("want one positive area, outcome, unit and cluster for each answer")
+    table = pd.DataFrame({"x": np.log2(np.asarray(area, float)), "y": np.asarray(correct, float)})
+    table["unit"], table["cluster"] = list(unit), list(cluster)
+    within = table[["x", "y"]] - table.groupby("unit")[["x", "y"]].transform("mean")
+    sums = pd.DataFrame({"xy": within["x"] * within["y"], "xx": within["x"] ** 2, "cluster": table["cluster"]})
+    varied = int((table.groupby("unit")["x"].transform("nunique") > 1).sum())
+    xy, xx = sums.groupby("cluster")[["xy", "xx"]].sum().to_numpy().T
+    if not varied:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    if (xx > 0).sum() < 2:
+        return Interval(float(-xy.sum() / xx.sum()), np.nan, np.nan, varied)
+    low, high = stats.bootstrap(
+        (xy[xx > 0], xx[xx > 0]),
+        lambda xy, xx, axis: -xy.sum(axis) / xx.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=n_resamples,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(float(-xy.sum() / xx.sum()), float(low), float(high), varied)
