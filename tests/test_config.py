@@ -1,12 +1,23 @@
+import json
+from importlib import import_module
+
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from hide_utils import paths
-from hide_utils.baselines import methods
-from hide_utils.config import METHODS, RunConfig, load_preset, preset_values
+from hide_utils.analyses import config_of
+from hide_utils.analyses.background import BackgroundConfig
+from hide_utils.analyses.benchmarks import BenchmarksConfig
+from hide_utils.analyses.explorer import ExplorerConfig
+from hide_utils.analyses.layers import LayersConfig
+from hide_utils.analyses.tokens import TokensConfig
+from hide_utils.baselines import METHODS
+from hide_utils.config import RunConfig, load_preset, preset_values
+from hide_utils.evaluation.notebooks import discover, inspect
 
 PRESETS = sorted(path.stem for path in paths.PRESETS.glob("*.yaml"))
+NOTEBOOKS = sorted(discover(paths.NOTEBOOKS))
 
 
 @pytest.fixture
@@ -16,83 +27,141 @@ def presets(tmp_path, monkeypatch):
     return lambda name, **content: (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
 
 
+def ran(*sources):
+    """What a notebook's globals() hold after cells with these sources ran."""
+    namespace = {}
+    for source in sources:
+        exec(source, namespace)
+    return namespace | {"In": ["", *sources]}
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("kind", "values", "message"),
     [
-        ({"sigma": -0.1}, "greater than or equal to 0"),
-        ({"sigma": float("nan")}, "sigma"),
-        ({"sigma": float("inf")}, "finite"),
-        ({"alpha": 0}, "greater than 0"),
-        ({"alpha": 1.01}, "less than or equal to 1"),
-        ({"alphas": [0.5, 0.0]}, "greater than 0"),
-        ({"n": 0}, "greater than or equal to 1"),
-        ({"upscale_factors": [0.5]}, "greater than or equal to 1"),
-        ({"mask_steps": 0}, "greater than or equal to 1"),
-        ({"distractors": [0]}, "greater than or equal to 1"),
-        ({"layer": -1}, "greater than or equal to 0"),
-        ({"layers": [3, -1]}, "greater than or equal to 0"),
-        ({"layer": 1.5}, "integer"),
-        ({"methods": ["direct", "hyde"]}, "did you mean 'hide'"),
-        ({"methods": ["direct", "direct"]}, "each method once"),
-        ({"methods": []}, "at least 1 item"),
-        ({"protocol": "strickt"}, "did you mean 'strict'"),
-        ({"split": "tset"}, "'test'"),
-        ({"device": "gpu"}, "pattern"),
-        ({"dtype": "int8"}, "'bfloat16'"),
-        ({"attention": "eager"}, "'sdpa'"),
-        ({"model": ""}, "at least 1 character"),
-        ({"aplha": 0.5}, "did you mean 'alpha'"),
-        ({"zzz": 1}, "known: notebook, model"),
+        (BenchmarksConfig, {"sigma": -0.1}, "greater than or equal to 0"),
+        (BenchmarksConfig, {"sigma": float("nan")}, "sigma"),
+        (BenchmarksConfig, {"sigma": float("inf")}, "finite"),
+        (BenchmarksConfig, {"alpha": 0}, "greater than 0"),
+        (BenchmarksConfig, {"alpha": 1.01}, "less than or equal to 1"),
+        (TokensConfig, {"alphas": [0.5, 0.0]}, "greater than 0"),
+        (BenchmarksConfig, {"n": 0}, "greater than or equal to 1"),
+        (BackgroundConfig, {"upscale_factors": [0.5]}, "greater than or equal to 1"),
+        (BackgroundConfig, {"mask_steps": 0}, "greater than or equal to 1"),
+        (BackgroundConfig, {"distractors": [0]}, "greater than or equal to 1"),
+        (BenchmarksConfig, {"layer": -1}, "greater than or equal to 0"),
+        (LayersConfig, {"layers": [3, -1]}, "greater than or equal to 0"),
+        (BenchmarksConfig, {"layer": 1.5}, "integer"),
+        (BenchmarksConfig, {"methods": ["direct", "hyde"]}, "did you mean 'hide'"),
+        (BenchmarksConfig, {"methods": ["direct", "direct"]}, "each method once"),
+        (BenchmarksConfig, {"methods": []}, "at least 1 item"),
+        (BenchmarksConfig, {"baselines": ["tree"]}, "did you mean 'tree_search'|known:"),
+        (BenchmarksConfig, {"protocol": "strickt"}, "did you mean 'strict'"),
+        (BenchmarksConfig, {"split": "tset"}, "'test'"),
+        (BenchmarksConfig, {"device": "gpu"}, "pattern"),
+        (BenchmarksConfig, {"dtype": "int8"}, "'bfloat16'"),
+        (BenchmarksConfig, {"model": ""}, "at least 1 character"),
+        (BenchmarksConfig, {"aplha": 0.5}, "did you mean 'alpha'"),
+        (BenchmarksConfig, {"zzz": 1}, "known: notebook, model"),
+        (BenchmarksConfig, {"mask_steps": 3}, "unknown parameter 'mask_steps'"),
     ],
 )
-def test_bad_value_is_refused_and_named(values, message):
+def test_bad_value_is_refused_and_named(kind, values, message):
     with pytest.raises(ValidationError, match=message) as error:
-        RunConfig(notebook="05_benchmarks", **values)
+        kind(**values)
     assert next(iter(values)) in str(error.value)
 
 
-def test_methods_known_here_are_those_that_can_be_run():
-    assert set(METHODS) == set(methods.METHODS)
-
-
 def test_bounds_themselves_are_allowed_and_the_whole_is_frozen():
-    cfg = RunConfig(notebook="05_benchmarks", sigma=0, alpha=1, n=1, layer=0, seed=0, methods=list(METHODS))
-    assert (cfg.sigma, cfg.alpha, cfg.n, cfg.layer, cfg.methods) == (0.0, 1.0, 1, 0, METHODS)
+    cfg = BenchmarksConfig(sigma=0, alpha=1, n=1, layer=0, seed=0, methods=list(METHODS))
+    assert (cfg.sigma, cfg.alpha, cfg.n, cfg.layer, cfg.methods) == (0.0, 1.0, 1, 0, tuple(METHODS))
     with pytest.raises(ValidationError, match="frozen"):
         cfg.n = 2
 
 
 def test_parameters_are_plain_and_hold_no_folder_of_the_machine(tmp_path):
-    cfg = RunConfig(
-        notebook="05_benchmarks", model=str(tmp_path / "weights"), image=paths.ROOT / "data" / "a.png", layers=[1, 2]
-    )
+    cfg = ExplorerConfig(model=str(tmp_path / "weights"), image=paths.ROOT / "data" / "a.png", tokens_off=[1, 2])
     values = cfg.parameters()
     assert values["model"] == "weights"
     assert values["image"] == "data/a.png"
-    assert values["layers"] == [1, 2]
-    assert set(values) == set(RunConfig.model_fields)
+    assert values["tokens_off"] == [1, 2]
+    assert set(values) == set(ExplorerConfig.model_fields)
     hub = "Qwen/Qwen2.5-VL-7B-Instruct"
     assert RunConfig(notebook="05_benchmarks", model=hub).parameters()["model"] == hub
 
 
+# --- a notebook's parameters cell -------------------------------------------------------------------------------------
+
+CELL = 'model = "mini"\nn = 60  # test samples\nlayers = []  # all'
+
+
+def test_cell_becomes_a_configuration_in_one_line():
+    cfg = LayersConfig.from_cell(ran("import math\nfrom os import path", CELL, "n_calibration = 9\nprint(n)"))
+    assert (cfg.notebook, cfg.n, cfg.layers) == ("02_layer_sweep", 60, ())
+    assert cfg.n_calibration is None, "a cell that does more than give values is none of parameters"
+
+
+def test_what_papermill_injects_counts_and_its_unknown_names_are_refused():
+    assert LayersConfig.from_cell(ran(CELL, "# Parameters\nn = 3\n")).n == 3
+    with pytest.raises(ValueError, match="unknown parameter 'sigam'; did you mean 'sigma'"):
+        LayersConfig.from_cell(ran(CELL, "# Parameters\nsigam = 3\n"))
+
+
+def test_a_mistake_in_the_cell_is_refused_until_it_is_mended():
+    wrong = CELL + "\nsigam = 2.0"
+    with pytest.raises(ValueError, match="unknown parameter 'sigam'"):
+        LayersConfig.from_cell(ran(wrong))
+    assert LayersConfig.from_cell(ran(wrong, CELL + "\nsigma = 2.0")).sigma == 2.0
+    assert LayersConfig.from_cell(ran(CELL, "where = 'scenes'\ncount = 3", "n = 5")).n == 5
+
+
+def test_values_of_a_cell_are_checked_like_any_other():
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        LayersConfig.from_cell({"sigma": -1})
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_notebook_has_a_configuration_that_takes_its_cell(name):
+    kind, cell = (
+        config_of(name),
+        {key: entry["default"] for key, entry in inspect(discover(paths.NOTEBOOKS)[name]).items()},
+    )
+    cfg = kind.from_cell(cell)
+    assert cfg.notebook == name
+    own = set(kind.model_fields) - set(RunConfig.model_fields)
+    assert own <= set(cell), "a parameter of the class that the notebook does not show"
+    source = "".join("".join(c["source"]) for c in json.loads(discover(paths.NOTEBOOKS)[name].read_text())["cells"])
+    assert f"cfg = {kind.__name__}.from_cell(globals())" in source
+    assert import_module(kind.__module__).__name__.startswith("hide_utils.analyses.")
+
+
+def test_a_notebook_of_another_name_has_none():
+    assert config_of("77_not_here") is None
+
+
+# --- presets ----------------------------------------------------------------------------------------------------------
+
+
 def test_preset_from_the_environment_replaces_the_cell_s_values(presets, monkeypatch):
-    presets("tiny", n=3, alpha=0.4, **{"02_sweep": {"n": 5}})
+    presets("tiny", n=3, alpha=0.4, **{"02_layer_sweep": {"n": 5}})
     monkeypatch.setenv("HIDE_PRESET", "tiny")
-    assert RunConfig(notebook="01_zoom", n=400, layer=2).model_dump(include={"n", "layer", "alpha"}) == {
-        "n": 3,
-        "layer": 2,
-        "alpha": None,  # not a parameter of that notebook, so the preset's value is not for it
-    }
-    assert RunConfig(notebook="02_sweep", n=400).n == 5
+    cfg = TokensConfig.from_cell({"n": 400, "layer": 2})
+    assert (cfg.n, cfg.layer) == (3, 2)
+    assert cfg.alpha is None, "the cell has no such parameter, so the preset's value is not for it"
+    assert LayersConfig.from_cell({"n": 400}).n == 5
+    assert LayersConfig.from_cell({"n": 400}, preset="").n == 400
     monkeypatch.delenv("HIDE_PRESET")
-    assert RunConfig(notebook="01_zoom", n=400).n == 400
+    assert TokensConfig.from_cell({"n": 400}).n == 400
+    assert TokensConfig.from_cell({"n": 400}, preset="tiny").n == 3
 
 
 def test_preset_s_values_are_checked_like_any_other(presets, monkeypatch):
     presets("bad", n=0)
     monkeypatch.setenv("HIDE_PRESET", "bad")
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
-        RunConfig(notebook="01_zoom", n=400)
+        LayersConfig.from_cell({"n": 400})
 
 
 def test_section_of_a_preset_must_name_parameters_of_its_notebook():
@@ -109,6 +178,8 @@ def test_unreadable_presets_are_refused(presets, tmp_path):
     presets("typo", modle="mini")
     with pytest.raises(ValueError, match="unknown parameter 'modle'; did you mean 'model'"):
         load_preset("typo")
+    with pytest.raises(ValueError, match="unknown parameter 'modle'; known: n"):
+        load_preset("typo", known=["n"])
     (tmp_path / "list.yaml").write_text("- n")
     with pytest.raises(ValueError, match="want a mapping"):
         load_preset(tmp_path / "list.yaml")
@@ -119,14 +190,13 @@ def test_the_shipped_presets_are_those_documented():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_shipped_preset_holds_valid_values(name):
+def test_shipped_preset_holds_valid_values_for_every_notebook(name):
     preset = load_preset(name)
-    shared = {key: value for key, value in preset.items() if not isinstance(value, dict)}
-    RunConfig(notebook="05_benchmarks", **shared)
-    for notebook, section in preset.items():
-        if isinstance(section, dict):
-            assert (paths.NOTEBOOKS / f"{notebook}.ipynb").is_file(), f"{name}: section of an unknown notebook"
-            RunConfig(notebook=notebook, **shared | section)
+    assert {key for key, value in preset.items() if isinstance(value, dict)} <= set(NOTEBOOKS)
+    for notebook in NOTEBOOKS:
+        cell = {key: entry["default"] for key, entry in inspect(discover(paths.NOTEBOOKS)[notebook]).items()}
+        cfg = config_of(notebook).from_cell(cell, preset=name)
+        assert all(getattr(cfg, key) is not None for key in preset.get(notebook) or {})
 
 
 def test_figures_of_other_presets_stay_out_of_the_committed_folder(monkeypatch):

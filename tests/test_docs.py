@@ -17,12 +17,15 @@ import yaml
 from checkpoints import make_checkpoint
 from test_costs import both
 
+import hide_utils
 from hide_utils import load_benchmark, models, paths
+from hide_utils.cli.main import COMMANDS
 from hide_utils.config import load_preset
 from hide_utils.evaluation.notebooks import discover, inspect
 from hide_utils.report import readme
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/mini/README.md")
+PAGES = ("docs/real_models.md", "docs/own_benchmarks.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/mini/README.md", *PAGES)
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -44,7 +47,7 @@ def blocks(name, language):
 
 
 def test_readme_is_what_the_committed_tables_say():
-    said = "run `python -m hide_utils.report.readme`, and commit what it wrote"
+    said = "run `hide report`, and commit what it wrote"
     assert readme.filled(read("README.md")) == read("README.md"), said
 
 
@@ -109,20 +112,20 @@ def test_links_lead_somewhere(name):
             assert anchor in [heading.lower().replace(" ", "-") for heading in headings], link
 
 
-def test_readme_names_every_notebook_module_and_folder_and_no_other():
+def test_readme_is_short_and_its_tree_names_every_room_and_no_other():
     text = read("README.md")
+    assert len(text.splitlines()) <= 150
     tree = text[text.index("## What is where") :].split("```")[1]
-    assert set(re.findall(r"\d\d_\w+(?=\.ipynb)", tree)) == set(discover(paths.NOTEBOOKS))
-    package = paths.ROOT / "hide_utils"
-    patterns = re.findall(r"(?<![\w/])(\w+\*?\.py|\w+/)", tree)
-    for path in package.iterdir():
-        if path.name.startswith("__"):
-            continue
-        wanted = f"{path.name}/" if path.is_dir() else path.name
-        assert any(re.fullmatch(p.replace(".", r"\.").replace("*", r"\w*"), wanted) for p in patterns), wanted
-    for pattern in patterns:
-        places = (paths.ROOT, package, package / "report", paths.DATA, paths.NOTEBOOKS)
-        assert any(any(place.glob(pattern.rstrip("/"))) for place in places), pattern
+    rooms = re.search(r"^hide_utils/.*?\n(.*?)^\S", tree, re.DOTALL | re.MULTILINE)[1]
+    names = [re.split(r"\s{2,}", line.strip())[0].split() for line in rooms.splitlines()]
+    assert [name.rstrip("/") for line in names for name in line] == list(hide_utils.ROOMS)
+    for name in re.findall(r"^(\w+)/", tree, re.MULTILINE):
+        assert (paths.ROOT / name).is_dir(), name
+
+
+def test_readme_links_to_every_page_of_docs():
+    pages = {f"docs/{path.name}" for path in (paths.ROOT / "docs").iterdir()}
+    assert pages == set(PAGES) and all(f"({page})" in read("README.md") for page in pages)
 
 
 def test_commands_name_targets_modules_presets_and_parameters_that_exist():
@@ -135,7 +138,10 @@ def test_commands_name_targets_modules_presets_and_parameters_that_exist():
         words = [word for word in words if "=" not in word.split("/")[0]]
         if words[:1] == ["make"]:
             assert words[1] in targets, line
-        if "hide_utils.cli.run" in words or any(word.endswith("papermill") for word in words):
+        command = next((i for i, word in enumerate(words) if Path(word).name == "hide"), None)
+        if command is not None:
+            assert words[command + 1] in COMMANDS, line
+        if words[command + 1 if command is not None else 0] == "run" or any(w.endswith("papermill") for w in words):
             names = [word for word in words if any(n == Path(word).stem or n.split("_")[0] == word for n in found)]
             parameters = {p for n in found for p in inspect(found[n]) if any(n.startswith(Path(m).stem) for m in names)}
             assert {words[i + 1] for i, word in enumerate(words) if word == "-p"} <= parameters, line
@@ -150,8 +156,8 @@ def test_commands_name_targets_modules_presets_and_parameters_that_exist():
             assert target in targets, target
 
 
-def test_messages_that_the_readme_explains_are_those_of_the_code():
-    text = read("README.md")
+def test_messages_that_the_documents_explain_are_those_of_the_code():
+    text = read("docs/real_models.md")
     said = re.findall(r"^\| `([^`]+)` \|", text[text.index("## When something goes wrong") :], re.MULTILINE)
     code = "".join(path.read_text(encoding="utf-8") for path in (paths.ROOT / "hide_utils").rglob("*.py"))
     assert len(said) >= 3
@@ -228,7 +234,7 @@ def test_example_of_use_runs(place):
 
 
 def test_example_of_an_own_benchmark_runs(place):
-    table = ran("README.md", "Your own benchmark")["table"].set_index("method")
+    table = ran("docs/own_benchmarks.md", "Your own benchmark")["table"].set_index("method")
     assert table.loc["oracle", "recall50"] == 1
     assert pd.read_parquet(place / "answers.parquet")["method"].tolist() == ["direct", "hide", "oracle"]
 
