@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import argparse
 
-from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
+from hide_utils import paths
+from hide_utils.benchmarks import load_benchmark
+from hide_utils.evaluation import evaluate
 from hide_utils.evaluation.loop import run_settings
-from hide_utils.evaluation.results import results_path
-from hide_utils.files import replace_file
+from hide_utils.evaluation.store import results_path
+from hide_utils.files import write_text
+from hide_utils.method import HiDe
+from hide_utils.models import load_model
 from hide_utils.stats.intervals import comparison_table
 
 
@@ -27,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     out = results_path("mini", "accuracy", run_settings(hide, hide.protocol) | {"resolution": args.resolution})
     table = comparison_table(evaluate(hide.model, samples, args.methods, out, hide=hide))
     table.insert(0, "resolution", args.resolution)
-    replace_file(paths.MINI / "accuracy.csv", lambda path: table.to_csv(path, index=False, float_format="%.4g"))
+    write_text(paths.MINI / "accuracy.csv", table.to_csv(index=False, float_format="%.4g"))
     print(table.to_string(index=False))
 
 

@@ -27,15 +27,18 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
+from hide_utils import paths
+from hide_utils.benchmarks import load_benchmark
+from hide_utils.evaluation import evaluate
 from hide_utils.evaluation.provenance import hash_folder, hash_json
-from hide_utils.files import replace_file
+from hide_utils.files import write_json, write_text
 from hide_utils.images import composite_on_white
-from hide_utils.method import lpd
+from hide_utils.method import HiDe, lpd
 from hide_utils.mini import lessons
 from hide_utils.mini.batches import MERGE, PROCESSOR, Lessons, Stage, conversation
 from hide_utils.mini.checkpoint import save_folder
 from hide_utils.mini.train import text_loss, update
+from hide_utils.models import load_model
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import Thing
 
@@ -172,7 +175,7 @@ def train_arm(plan: Plan, arm: str, seed: int, folder: Path) -> None:
     text = "".join(json.dumps(row) + "\n" for row in rows)
     save_folder(folder / "model", model, tokenizer)
     shutil.copy(paths.MINI / "hide.json", folder / "model")  # layer, sigma and alpha stay those of the start
-    replace_file(folder / "log.jsonl", lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / "log.jsonl", text)
 
 
 def test_sets(plan: Plan, split: str = "test") -> dict[str, list[Sample]]:
@@ -201,7 +204,7 @@ def one_run(plan: Plan, arm: str, seed: int, folder: Path) -> None:
     if arm != START and not (folder / "log.jsonl").is_file():
         train_arm(plan, arm, seed, folder)
     table = measure(plan, arm, seed, "mini" if arm == START else folder / "model", folder)
-    replace_file(folder / "answers.csv", lambda path: table.to_csv(path, index=False, float_format="%.4g"))
+    write_text(folder / "answers.csv", table.to_csv(index=False, float_format="%.4g"))
 
 
 def run_study(
@@ -229,10 +232,9 @@ def gather(known: dict, folders: list[Path], out: Path) -> None:
     logs = [folder / "log.jsonl" for folder in folders]
     text = "".join(log.read_text(encoding="utf-8") for log in logs if log.is_file())
     runs = [folder.name for folder in folders]
-    note = json.dumps(known | {"hash": hash_json(known), "runs": runs}, indent=1) + "\n"
-    replace_file(out / "answers.csv", lambda path: answers.to_csv(path, index=False))
-    replace_file(out / "training_log.jsonl", lambda path: path.write_text(text, encoding="utf-8"))
-    replace_file(out / "plan.json", lambda path: path.write_text(note, encoding="utf-8"))
+    write_text(out / "answers.csv", answers.to_csv(index=False))
+    write_text(out / "training_log.jsonl", text)
+    write_json(out / "plan.json", known | {"hash": hash_json(known), "runs": runs})
 
 
 def main(argv: list[str] | None = None) -> None:
