@@ -13,13 +13,15 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hide_utils import paths
 from hide_utils.scoring import PROTOCOLS
+
+Config = TypeVar("Config", bound="RunConfig")  # Self would do, but the check of annotations in tests refuses it
 
 Layer = Annotated[int, Field(ge=0)]
 Sigma = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -132,7 +134,7 @@ class RunConfig(BaseModel):
     attention: Literal["sdpa", "flash"] | None = None
 
     @classmethod
-    def from_cell(cls, namespace: Mapping[str, Any], preset: str | None = None) -> Self:
+    def from_cell(cls: type[Config], namespace: Mapping[str, Any], preset: str | None = None) -> Config:
         """The configuration that a parameters cell describes.
 
         Notebook cells after it read `cfg.n`, not `n`, because a preset may have replaced the cell's value.
