@@ -1,4 +1,4 @@
-"""Writing that happens whole or not at all, and values as JSON can hold them."""
+"""Writing that happens whole or not at all, locks between processes, and values as JSON can hold them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,15 @@ _MEANINGS = {
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Within it, an error for a full or read-only disk says that earlier results are whole and what to do.
+    """Reword errors of a full or read-only disk: they say that earlier results are whole, and what to do.
 
-    It stays an OSError with its errno (a PermissionError where it was one), and names `path`.
+    The reworded error keeps its errno, so a PermissionError stays one.
+
+    Args:
+        path: file or folder that the error names.
+
+    Raises:
+        OSError: whatever error of the system was raised within.
     """
     try:
         yield
@@ -45,9 +51,17 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held(lock: FileLock, *, to_write: bool) -> Iterator[bool]:
-    """Hold a lock. Whoever only reads gets on without it, and False, where none can be made: in a read-only folder.
+    """Hold a lock between processes; in a read-only folder, where no lock can be made, reading goes on without it.
 
-    Raises OSError, as `disk_errors` words it, to whoever wants to write there.
+    Args:
+        lock: waited for until it is free.
+        to_write: whether the caller is going to write, which needs the lock.
+
+    Yields:
+        True while the lock is held, False where reading goes on without it.
+
+    Raises:
+        OSError: the lock cannot be made and `to_write` is true; worded by `disk_errors`.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -63,8 +77,13 @@ def held(lock: FileLock, *, to_write: bool) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def only_writer(path: Path) -> Iterator[None]:
-    """While inside, no other process may be: RuntimeError at once, before it runs what this one is running."""
-    lock = FileLock(path.with_suffix(".running"), timeout=0)  # the system takes it away from a killed process
+    """Let one process at a time run what writes `path`, so that no two run the same.
+
+    Raises:
+        RuntimeError: another process is running it. The error comes at once, without waiting.
+        OSError: the folder cannot be written; worded by `disk_errors`.
+    """
+    lock = FileLock(path.with_suffix(".running"), timeout=0)  # the system frees it when a process is killed
     try:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +102,16 @@ def only_writer(path: Path) -> Iterator[None]:
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in the place of `path` in one step.
 
-    Folders are made. If anything fails, `path` is as it was and no temporary file stays. Two processes that write the
-    same file at once, on machines that share a disk too, each put a whole one there.
+    Missing folders are made. If anything fails, `path` stays as it was and no temporary file is left. Two processes may
+    write the same file at once, even from two machines that share a disk: each puts a whole file there.
+
+    Args:
+        path: file to write or replace.
+        write: called with the path of the temporary file, which has the ending of `path`.
+
+    Raises:
+        OSError: the disk is full or cannot be written; worded by `disk_errors`.
+        Exception: whatever `write` raises.
     """
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")
     with disk_errors(path):
@@ -100,10 +127,28 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
             raise
 
 
-def to_json(value: Any) -> Any:
-    """`value` with JSON's types in place of numpy's, tuples and paths (as `paths.portable` writes them).
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all, as `replace_file` does."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
-    Raises TypeError for anything else.
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON for people to read, whole or not at all: an entry a line, indented by one space.
+
+    Raises:
+        TypeError: `to_json` cannot convert it.
+        OSError: as in `replace_file`.
+    """
+    write_text(path, json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def to_json(value: Any) -> Any:
+    """A copy of `value` made of JSON's types: numpy's numbers and arrays, tuples and paths are converted.
+
+    Paths become text as `paths.portable` writes them.
+
+    Raises:
+        TypeError: there is a value of any other type in it.
     """
 
     def convert(item: Any) -> Any:
@@ -117,5 +162,5 @@ def to_json(value: Any) -> Any:
 
 
 def crc(value: Any) -> int:
-    """Checksum of JSON types, the same after they were written as JSON and read."""
+    """CRC-32 of a value of JSON's types; the same for what is read back after writing it as JSON."""
     return zlib.crc32(json.dumps(value).encode())

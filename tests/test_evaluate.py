@@ -5,9 +5,9 @@ from checkpoints import tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe, evaluate
-from hide_utils.baselines.methods import METHODS
+from hide_utils.baselines import METHODS
 from hide_utils.config import METHODS as KNOWN
-from hide_utils.evaluation.results import SettingsError
+from hide_utils.evaluation.store import SettingsError
 from hide_utils.plots.style import METHOD_COLORS, METHOD_LABELS
 from hide_utils.samples import Sample
 

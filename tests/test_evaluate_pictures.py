@@ -12,14 +12,14 @@ from model_helpers import picture
 from test_evaluate import samples
 
 from hide_utils import HiDe, evaluate, load_benchmark
-from hide_utils.baselines.methods import METHODS
+from hide_utils.baselines import METHODS
 from hide_utils.evaluation.answers import COLUMNS, SCHEMA
 from hide_utils.evaluation.loop import run_settings
-from hide_utils.evaluation.results import ResultStore, SettingsError, merge_shards, shard_path
+from hide_utils.evaluation.store import ResultStore, SettingsError, merge_shards, shard_path
 from hide_utils.files import only_writer
 from hide_utils.method.session import Session
 from hide_utils.prompts import multiple_choice
-from hide_utils.stats.intervals import mean_over_cycles
+from hide_utils.stats import mean_over_cycles
 
 SAME = ["sample_id", "method", "reply", "letter", "correct", "entities", "calls", "text_tokens", "flops"]
 

@@ -1,10 +1,10 @@
-"""The quick part of `make faults`: every fault that is cheap to do, and the table's own honesty."""
+"""The quick part of `make faults`: every fault that is cheap to do, and that the table shows what fails."""
 
 import pytest
 from faults import Outcome, forks
 from faults.__main__ import FAULTS, MODEL, do, line
 
-# Done by `make faults` alone: they start several Python processes, and test_run has a failing notebook too.
+# Left to `make faults`: the first two start several Python processes, and test_run covers the third.
 SLOW = ("kill -9 of an evaluation by two workers", "kill -9 of one of two workers", "a notebook fails in the middle")
 
 

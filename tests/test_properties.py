@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from hide_utils.evaluation.results import ResultStore
+from hide_utils.evaluation.store import ResultStore
 from hide_utils.method import lpd, tad
 from hide_utils.scoring import PROTOCOLS, parse_letter
 

@@ -14,8 +14,8 @@ import pytest
 from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import provenance as provenance_module
-from hide_utils.evaluation.provenance import hash_folder, provenance
-from hide_utils.evaluation.saving import save_figure, save_table
+from hide_utils.evaluation.provenance import hash_folder, hash_notebook, provenance
+from hide_utils.evaluation.saving import is_sidecar, save_figure, save_table, write_sidecar
 from hide_utils.samples import Sample
 
 
@@ -30,7 +30,7 @@ import sys, matplotlib
 matplotlib.use("Agg")
 import numpy as np, matplotlib.pyplot as plt
 from hide_utils.plots import new_figure, set_style
-from hide_utils.results import save_figure
+from hide_utils.evaluation.saving import save_figure
 set_style()
 fig, ax = new_figure()
 ax.plot([1, 2], [3, 4], "o--", label="ä line")
@@ -121,30 +121,97 @@ def test_hash_of_a_model_is_that_of_what_it_consists_of(tmp_path):
     assert hash_folder(tmp_path) != first
 
 
-def test_code_of_a_notebook_is_what_it_imports_in_turn(tmp_path, monkeypatch):
-    package = tmp_path / "hide_utils"
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package in place of hide_utils: file -> text, each read by one way of importing but for `unused.py`."""
     files = {
-        "__init__.py": "",
+        "__init__.py": "_HOMES = {'Thing': 'room', 'Other': 'unused'}",
         "used.py": "from .sub import inner",
         "sub/__init__.py": "from hide_utils.sub.leaf import x",
         "sub/inner.py": "from .. import above",
         "sub/leaf.py": "x = 1",
-        "above.py": "import hide_utils.far",
-        "far.py": "",
+        "above.py": "def f():\n    import hide_utils.far",
+        "far.py": "from hide_utils import Thing",
+        "room/__init__.py": "from hide_utils.room.things import Thing",
+        "room/things.py": "",
         "unused.py": "",
     }
+    folder = tmp_path / "hide_utils"
     for name, text in files.items():
-        (package / name).parent.mkdir(parents=True, exist_ok=True)
-        (package / name).write_text(text)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.setattr(provenance_module, "PACKAGE", folder)
+    return folder
+
+
+def test_code_of_a_notebook_is_what_it_imports_in_turn(package, tmp_path, monkeypatch):
     cell = {"cell_type": "code", "source": ["%magic\n", "from hide_utils import used"]}
     (tmp_path / "00_x.ipynb").write_text(json.dumps({"cells": [cell]}))
-    monkeypatch.setattr(provenance_module, "PACKAGE", package)
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
     first, every = provenance_module.hash_code("00_x"), provenance_module.hash_code()
     (package / "unused.py").write_text("y = 2")
     assert provenance_module.hash_code("00_x") == first
     assert provenance_module.hash_code() != every
-    for name in sorted(set(files) - {"unused.py"}):
-        (package / name).write_text(files[name] + "\n# changed")
-        assert provenance_module.hash_code("00_x") != first, name
-        (package / name).write_text(files[name])
+    for file in sorted(set(package.rglob("*.py")) - {package / "unused.py"}):
+        text = file.read_text()
+        file.write_text(text + "\n# changed")
+        assert provenance_module.hash_code("00_x") != first, file
+        file.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("source", "inside", "found"),
+    [
+        ("import os, numpy.random", (), set()),
+        ("import hide_utils", (), {"__init__.py"}),
+        ("from hide_utils import Thing", (), {"__init__.py", "room/__init__.py"}),
+        ("import hide_utils\nhide_utils.Thing()", (), {"__init__.py", "room/__init__.py"}),
+        ("def f():\n    import hide_utils as hu\n    return hu.Thing", (), {"__init__.py", "room/__init__.py"}),
+        ("from .. import Thing", ("sub",), {"__init__.py", "room/__init__.py"}),
+        ("from .leaf import x", ("sub",), {"__init__.py", "sub/__init__.py", "sub/leaf.py"}),
+        ("from . import leaf", ("sub",), {"__init__.py", "sub/__init__.py", "sub/leaf.py"}),
+        ("from ..far import Thing", ("sub",), {"__init__.py", "far.py"}),
+        ("if TYPE_CHECKING:\n    from hide_utils import far, nothing", (), {"__init__.py", "far.py"}),
+        ("%run x\n!ls\nclass A:\n    import hide_utils.sub.leaf as leaf", (),
+         {"__init__.py", "sub/__init__.py", "sub/leaf.py"}),
+        ("x.Thing, Thing, hide_utils_.Thing", (), set()),
+    ],
+)  # fmt: skip
+def test_every_import_of_the_package_is_read(package, source, inside, found):
+    files = provenance_module.imported(source, inside)
+    assert {file.relative_to(package).as_posix() for file in files} == found
+
+
+def test_imports_through_the_real_root_are_those_of_the_rooms():
+    files = provenance_module.imported("from hide_utils import HiDe, evaluate, load_benchmark, load_model")
+    rooms = {file.parent.name for file in files} - {"hide_utils"}
+    assert rooms == {"method", "evaluation", "benchmarks", "models"}
+
+
+def test_code_of_a_notebook_has_a_hash_and_a_missing_one_none(tmp_path):
+    book = tmp_path / "00_x.ipynb"
+    assert hash_notebook(book) is None
+    cells = [{"cell_type": "code", "source": ["a = 1\n", "b = 2"]}, {"cell_type": "markdown", "source": ["# A"]}]
+    book.write_text(json.dumps({"cells": cells}))
+    first = hash_notebook(book)
+    cells[1]["source"] = ["# B"]
+    cells[0] |= {"source": "a = 1\nb = 2", "outputs": [1]}
+    book.write_text(json.dumps({"cells": cells}))
+    assert hash_notebook(book) == first, "neither words nor outputs are code"
+    cells[0]["source"] = "a = 2"
+    book.write_text(json.dumps({"cells": cells}))
+    assert hash_notebook(book) != first
+
+
+def test_a_sidecar_is_known_by_its_files(tmp_path):
+    file, sidecar = tmp_path / "rows.csv", tmp_path / "rows.json"
+    assert not is_sidecar(sidecar)
+    for text in ('[{"files": 1}]', '{"a": "\\"files\\": in a text"}', '{"files', "\xff", ""):
+        sidecar.write_bytes(text.encode("latin-1"))
+        assert not is_sidecar(sidecar), text
+    file.write_text("a\n1\n")
+    assert write_sidecar(sidecar, {"caption": "x" * 200}, file) == sidecar
+    entry = json.loads(sidecar.read_text())
+    assert is_sidecar(sidecar) and list(entry["files"]) == ["rows.csv"]
+    sidecar.write_text(json.dumps({"caption": "y" * 200, "files": entry["files"]}))
+    assert is_sidecar(sidecar), "wherever the key stands"

@@ -15,9 +15,9 @@ from checkpoints import tiny_model
 from engine_methods import Dies, as_dict, samples
 
 from hide_utils import evaluate
-from hide_utils.baselines.methods import METHODS
+from hide_utils.baselines import METHODS
 from hide_utils.evaluation import engines
-from hide_utils.evaluation.results import ResultStore
+from hide_utils.evaluation.store import ResultStore
 
 # Before Ray is imported: it reports to nobody, lets no one else in, and writes no token into the home folder.
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

@@ -17,7 +17,8 @@ from hide_utils import paths
 from hide_utils.analyses import config_of
 from hide_utils.cli.execution import Run, executed, kernel_environment
 from hide_utils.config import load_preset, nearest, preset_values
-from hide_utils.evaluation.notebooks import code_hash, discover, inspect, literal, show
+from hide_utils.evaluation.notebooks import discover, inspect, literal, show
+from hide_utils.evaluation.provenance import hash_notebook
 from hide_utils.files import write_json
 
 PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder
@@ -127,7 +128,7 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
     with kernel_environment(None if args.inplace else output / "figures", args.jobs):
         for number, run in enumerate(executed(planned, args.jobs, inplace=args.inplace), 1):
             entry = {"state": run.state, "seconds": round(run.seconds, 1), "preset": args.preset, "given": given}
-            entry["code"] = code_hash(run.notebook)
+            entry["code"] = hash_notebook(run.notebook)
             history[run.notebook.stem] = entry | {"utc": datetime.now(UTC).isoformat(timespec="seconds")}
             write_json(history_path, history)
             ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.state} after {run.seconds:.1f} s"

@@ -1,8 +1,12 @@
 """Captured attention rows on disk: the model runs once for each picture, prompt and set of layers.
 
-Smoothing, thresholds and every measure are array work on rows, so a second run of an analysis needs no model. A file is
-named by a hash of all that the rows depend on, the format and a hash of its own content; one that does not match is
-captured anew. Files used longest ago go first when the folder's limit is reached.
+Smoothing, thresholds and every measure are array work on rows, so a second run of an analysis needs no model. The name
+of a file holds a hash of all that its rows depend on, the format, and a hash of its own content. A file whose content
+or format does not match its name is captured anew. Files used longest ago go first when the folder's limit is reached.
+
+Neither joblib.Memory nor diskcache does this: both unpickle what lies in their folder, so a folder lent by somebody
+else could run code here, and neither checks what it reads, so a damaged file would give wrong rows. diskcache keeps its
+index in an SQLite file besides, which cannot be shared on a network disk or opened in a read-only folder.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from hide_utils.method.session import SearchAttention, Session
 from hide_utils.models import VLM
 from hide_utils.samples import Sample
 
-FORMAT = 1  # counts up when the same model, picture and text would give other rows
+FORMAT = 1  # is raised when the same model, picture and text would give other rows
 MEGABYTE = 1_000_000
 LastRows = Float[np.ndarray, "layers _h _w"]
 
@@ -39,13 +43,20 @@ LastRows = Float[np.ndarray, "layers _h _w"]
 class RowCache:
     """Rows of searches for entities and of other prompts' last positions, kept below a number of bytes.
 
-    hits, captured, damaged and removed count what this object did: files read, prompts run, files that had to be run
-    again because their content or format did not match, and files removed to stay below the limit. Where nothing can be
-    written, on a full disk say, rows are captured all the same, with a warning.
+    Where nothing can be written, on a full disk say, rows are captured all the same, with a warning.
 
     Args:
-        folder: where the files lie; made when the first is written.
+        folder: where the files lie; made when the first is written. None: ``data/cache/rows``.
         limit_bytes: most bytes of all files together, at least 1.
+
+    Attributes:
+        hits: files that this object read.
+        captured: prompts that it ran.
+        damaged: files whose content or format did not match, so that their prompts were run again.
+        removed: files removed to stay below the limit.
+
+    Raises:
+        ValueError: `limit_bytes` is below 1.
     """
 
     def __init__(self, folder: str | Path | None = None, limit_bytes: int = 2000 * MEGABYTE) -> None:
@@ -65,12 +76,18 @@ class RowCache:
     def load(
         self, model: VLM, samples: Sequence[Sample], layers: Sequence[int] | None = None, *, progress: bool = True
     ) -> tuple[list[SearchAttention], list[tuple[int, int]]]:
-        """Rows of every sample's entities at all layers (or those given, counted from 0), read or captured.
+        """Rows of every sample's entities, read or captured.
 
-        A sample without reference entities is searched for those that the model itself lists for its question.
+        Each sample is stored as soon as it is captured, so that an interrupted run goes on where it was.
 
-        Returns one `SearchAttention` a sample, and the pixel size (width, height) of its picture as the model sees it. Each
-        sample is stored as soon as it is captured, so that an interrupted run goes on where it was.
+        Args:
+            model: captures what is missing.
+            samples: one without reference entities is searched for those that the model lists for its question.
+            layers: counted from 0; None: all.
+            progress: show a bar.
+
+        Returns:
+            One `SearchAttention` a sample, and the size (width, height) in pixels of its picture as the model sees it.
         """
         return self.load_with_last(model, samples, {}, layers, progress=progress)[:2]
 
@@ -84,12 +101,17 @@ class RowCache:
         *,
         progress: bool = True,
     ) -> tuple[list[SearchAttention], list[tuple[int, int]], dict[str, list[LastRows]]]:
-        """`load`, and on the same prefill the row of the last position of other prompts about the picture.
+        """What `load` gives, and on the same prefill the row of the last position of other prompts about the picture.
 
-        texts: name -> what is asked about a sample's picture; see `Session.rows_of_last`. text_layers: of these rows;
-        None: those of the search. The model runs only where a row is missing.
+        The model runs only where a row is missing.
 
-        Returns what `load` does, and name -> one `(layers, h, w)` array a sample, layers ascending.
+        Args:
+            model, samples, layers, progress: as in `load`.
+            texts: name -> function that gives what is asked about a sample's picture; see `Session.rows_of_last`.
+            text_layers: layers of these rows, counted from 0; None: those of the search.
+
+        Returns:
+            What `load` returns, and name -> one array `(layers, h, w)` a sample, layers ascending.
         """
         layers = sorted(set(range(model.n_layers) if layers is None else layers))
         text_layers = layers if text_layers is None else sorted(set(text_layers))
@@ -97,7 +119,7 @@ class RowCache:
         last: dict[str, list] = {name: [] for name in texts}
         found, sizes = [], []
         for sample in tqdm(samples, desc="rows", disable=not progress):
-            picture = read_image(sample.image)  # drawn or decoded once
+            picture = read_image(sample.image)  # `sample.image` draws or decodes it anew at each access
             session, common = Session(model, picture), shared | {"picture": _hash_picture(picture)}
             found.append(self._found(hide, session, sample, layers, common))
             for name, text in texts.items():
@@ -137,7 +159,7 @@ class RowCache:
             except FileNotFoundError:  # removed by another process meanwhile
                 continue
             if path.name == _name(key, content):  # checked before anything is parsed
-                with contextlib.suppress(OSError):  # a cache that others lend for reading, or removed just now
+                with contextlib.suppress(OSError):  # a read-only folder, or another process removed the file just now
                     os.utime(path)
                 self.hits += 1
                 with np.load(io.BytesIO(content), allow_pickle=False) as stored:
@@ -156,12 +178,12 @@ class RowCache:
         try:
             replace_file(self.folder / _name(key, content), lambda temporary: temporary.write_bytes(content))
             self._shrink()
-        except OSError as error:  # they are there, only not for the next run
+        except OSError as error:  # this run has its rows all the same
             why = error.strerror or error
             warnings.warn(f"{self.folder}: rows are not kept, the next run captures them anew: {why}", stacklevel=5)
 
     def _files(self) -> list[tuple[float, int, Path]]:
-        """Time of last use, bytes and path of every file, one left by a killed run included; the oldest first."""
+        """Time of last use, bytes and path of every file, the oldest first; files left by a killed run count too."""
         found = []
         for path in self.folder.glob("*.npz"):
             try:
@@ -187,9 +209,10 @@ def _of_last(session: Session, text: str, layers: Sequence[int]) -> dict[str, np
 
 
 def model_key(model: VLM) -> dict[str, object]:
-    """What rows depend on besides picture, text and layers, as JSON types: weights, pixel budget, numbers, kernel.
+    """What rows depend on besides picture, text and layers, as JSON types.
 
-    A local folder counts with all its content, a model of the hub with its name and commit.
+    These are the weights, the pixel budget, the type of numbers, the device and the attention kernel. The weights of a
+    local folder are a hash of its content, those of a model of the hub its name and commit.
     """
     folder = paths.MINI if model.name == "mini" else Path(model.name)
     local = folder.is_dir()
@@ -203,7 +226,7 @@ def model_key(model: VLM) -> dict[str, object]:
 
 
 def _hash_picture(picture: Image.Image) -> str:
-    """Hash of size and pixels: an id alone would not tell that a benchmark was drawn or fetched anew."""
+    """Hash of size and pixels; an id would not tell that a benchmark was drawn or fetched anew."""
     return hashlib.sha256(f"{picture.mode} {picture.size}".encode() + picture.tobytes()).hexdigest()[:16]
 
 

@@ -16,14 +16,14 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from hide_utils import paths
-from hide_utils.baselines.methods import METHODS, Method, named
+from hide_utils.baselines import METHODS, Method, named
 from hide_utils.benchmarks import revision_of
 from hide_utils.config import RunConfig, nearest
 from hide_utils.evaluation import engines
 from hide_utils.evaluation.answers import COLUMNS, SCHEMA, Answered, answer_picture
 from hide_utils.evaluation.provenance import hash_folder, provenance
-from hide_utils.evaluation.results import ResultStore, merge_shards, results_path, shard_path
-from hide_utils.evaluation.saving import write_sidecar
+from hide_utils.evaluation.saving import is_sidecar, write_sidecar
+from hide_utils.evaluation.store import ResultStore, merge_shards, results_path, shard_path
 from hide_utils.files import only_writer
 from hide_utils.method.hide import HiDe
 from hide_utils.models import VLM
@@ -94,7 +94,8 @@ def evaluate(
         kept = _collect(stream, store, sum(map(len, tasks)), progress, proven)
         table = pd.DataFrame(kept, columns=list(COLUMNS)) if store is None else store.load()
     if out is not None and tasks:
-        write_sidecar(out, provenance(model=model.name, samples=samples, settings=settings, columns=COLUMNS))
+        entry = provenance(model=model.name, samples=samples, settings=settings, columns=COLUMNS)
+        write_sidecar(out.with_suffix(".json"), entry, out)
     order = pd.MultiIndex.from_product([ids, list(wanted)], names=["sample_id", "method"])
     return table.set_index(["sample_id", "method"]).reindex(order).reset_index()
 
@@ -102,7 +103,7 @@ def evaluate(
 def _with_free_sidecar(out: Path) -> Path:
     """The path of the rows, if what lies at their sidecar's is one: `signs.parquet` must not cost `signs.json`."""
     sidecar = out.with_suffix(".json")
-    if sidecar.is_file() and '"files"' not in sidecar.read_text(encoding="utf-8")[:100]:
+    if sidecar.is_file() and not is_sidecar(sidecar):
         raise ValueError(f"{sidecar} is there and would be replaced by the sidecar of {out}: give out another name")
     return out
 

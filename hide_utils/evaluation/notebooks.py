@@ -1,10 +1,8 @@
-"""Notebooks as files: which there are, what their parameters mean, how they last ran, what a committed one carries."""
+"""Notebooks as files: which there are, their parameters, how they last ran, and what a committed one carries."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,20 @@ from typing import Any
 import nbformat
 from papermill.inspection import inspect_notebook
 
+from hide_utils.evaluation.provenance import hash_notebook
+
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-TABLE_ID = re.compile(r"\bT_[0-9a-f]{5}(?=\W|_)")  # pandas draws one for every table that it styles
+TABLE_ID = re.compile(r"\bT_[0-9a-f]{5}(?=\W|_)")  # drawn at random by pandas for every table that it styles
 ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
-LONGEST = 24  # characters of a default that `show` shows
+LONGEST = 24  # most characters of a default that `show` prints
 
 
 def discover(folder: Path) -> dict[str, Path]:
-    """Notebooks whose names begin with a number, by name in reading order. Raises FileNotFoundError for none."""
+    """Notebooks of a folder whose names begin with a number: name without ending -> path, in reading order.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
     found = {path.stem: path for path in sorted(folder.glob("[0-9]*.ipynb"))}
     if not found:
         raise FileNotFoundError(f"{folder}: no notebook there whose name begins with a number")
@@ -35,7 +39,10 @@ def inspect(notebook: Path) -> dict[str, dict[str, Any]]:
 
 
 def strip(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without what papermill, timing and widgets left in it, so that a rerun differs only in results."""
+    """The notebook, changed in place, without what papermill, timing and widgets left in it.
+
+    A rerun then differs only in its results.
+    """
     book.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -52,7 +59,10 @@ def strip(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def steady(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook with tables numbered and objects without addresses, which differ between runs that are the same."""
+    """The notebook, changed in place, without what differs between two runs of the same code.
+
+    The random ids of styled tables become numbers, and addresses of objects in memory go.
+    """
     ids: dict[str, str] = {}
     for output in (output for cell in book.cells for output in cell.get("outputs", [])):
         data = output.get("data", {})
@@ -63,9 +73,9 @@ def steady(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def without_widgets(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook with every widget replaced by the picture or text it carries for whoever cannot run it.
+    """The notebook, changed in place, with every widget replaced by the picture or text that it carries.
 
-    A widget without one (progress bars are such) goes: without a kernel it is nothing but its stale first state.
+    A widget that carries none, such as a progress bar, is removed: without a kernel it would show only its first state.
     """
     book.metadata.pop("widgets", None)
     for cell in book.cells:
@@ -80,20 +90,14 @@ def without_widgets(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def title(notebook: Path) -> str:
-    """The notebook's first heading."""
+    """The notebook's first heading, without its #; empty where there is none."""
     cells = nbformat.read(notebook, as_version=4).cells
     lines = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown").splitlines()
     return next((line.lstrip("# ") for line in lines if line.startswith("#")), "")
 
 
-def code_hash(notebook: Path) -> str:
-    """Hash of a notebook's code cells, to tell whether it changed since a run."""
-    sources = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
-
-
 def literal(text: str) -> Any:
-    """A value given as text: a Python literal where it is one, else the text itself."""
+    """A value given as text, on a command line say: the Python literal that it is, else the text itself."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -101,7 +105,12 @@ def literal(text: str) -> Any:
 
 
 def show(found: dict[str, Path], history: dict[str, dict[str, Any]]) -> None:
-    """Print every notebook with its title, its last run and its parameters: default and meaning."""
+    """Print every notebook with its title, its last run and its parameters, each with default and meaning.
+
+    Args:
+        found: from `discover`.
+        history: last run of each notebook by name, with the entries state, utc, seconds, preset, given and code.
+    """
     for name, notebook in found.items():
         print(f"{name}: {_describe(history[name], notebook) if name in history else 'never run here'}")
         if about := title(notebook):
@@ -114,5 +123,6 @@ def show(found: dict[str, Path], history: dict[str, dict[str, Any]]) -> None:
 
 def _describe(last: dict[str, Any], notebook: Path) -> str:
     given = "".join(f" -p {name} {value!r}" for name, value in last["given"].items())
-    changed = "; its code has changed since" if last.get("code", code_hash(notebook)) != code_hash(notebook) else ""
+    code = hash_notebook(notebook)
+    changed = "; its code has changed since" if last.get("code", code) != code else ""
     return f"{last['state']} {last['utc']} in {last['seconds']} s, preset {last['preset']}{given}{changed}"

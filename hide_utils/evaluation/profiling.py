@@ -29,7 +29,7 @@ from hide_utils.evaluation.fullsize import ARCHITECTURES
 from hide_utils.evaluation.provenance import provenance
 from hide_utils.evaluation.random_models import random_model
 from hide_utils.evaluation.saving import write_sidecar
-from hide_utils.files import replace_file
+from hide_utils.files import write_text
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
 from hide_utils.method.entities import Extractor, given_entities
@@ -249,8 +249,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         config=RunConfig.model_validate({"notebook": NOTEBOOK}), model="random weights", asked=vars(asked)
     )
     path = paths.figures_folder() / NOTEBOOK / gpu / "full_size.csv"
-    replace_file(path, lambda temporary: temporary.write_text(table.to_csv(index=False), encoding="utf-8"))
-    print(path, write_sidecar(path, entry), sep="\n")
+    write_text(path, table.to_csv(index=False))
+    print(path, write_sidecar(path.with_suffix(".json"), entry, path), sep="\n")
     return 0
 
 

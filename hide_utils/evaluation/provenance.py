@@ -1,4 +1,7 @@
-"""What made a result: code, versions, device, parameters, and hashes of the model's and the benchmark's content."""
+"""What made a result: code, versions, device, parameters, and hashes of the model's and the benchmark's content.
+
+The hashes come first, then `imported`, which reads what a source depends on, then `provenance`, which joins them all.
+"""
 
 from __future__ import annotations
 
@@ -22,83 +25,116 @@ from hide_utils.samples import Sample
 PACKAGES = ("numpy", "pandas", "pillow", "scikit-image", "scipy", "statsmodels", "torch", "transformers")
 
 PACKAGE = paths.ROOT / "hide_utils"
-ABOUT = (".md", ".csv", ".jsonl")  # what lies in a model's folder and says something about it, but is no part of it
+ABOUT = (".md", ".csv", ".jsonl")  # endings of files that only tell about a model in whose folder they lie
 
 
 def hash_json(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys; tuples count as lists.
 
-    Raises TypeError for what JSON cannot hold.
+    Raises:
+        TypeError: JSON cannot hold the value.
     """
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def hash_folder(folder: str | Path, pattern: str = "*") -> str:
-    """First 16 hex digits of the SHA-256 over the names and contents of a folder's files, in order of name.
+    """Hash of the names and contents of a folder's files, those of its folders too, as 16 hex digits.
 
-    Notes, tables and logs (`ABOUT`) and hidden files do not count. Raises FileNotFoundError where no file matches.
+    Notes, tables and logs (`ABOUT`) and hidden files do not count.
+
+    Raises:
+        FileNotFoundError: no file matches the pattern.
     """
     folder = Path(folder)
-    files = sorted(p for p in folder.rglob(pattern) if p.is_file() and p.suffix not in ABOUT and p.name[0] != ".")
+    files = [p for p in folder.rglob(pattern) if p.is_file() and p.suffix not in ABOUT and p.name[0] != "."]
     if not files:
         raise FileNotFoundError(f"{folder}: no file to hash; is this the right folder?")
-    lines = [f"{p.relative_to(folder).as_posix()} {_hash_file(p, p.stat().st_mtime_ns)}" for p in files]
-    return hash_json(lines)
+    return _hash_files(files, folder)
+
+
+def _hash_files(files: Iterable[Path], folder: Path) -> str:
+    """Hash of the names below `folder` and the contents of files, in order of name."""
+    return hash_json(
+        [f"{p.relative_to(folder).as_posix()} {_hash_file(p, p.stat().st_mtime_ns)}" for p in sorted(files)]
+    )
 
 
 @cache
 def _hash_file(path: Path, mtime_ns: int) -> str:
-    """SHA-256 of a file, read once for each time of change: real checkpoints take long."""
+    """SHA-256 of a file, read again only after a change: to read a real checkpoint takes long."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hash_code(notebook: str | None = None) -> str:
-    """Hash of the modules of hide_utils that a notebook imports, in turn too; of all of them without a notebook.
+    """Hash of the files of hide_utils that a notebook imports, directly or through others.
 
-    So a result is out of date when what made it changed, not when anything did.
+    A result is out of date only when a file that made it changed. Without a notebook, all files count.
+
+    Args:
+        notebook: name without folder and ending; one that is not among the notebooks counts as None.
     """
-    path = paths.NOTEBOOKS / f"{notebook}.ipynb"
-    if notebook is None or not path.is_file():
+    if notebook is None or not (path := _notebook(notebook)).is_file():
         return hash_folder(PACKAGE, "*.py")
     reached: set[Path] = set()
-    todo = _imported("\n".join(_code_cells(path)), ())
+    todo = imported("\n".join(_code_cells(path)))
     while todo:
         module = todo.pop()
-        if module not in reached:
-            reached.add(module)
-            inside = module.relative_to(PACKAGE).parent.parts
-            todo |= _imported(module.read_text(encoding="utf-8"), inside)
-    return hash_json(
-        [f"{p.relative_to(PACKAGE).as_posix()} {_hash_file(p, p.stat().st_mtime_ns)}" for p in sorted(reached)]
-    )
+        reached.add(module)
+        todo |= imported(module.read_text(encoding="utf-8"), module.relative_to(PACKAGE).parent.parts) - reached
+    return _hash_files(reached, PACKAGE)
 
 
-def _imported(source: str, inside: tuple[str, ...]) -> set[Path]:
-    """Files of hide_utils that a source names in its imports, with the packages that hold them.
+def imported(source: str, inside: tuple[str, ...] = ()) -> set[Path]:
+    """Files of hide_utils that a source imports itself, those that its files import in turn left out.
 
-    inside: folders below hide_utils in which the source lies, for relative imports. IPython's own lines do not count.
+    Imports count wherever they stand: at the top, inside functions and under TYPE_CHECKING. Relative ones are resolved.
+    A name of the package's lazy root (`from hide_utils import HiDe`, or `hide_utils.HiDe` after `import hide_utils`)
+    counts as an import of the room that the root's table `_HOMES` gives for it. Python runs the `__init__.py` of every
+    folder above an imported file, so these are among the files, the root's own too.
+
+    Args:
+        source: Python, or the code cells of a notebook: lines that begin with % or ! are IPython's and do not count.
+        inside: folders below hide_utils in which the source lies, for its relative imports: ("method",) for
+            `method/hide.py` and for `method/__init__.py`, () for files of the root and for notebooks.
+
+    Returns:
+        Absolute paths below `PACKAGE`. Modules of other packages, and names that are no file, are left out.
+
+    Raises:
+        SyntaxError: the source does not parse.
     """
-    source = re.sub(r"^\s*[%!].*$", "pass", source, flags=re.MULTILINE)
+    tree = ast.parse(re.sub(r"^\s*[%!].*$", "pass", source, flags=re.MULTILINE))
     names: set[tuple[str, ...]] = set()
-    for node in ast.walk(ast.parse(source)):
+    roots = {PACKAGE.name}  # what the package itself is called in this source
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {tuple(alias.name.split(".")) for alias in node.names}
+            roots |= {alias.asname for alias in node.names if alias.name == PACKAGE.name and alias.asname}
         elif isinstance(node, ast.ImportFrom):
             above = (PACKAGE.name, *inside)[: len(inside) + 2 - node.level] if node.level else ()
             base = (*above, *(node.module.split(".") if node.module else ()))
             names |= {base} | {(*base, alias.name) for alias in node.names}
-    ours = {name[1:depth] for name in names if name[0] == PACKAGE.name for depth in range(1, len(name) + 1)}
-    every = {path for parts in ours for path in (PACKAGE.joinpath(*parts, "__init__.py"), _module(parts))}
-    return {path for path in every if path.is_file()}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in roots:
+            names.add((PACKAGE.name, node.attr))
+    ours = {name[1:] for name in names if name[0] == PACKAGE.name}
+    ours |= {(room,) for name, room in _homes().items() if (name,) in ours}
+    modules = {PACKAGE.joinpath(*name[:depth]) for name in ours for depth in range(len(name) + 1)}
+    files = {file for module in modules for file in (module / "__init__.py", module.with_suffix(".py"))}
+    return {file for file in files if file.is_file()}
 
 
-def _module(parts: tuple[str, ...]) -> Path:
-    return PACKAGE.joinpath(*parts).with_suffix(".py")
+def _homes() -> dict[str, str]:
+    """Room of every name that the package's root imports on first use, as its table `_HOMES` says."""
+    for node in ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOMES":
+            return ast.literal_eval(node.value)
+    return {}
 
 
 def hash_samples(samples: Iterable[Sample]) -> str:
-    """Hash of all that the samples ask (ids, questions, options, labels, boxes); pictures count through their ids."""
+    """Hash of what samples ask: ids, questions, options, labels, kinds, boxes, entities; of pictures only the ids."""
     return hash_json(
         [[s.id, s.image_id, s.question, s.options, s.label, s.kind, s.boxes_xyxy, s.entities] for s in samples]
     )
@@ -114,18 +150,22 @@ def provenance(
     """Everything a reader needs to know how a result was made, as plain JSON types.
 
     Args:
-        config: its notebook (with a hash of the code in it), its parameters, its seed and, unless `model` is given,
-            its model are recorded.
+        config: recorded are its notebook (with a hash of the code in it), its parameters, its seed and, unless `model`
+            is given, its model.
         model: ``"mini"`` or a folder, recorded with a hash of its files; or a hub id, recorded by name.
         samples: recorded as their number and a hash of their content.
         extra: further entries, for example ``seeds={"draw": 0, "bootstrap": 1}`` or ``caption="..."``.
+
+    Returns:
+        Entries utc, commit, dirty, code, versions and device; notebook, parameters and seeds with `config`; model and
+        benchmark where they are known; and those of `extra`. No path of this machine is in it.
     """
     entry: dict[str, Any] = {"utc": datetime.now(UTC).isoformat(timespec="seconds")} | _commit()
     entry["code"] = hash_code(config.notebook if config else None)
     entry["versions"] = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
     entry["device"] = _device()
     if config is not None:
-        entry["notebook"] = {"name": config.notebook, "hash": _hash_notebook(config.notebook)}
+        entry["notebook"] = {"name": config.notebook, "hash": hash_notebook(_notebook(config.notebook))}
         entry["parameters"] = config.parameters()
         entry["seeds"] = {"seed": config.seed}
         model = config.model if model is None else model
@@ -139,22 +179,24 @@ def provenance(
     return entry | extra
 
 
-def _hash_notebook(name: str) -> str | None:
-    path = paths.NOTEBOOKS / f"{name}.ipynb"
-    if not path.is_file():
-        return None
-    return hash_json(_code_cells(path))
+def hash_notebook(notebook: Path) -> str | None:
+    """Hash of a notebook's code cells, which tells whether it changed since a run; None where there is no such file."""
+    return hash_json(_code_cells(notebook)) if notebook.is_file() else None
 
 
-def _code_cells(path: Path) -> list[str]:
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+def _notebook(name: str) -> Path:
+    return paths.NOTEBOOKS / f"{name}.ipynb"
+
+
+def _code_cells(notebook: Path) -> list[str]:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
 def _commit() -> dict[str, Any]:
-    """Commit of the checkout and whether tracked files differ from it; None and None outside a git checkout.
+    """Commit of the checkout, and as `dirty` whether tracked files differ from it; both None outside a git checkout.
 
-    What a run itself rewrites does not count: figures, the README's tables, and notebooks, whose code has a hash.
+    What a run itself rewrites does not count: figures, README's tables, and notebooks, whose code has a hash anyway.
     """
 
     def git(*words: str) -> str:

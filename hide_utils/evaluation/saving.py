@@ -1,4 +1,7 @@
-"""Figures and tables on disk, each with a sidecar that says what made it."""
+"""Figures and tables on disk, each beside a sidecar: a JSON file that says what made them.
+
+A sidecar holds the entry of `provenance.provenance` and, under `files`, the SHA-256 of every file that it describes.
+"""
 
 from __future__ import annotations
 
@@ -6,69 +9,84 @@ import contextlib
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from hide_utils import paths
-from hide_utils.files import replace_file, to_json
+from hide_utils.files import replace_file, to_json, write_json, write_text
 
-# A sidecar keeps its entry while only these differ: the file beside it is byte for byte what that commit made then.
+if TYPE_CHECKING:  # matplotlib takes a second to load, and evaluations import this file without drawing
+    from matplotlib.figure import Figure
+
+# A sidecar is left as it is while only these differ: its files are byte for byte what that commit made at that time.
 VOLATILE = ("utc", "commit", "dirty")
 
 
-def _target(name: str, notebook: str) -> Path:
-    for part in (name, notebook):
-        if not part or Path(part).name != part:
-            raise ValueError(f"{part!r}: want a to_json name without folders")
-    return paths.figures_folder() / notebook / name
+def is_sidecar(path: Path) -> bool:
+    """Whether a file is a sidecar: JSON with the key `files`. False where there is no file, or it is no JSON."""
+    return "files" in _content(path)
 
 
-def write_sidecar(path: Path, entry: dict[str, Any], *more: Path) -> Path:
-    """Write `<name>.json` beside a file of results: what made it (and more files), their SHA-256; returns its path."""
-    sidecar = path.with_suffix(".json")
-    _write_sidecar(sidecar, entry, [path, *more])
-    return sidecar
+def write_sidecar(sidecar: Path, entry: dict[str, Any], *files: Path) -> Path:
+    """Write a sidecar unless the one that is there says the same (`VOLATILE` apart); returns its path.
 
-
-def _write_sidecar(path: Path, entry: dict[str, Any], described: list[Path]) -> None:
-    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in described}
-    entry = to_json({"files": files} | entry)
+    Args:
+        sidecar: JSON file to write or replace.
+        entry: what made the files; values as `files.to_json` takes them.
+        files: what the sidecar describes. They have to be there.
+    """
+    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    entry = to_json({"files": hashes} | entry)
 
     def lasting(content: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in content.items() if name not in VOLATILE}
 
-    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-        if lasting(json.loads(path.read_text(encoding="utf-8"))) == lasting(entry):
-            return
-    text = json.dumps(entry, indent=1, ensure_ascii=False) + "\n"
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    if lasting(_content(sidecar)) != lasting(entry):
+        write_json(sidecar, entry)
+    return sidecar
 
 
 def save_figure(fig: Figure, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
     """Write `<figures>/<notebook>/<name>.pdf`, `.png` and the sidecar `.json`; returns their paths.
 
-    The same figure gives the same bytes at every run, and a sidecar (the provenance and the files' SHA-256) is
-    rewritten only when more than its time and commit differ, so that a rerun without a change leaves no difference.
-    `paths.figures_folder` says where.
+    The folder is `paths.figures_folder`. The same figure gives the same bytes at every run, so a rerun without a change
+    leaves no difference.
+
+    Raises:
+        ValueError: `name` or `notebook` has a folder in it, or is empty.
+        OSError: the disk is full or cannot be written; the files before stay whole.
     """
     stem = _target(name, notebook)
     pdf, png, sidecar = (stem.with_name(f"{name}.{ending}") for ending in ("pdf", "png", "json"))
     replace_file(pdf, lambda path: fig.savefig(path, metadata={"CreationDate": None}))
     replace_file(png, lambda path: fig.savefig(path))
-    _write_sidecar(sidecar, provenance, [pdf, png])
-    return [pdf, png, sidecar]
+    return [pdf, png, write_sidecar(sidecar, provenance, pdf, png)]
 
 
 def save_table(df: pd.DataFrame, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
     """Write `<figures>/<notebook>/<name>.csv` and the sidecar `<name>.csv.json`; returns their paths.
 
-    Without the index; floats with six significant digits.
+    The index is left out, and floats have six significant digits.
+
+    Raises:
+        ValueError, OSError: as `save_figure` does.
     """
     path = _target(name, notebook).with_name(f"{name}.csv")
-    text = df.to_csv(index=False, float_format="%.6g")
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    sidecar = path.with_name(f"{path.name}.json")
-    _write_sidecar(sidecar, provenance, [path])
-    return [path, sidecar]
+    write_text(path, df.to_csv(index=False, float_format="%.6g"))
+    return [path, write_sidecar(path.with_name(f"{path.name}.json"), provenance, path)]
+
+
+def _target(name: str, notebook: str) -> Path:
+    for part in (name, notebook):
+        if not part or Path(part).name != part:
+            raise ValueError(f"{part!r}: want a plain name without folders")
+    return paths.figures_folder() / notebook / name
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is no file, or it holds something else."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
+    return {}

@@ -1,9 +1,11 @@
-"""Accuracy beside cost for every method, and published numbers, which are kept apart from measured ones."""
+"""Tables of a comparison: accuracy beside cost for every method, and published numbers apart from measured ones.
+
+`cost_table` and `main_table` hold numbers, `readable` and `beside` hold texts, `save_texts` writes texts for a paper.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from pandas.io.formats.style import Styler
 
 from hide_utils import paths
 from hide_utils.evaluation.saving import write_sidecar
-from hide_utils.files import replace_file
-from hide_utils.plots.style import METHOD_LABELS
-from hide_utils.stats.intervals import comparison_table, holm
+from hide_utils.files import write_text
+from hide_utils.baselines import LOOKS
+from hide_utils.plots import look_of
+from hide_utils.stats import comparison_table, holm
 
-# How columns are shown, besides three decimals; a p of "0.000" would say nothing.
+# Columns that are not shown with three decimals: a p of "0.000" would say nothing.
 SHOWN = {"{:.0f}": ("gained", "lost"), "{:.2g}": ("p", "p_holm"), "{:.3g}": ("flops",)}
 COSTS = ("calls", "image_tokens", "text_tokens", "decoded", "flops", "seconds", "peak_bytes")
 # Our name of a benchmark -> the paper's, and the peers' column.
@@ -29,10 +32,18 @@ PUBLISHED = {
 
 
 def cost_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
-    """Mean cost of an answer by method, each charged as if it had run alone; in order of first appearance.
+    """Mean cost of an answer by method, each charged as if it had run alone.
 
-    Returns columns method, n, those of `COSTS` (peak_bytes: the largest) and times_direct, FLOPs over the baseline's.
-    Samples that could not be answered are left out. Raises ValueError without rows of the baseline.
+    Args:
+        results: rows of `evaluate`. Samples that could not be answered are left out.
+        baseline: method whose FLOPs the others' are divided by.
+
+    Returns:
+        A row a method, in the order in which methods first appear. Columns: method, n, those of `COSTS` (of peak_bytes
+        the largest instead of the mean) and times_direct, the FLOPs over the baseline's.
+
+    Raises:
+        ValueError: there are no rows of the baseline.
     """
     known = results[results["error"].isna()] if "error" in results else results
     if baseline not in set(known["method"]):
@@ -46,7 +57,10 @@ def cost_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
 
 
 def pareto(cost: Collection, worth: Collection) -> np.ndarray:
-    """Which points no other beats: none is at most as costly and at least as good, and better in one of the two."""
+    """Mask of the points on the Pareto front, those that no other point beats.
+
+    A point beats another if it costs no more, is worth no less, and is better in one of the two.
+    """
     cost, worth = np.asarray(cost, float), np.asarray(worth, float)
     no_worse = (cost[None] <= cost[:, None]) & (worth[None] >= worth[:, None])
     better = (cost[None] < cost[:, None]) | (worth[None] > worth[:, None])
@@ -54,10 +68,18 @@ def pareto(cost: Collection, worth: Collection) -> np.ndarray:
 
 
 def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
-    """Accuracy, difference, test and cost of every method over all samples together, a row each.
+    """Accuracy, difference, test and cost of every method over all samples together.
 
-    results: rows of `evaluate`, all methods on the same samples. Columns of `comparison_table`, whose intervals and
-    tests they are, and of `cost_table`; Holm's correction is over the methods of this table.
+    Args:
+        results: rows of `evaluate`, all methods on the same samples.
+        baseline: method that the others are compared with.
+
+    Returns:
+        A row a method, with the columns of `stats.intervals.comparison_table` and of `cost_table`. Intervals and tests
+        are those of `comparison_table`. Holm's correction is over the methods of this table.
+
+    Raises:
+        ValueError: there are no rows of the baseline.
     """
     compared = comparison_table(results.assign(kind="all samples"), baseline)
     table = compared[compared["kind"] == "all samples"].drop(columns="kind")
@@ -68,7 +90,7 @@ def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
 
 
 def styled(table: pd.DataFrame) -> Styler:
-    """A table of numbers as the notebooks show it: see `SHOWN`; a dash for what is missing, no index."""
+    """A table of numbers as the notebooks show it: digits as in `SHOWN`, a dash for what is missing, no index."""
     style = table.style.format(precision=3, na_rep="–")
     for text, names in SHOWN.items():
         style = style.format(text, subset=[name for name in names if name in table], na_rep="–")
@@ -76,14 +98,14 @@ def styled(table: pd.DataFrame) -> Styler:
 
 
 def readable(table: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
-    """`main_table` as texts for a reader: estimates with their intervals, costs as multiples of the baseline's."""
+    """The table of `main_table` as texts: estimates with their intervals, FLOPs as multiples of the baseline's."""
     return pd.DataFrame([_line(row, row["method"] == baseline) for row in table.to_dict("records")])
 
 
 def _line(row: dict[str, Any], baseline: bool) -> dict[str, str]:
     against = "–" if baseline else "{difference:+.1%} ({difference_low:+.1%} to {difference_high:+.1%})".format(**row)
     return {
-        "method": METHOD_LABELS.get(row["method"], row["method"]),
+        "method": look_of(LOOKS, row["method"]).label,
         "n": f"{row['n']}",
         "accuracy (95 % interval)": "{accuracy:.1%} ({low:.1%} to {high:.1%})".format(**row),
         "difference to direct": against,
@@ -97,9 +119,16 @@ def _line(row: dict[str, Any], baseline: bool) -> dict[str, str]:
 
 
 def published(benchmark: str = "vstar") -> pd.DataFrame:
-    """Published overall accuracies (%) on a benchmark: method, backbone, accuracy, source; never measured here.
+    """Published overall accuracies on a benchmark; none of them is measured here.
 
-    Raises ValueError for a benchmark without published numbers in ``data/paper``.
+    Args:
+        benchmark: a key of `PUBLISHED`.
+
+    Returns:
+        Columns method, backbone, accuracy (in percent) and source.
+
+    Raises:
+        ValueError: there are no published numbers for the benchmark in ``data/paper``.
     """
     if benchmark not in PUBLISHED:
         raise ValueError(f"no published numbers for {benchmark!r}; there are some for {', '.join(PUBLISHED)}")
@@ -115,9 +144,19 @@ def published(benchmark: str = "vstar") -> pd.DataFrame:
 
 
 def beside(main: pd.DataFrame, reference: str, *, model: str, benchmark: str) -> pd.DataFrame:
-    """Measured rows of `main_table`, then the published ones of a benchmark, told apart by the first column.
+    """Measured rows, then the published ones of a benchmark; the first column, origin, tells them apart.
 
-    What a publication does not say is "–". Raises ValueError as `published` does.
+    Args:
+        main: from `main_table`.
+        reference: benchmark of the published rows, a key of `PUBLISHED`.
+        model: name of the model that was measured.
+        benchmark: name of the benchmark that it was measured on.
+
+    Returns:
+        A table of texts; what a publication does not say is "–".
+
+    Raises:
+        ValueError: there are no published numbers for `reference`.
     """
     said = readable(main)
     names = ["method", "n", "accuracy (95 % interval)", "difference to direct", "p (Holm)", "FLOPs"]
@@ -125,7 +164,7 @@ def beside(main: pd.DataFrame, reference: str, *, model: str, benchmark: str) ->
     known = published(reference)
     theirs = pd.DataFrame(
         {
-            "method": known["method"].map(lambda name: METHOD_LABELS.get(name, name)),
+            "method": known["method"].map(lambda name: look_of(LOOKS, name).label),
             "model": known["backbone"],
             "accuracy (95 % interval)": known["accuracy"].map("{:.1f}%".format),
             "origin": "published: " + PUBLISHED[reference][0] + ", " + known["source"],
@@ -136,35 +175,34 @@ def beside(main: pd.DataFrame, reference: str, *, model: str, benchmark: str) ->
 
 
 def save_texts(table: pd.DataFrame, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
-    """A table of texts as Markdown and LaTeX for a paper, with a rule wherever the first column's first word changes.
+    """Write a table of texts as Markdown and LaTeX for a paper, with a sidecar; returns the three paths.
 
-    Writes `<figures>/<notebook>/<name>.md`, `.tex` (needs the package booktabs) and the sidecar `.json`; returns them.
+    The files are `<figures>/<notebook>/<name>.md`, `.tex` and `.json`; the LaTeX needs the package booktabs. A rule (in
+    Markdown an empty line) stands wherever the first word of the first column changes.
     """
     folder = paths.figures_folder() / notebook
-    texts = {".md": _markdown(table), ".tex": _latex(table)}
-    for ending, text in texts.items():
-        replace_file(folder / f"{name}{ending}", partial(Path.write_text, data=text, encoding="utf-8"))
-    written = [folder / f"{name}{ending}" for ending in texts]
-    return [*written, write_sidecar(written[0], provenance, written[1])]
+    markdown, latex, sidecar = (folder / f"{name}.{ending}" for ending in ("md", "tex", "json"))
+    write_text(markdown, _markdown(table))
+    write_text(latex, _latex(table))
+    return [markdown, latex, write_sidecar(sidecar, provenance, markdown, latex)]
 
 
-def _blocks(table: pd.DataFrame) -> list[list[list[str]]]:
+def _rules(table: pd.DataFrame) -> list[int]:
+    """Rows before which a rule stands, from the last to the first, so that inserting one moves no other."""
     kind = table.iloc[:, 0].str.split().str[0]
-    return [part.to_numpy().tolist() for _, part in table.groupby((kind != kind.shift()).cumsum())]
+    return np.flatnonzero((kind != kind.shift()).to_numpy())[:0:-1].tolist()
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] * len(table.columns)]
-    for number, block in enumerate(_blocks(table)):
-        lines += ([[""] * len(table.columns)] if number else []) + block
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    for row in _rules(table):
+        lines.insert(2 + row, [""] * len(table.columns))
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def _latex(table: pd.DataFrame) -> str:
     lines = table.to_latex(index=False, escape=True).splitlines(keepends=True)
-    row = next(i for i, line in enumerate(lines) if line.startswith("\\midrule")) + 1
-    for block in _blocks(table)[:-1]:
-        row += len(block)
-        lines.insert(row, "\\midrule\n")
-        row += 1
+    first = lines.index("\\midrule\n") + 1
+    for row in _rules(table):
+        lines.insert(first + row, "\\midrule\n")
     return "".join(lines)

@@ -24,7 +24,7 @@ from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import ALPHAS, SIGMAS
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.evaluation.provenance import hash_samples
-from hide_utils.files import replace_file
+from hide_utils.files import write_json
 from hide_utils.method import lpd, tad
 from hide_utils.method.hide import HiDe
 from hide_utils.models import VLM, load_model
@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
     made = {"split": "calibration", "benchmark": paths.portable(args.benchmark), "n": len(samples), "seed": args.seed}
     chosen["chosen_on"] = made | knobs | {"samples": hash_samples(samples)}
     record = json.loads(file.read_text()) | {"methods": chosen}
-    replace_file(file, lambda path: path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8"))
+    write_json(file, record)
     print(json.dumps(chosen, indent=1))
 
 

@@ -1,6 +1,7 @@
-"""Do every fault and print the table: `PYTHONPATH=tests python -m faults` (or `make faults`); `quick` does each once.
+"""Do every fault and print the table: `make faults`, or `PYTHONPATH=tests python -m faults`.
 
-The exit code is 1 where a fault left anything but what was expected.
+With the argument `quick` every fault is done only a few times. The exit code is 1 where a fault left anything but what
+was expected.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def do(name: str, forks: Forks, heavy: bool) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="hide-faults-") as folder:
         try:
             found = FAULTS[name](forks, Path(folder), heavy)
-        except Exception as error:  # the table has to come whatever one fault does
+        except Exception as error:  # the table has to be printed whatever one fault does
             found = Outcome(1, 0, 1, "", f"{type(error).__name__}: {error}")
         return replace(found, happened=found.happened.replace(folder, "..."))
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from faults import Outcome
 from faults.forks import Forks
 from faults.work import answer, differences, load, samples, stored
-from hide_utils.evaluation.results import ResultStore
+from hide_utils.evaluation.store import ResultStore
 
 DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "cut": lambda content, rng: content[: rng.randrange(len(content))],
@@ -32,7 +32,7 @@ def _flipped(content: bytes, rng: random.Random) -> bytes:
 
 
 def cached_rows(checkpoint: str, folder: str, times: int) -> list[dict]:
-    """Damage a file of the cache again and again, and rename it to an older format: always seen, said and mended."""
+    """Damage a file of the cache again and again, or rename it to an older format. Each time it is seen and mended."""
     from hide_utils.evaluation import captured as rowcache
 
     rng, found = random.Random(0), []
@@ -58,7 +58,7 @@ def cached_rows(checkpoint: str, folder: str, times: int) -> list[dict]:
 
 
 def stored_rows(checkpoint: str, folder: str, times: int, n: int) -> list[dict]:
-    """Damage the journal or the Parquet file of an evaluation: the table comes back, or an error names the file."""
+    """Damage the journal or the Parquet file of an evaluation. The table comes back, or an error names the file."""
     rng, found = random.Random(1), []
     expected = answer(checkpoint, None, n)
     for number in range(times):
@@ -102,7 +102,7 @@ def clock(checkpoint: str, folder: str, n: int) -> dict:
     for sample in some:
         sample.entities = ["dog"]
     cache = RowCache(Path(folder) / "rows", 10**6)
-    cache.load(model, some, [1], progress=False)  # two questions a picture, searched for alike
+    cache.load(model, some, [1], progress=False)  # the two questions about a picture share a search
     for number, path in enumerate(cache.folder.iterdir()):
         os.utime(path, (real() + 10**6 - number, 0))
     cache.load(model, some, [1], progress=False)
@@ -111,7 +111,7 @@ def clock(checkpoint: str, folder: str, n: int) -> dict:
 
 
 def history(folder: str) -> dict:
-    """The runner's record of earlier runs is damaged: it is said, and the notebooks run."""
+    """Damage the runner's record of earlier runs. The runner says so and runs the notebooks."""
     import contextlib
     import io
 
@@ -136,7 +136,7 @@ def history(folder: str) -> dict:
 
 
 def many(forks: Forks, do: str, expected: str, **given) -> Outcome:
-    """A function above that tries many damages, as an outcome."""
+    """Call a function above that tries many damages, and make an outcome of what it returns."""
     ended = forks.call(f"faults.damage:{do}", **given)
     tried = ended.value or [{"ok": False, "kind": ended.state, "said": ended.error}]
     bad = [f"{one['kind']}: {one['said']}" for one in tried if not one["ok"]]
@@ -145,7 +145,7 @@ def many(forks: Forks, do: str, expected: str, **given) -> Outcome:
 
 
 def once(forks: Forks, do: str, expected: str, **given) -> Outcome:
-    """A function above that does one thing, as an outcome."""
+    """Call a function above that does one thing, and make an outcome of what it returns."""
     ended = forks.call(f"faults.damage:{do}", **given)
     found = ended.value or {"ok": False, "lost": 1, "said": ended.error}
     happened = "so it was" if found["ok"] else str(found.get("said", "not as expected"))[:300]

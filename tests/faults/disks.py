@@ -26,7 +26,14 @@ def _libc(name: str, *given) -> None:
 
 
 class Disk:
-    """A small disk of this process alone, mounted at `folder`; where that is not allowed, a limit on files' sizes."""
+    """A small disk of this process alone, mounted at `folder`.
+
+    Where this user may not mount, a limit on the size of files takes its place.
+
+    Args:
+        folder: made here.
+        size: of the disk, in bytes.
+    """
 
     def __init__(self, folder: Path, size: int) -> None:
         self.folder, self.size = folder, size
@@ -44,7 +51,7 @@ class Disk:
             self.mounted = False
 
     def fill(self, leave: int) -> None:
-        """From now on `leave` bytes are left."""
+        """Fill the disk so that `leave` bytes are left."""
         if not self.mounted:
             resource.setrlimit(resource.RLIMIT_FSIZE, (leave, resource.RLIM_INFINITY))
             return
@@ -54,14 +61,14 @@ class Disk:
         os.truncate(self.folder / "filler", max((self.folder / "filler").stat().st_size - leave, 0))
 
     def free(self) -> None:
-        """There is room again."""
+        """Make room again."""
         if self.mounted:
             (self.folder / "filler").unlink()
         else:
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     def lock(self) -> bool:
-        """From now on nothing can be written; False where this user writes everywhere and may not mount."""
+        """Make the disk read-only; False where that cannot be, because this user may write everywhere."""
         if self.mounted:
             _libc("mount", None, os.fsencode(self.folder), None, REMOUNT | READ_ONLY, None)
             return True
@@ -85,7 +92,7 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def results(checkpoint: str, folder: str, n: int) -> dict:
-    """An evaluation runs into the full disk, and goes on when there is room."""
+    """Run an evaluation into a full disk, and go on when there is room."""
     expected = answer(checkpoint, None, n)
     disk = Disk(Path(folder) / "disk", 400_000)
     out = disk.folder / "rows.parquet"
@@ -104,7 +111,7 @@ def results(checkpoint: str, folder: str, n: int) -> dict:
 
 
 def figures(folder: str, read_only: bool = False) -> dict:
-    """Figures and a table are written anew on the full or read-only disk: the earlier files stay as they were."""
+    """Write figures and a table anew on a full or read-only disk. The earlier files stay as they were."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -140,7 +147,7 @@ def figures(folder: str, read_only: bool = False) -> dict:
 
 
 def cache(checkpoint: str, folder: str, n: int, read_only: bool = False) -> dict:
-    """Rows are captured although they cannot be kept; those that were kept are read."""
+    """Capture rows that cannot be kept. Those that were kept before are read."""
     from hide_utils.evaluation.captured import RowCache
     from hide_utils.method.entities import given_entities
     from hide_utils.method.session import Session
@@ -169,7 +176,7 @@ def cache(checkpoint: str, folder: str, n: int, read_only: bool = False) -> dict
 
 
 def read_only(checkpoint: str, folder: str, n: int) -> dict:
-    """Results in a read-only folder are read; new ones are refused before anything is run; the cache is read."""
+    """Read results in a read-only folder, and try to add some, which is refused before anything is run."""
     disk = Disk(Path(folder) / "disk", 400_000)
     out = disk.folder / "rows.parquet"
     expected = answer(checkpoint, str(out), n)

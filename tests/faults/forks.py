@@ -1,6 +1,6 @@
-"""A process that has everything loaded and forks a child for every call, so that killing one costs little.
+"""A process that has everything loaded and forks a child for every call, so that killing a child costs little.
 
-`Forks` is the caller's side; the module itself is the server's.
+`Forks` is the side of the caller. The module itself, run as a script, is the server that forks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a call ended: state is "done", "raised" (error says what), "killed" (as asked) or "died" (by itself)."""
+    """How a call ended.
+
+    Attributes:
+        state: "done", "raised" (an exception), "killed" (as asked for) or "died" (by itself).
+        seconds: time that the call took.
+        value: what the function returned; None unless the state is "done".
+        error: type and text of the exception; empty without one.
+        warned: texts of the warnings.
+    """
 
     state: str
     seconds: float
@@ -41,14 +49,14 @@ class Forks:
 
     def __init__(self, checkpoint: Path) -> None:
         environment = os.environ | {
-            "OMP_NUM_THREADS": "1",  # a fork has one thread
+            "OMP_NUM_THREADS": "1",  # only the thread that forks lives on in the child
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONWARNINGS": "ignore:resource_tracker",  # says that killed programs left semaphores, and removes them
             "HF_HUB_OFFLINE": "1",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
         }
         command = [sys.executable, "-m", "faults.forks", str(checkpoint)]
-        self.mark = f"FAULTS_MARK={uuid.uuid4()}"  # in the environment of all that stems from the server
+        self.mark = f"FAULTS_MARK={uuid.uuid4()}"  # in the environment of all that the server starts
         environment |= dict([self.mark.split("=")])
         self.server = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
@@ -62,7 +70,7 @@ class Forks:
         self.server.wait(timeout=60)
 
     def left_behind(self, patience: float = 120) -> list[int]:
-        """Processes that stem from earlier calls and do not end by themselves (they may have been importing)."""
+        """Ids of processes that stem from earlier calls and have not ended by themselves after `patience` seconds."""
         until = time.monotonic() + patience
         while (found := self._offspring()) and time.monotonic() < until:
             time.sleep(0.1)
@@ -77,11 +85,22 @@ class Forks:
         return found
 
     def call(self, do: str, *, kill_after: float | None = None, limits: dict[str, int] | None = None, **given) -> Ended:
-        """One call. kill_after: seconds until SIGKILL. limits: names in `resource` -> bytes, RLIMIT_AS on top."""
+        """One call of "module:function".
+
+        Args:
+            do: the function.
+            kill_after: seconds until SIGKILL; None: never.
+            limits: name of a limit in `resource` -> bytes; those of RLIMIT_AS are added to what the process has.
+            given: arguments of the function.
+        """
         return self.together([{"do": do, "with": given, "kill_after": kill_after, "limits": limits or {}}])[0]
 
     def together(self, calls: list[dict[str, Any]]) -> list[Ended]:
-        """Several calls at once, each a mapping with "do" and the keys of `call`'s arguments ("with" for the rest)."""
+        """Several calls at once, each a mapping of `call`'s arguments, those of the function under "with".
+
+        Raises:
+            RuntimeError: the process that forks is gone.
+        """
         self.server.stdin.write(json.dumps(calls, default=str) + "\n")
         self.server.stdin.flush()
         line = self.server.stdout.readline()
@@ -91,7 +110,7 @@ class Forks:
 
 
 def _child(call: dict[str, Any], report: int) -> None:
-    """Do the call in this process and write how it ended; never returns."""
+    """Do the call in this process, write how it ended to the file descriptor `report`, and exit."""
     ended: dict[str, Any] = {"state": "done"}
     try:
         for name, size in (call.get("limits") or {}).items():
@@ -115,7 +134,7 @@ def _child(call: dict[str, Any], report: int) -> None:
 
 
 def _serve(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Fork a child a call, kill those that are to be killed, and collect what the others wrote."""
+    """Fork a child for every call, kill those that are to be killed, and collect what the others wrote."""
     running = {}
     for number, call in enumerate(calls):
         reader, writer = os.pipe()

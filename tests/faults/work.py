@@ -1,4 +1,4 @@
-"""An evaluation small enough to be run a hundred times: what the faults are done to."""
+"""The evaluation that the faults are done to, small enough to be run a hundred times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from model_helpers import picture
 
 from hide_utils import HiDe, evaluate, load_model
-from hide_utils.evaluation.results import ResultStore
+from hide_utils.evaluation.store import ResultStore
 from hide_utils.samples import Sample
 
 METHODS = ("direct", "oracle")
@@ -21,7 +21,7 @@ SETTINGS = {"layer": 1, "sigma": 1.0, "alpha": 0.6}
 
 @functools.cache
 def load(checkpoint: str):
-    """The model, once a process (and its forks)."""
+    """The model, loaded once for a process and its forks."""
     return load_model(checkpoint, device="cpu", dtype="float32")
 
 
@@ -47,31 +47,35 @@ def answer(checkpoint: str, out: str | None, n: int, methods: Sequence[str] = ME
     """Evaluate, and give the rows without what differs from run to run."""
     model = load(checkpoint)
     hide = HiDe(model, protocol="logits", **SETTINGS)
-    return plain(evaluate(model, samples(n), methods, out, hide=hide, protocol="logits", progress=False, **how))
+    return comparable(evaluate(model, samples(n), methods, out, hide=hide, protocol="logits", progress=False, **how))
 
 
-def plain(table: pd.DataFrame) -> list[dict]:
-    """Rows as JSON types, sorted by their keys; numbers with six digits, for batches of other sizes round otherwise."""
+def comparable(table: pd.DataFrame) -> list[dict]:
+    """Rows as JSON types, sorted by their keys, without what differs from run to run.
+
+    Numbers keep four significant digits, because batches of other sizes round differently.
+    """
     table = table.drop(columns=list(VOLATILE), errors="ignore").sort_values(["sample_id", "method"])
-    return [{name: _plain(value) for name, value in row.items()} for row in table.astype(object).to_dict("records")]
+    rows = table.astype(object).to_dict("records")
+    return [{name: _comparable(value) for name, value in row.items()} for row in rows]
 
 
-def _plain(value):
+def _comparable(value):
     if isinstance(value, float):
         return None if value != value else float(f"{value:.4g}")
     if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
         value = value.tolist() if hasattr(value, "tolist") else list(value)
-        return [_plain(one) for one in value] if isinstance(value, list) else _plain(value)
+        return [_comparable(one) for one in value] if isinstance(value, list) else _comparable(value)
     return value
 
 
 def stored(out: Path) -> list[dict]:
-    """Rows in the store, as `plain` gives them."""
-    return plain(ResultStore(out).load())
+    """Rows in the store, as `comparable` gives them."""
+    return comparable(ResultStore(out).load())
 
 
 def differences(rows: list[dict], expected: list[dict]) -> int:
-    """How many rows are doubled, or not the row that is expected under their key."""
+    """How many rows are there twice, or differ from the row that is expected under their key."""
     by_key = {(row["sample_id"], row["method"]): row for row in expected}
     keys = [(row["sample_id"], row["method"]) for row in rows]
     return len(keys) - len(set(keys)) + sum(row != by_key.get(key) for key, row in zip(keys, rows, strict=True))

@@ -6,7 +6,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from report_parts import book, write_item
 
 from hide_utils import paths, report
-from hide_utils.evaluation.results import ResultStore
+from hide_utils.evaluation.store import ResultStore
 from hide_utils.report.captions import TABLE_OF
 from hide_utils.report.items import Item, provenance_table, saved_by, state_table, stored_answers_table
 

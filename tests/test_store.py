@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from hide_utils import paths
-from hide_utils.evaluation.results import ResultStore, SettingsError, results_path
+from hide_utils.evaluation.store import ResultStore, SettingsError, results_path
 
 SETTINGS = {"model": "mini", "alpha": 0.7, "methods": ("direct", "hide")}
 
 # A process that stores rows s<start>, s<start + 1>, ... one by one, saying each that is stored, and then merges.
 WRITER = """
 import sys
-from hide_utils.results import ResultStore
+from hide_utils.evaluation.store import ResultStore
 path, start, stop, pause = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 import time
 store = ResultStore(path, {"model": "mini"})
