@@ -1,4 +1,4 @@
-"""Where everything lies: every path in the project comes from here, so notebooks run from any folder."""
+"""Where everything lies. Every path in the project comes from here, so notebooks run from any folder."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ DEFAULT_PRESET = "mini"
 def figures_folder() -> Path:
     """Folder that holds one folder of figures and tables for each notebook.
 
-    ``figures/`` (committed) belongs to the default preset alone. Any other run writes below
-    ``data/results/runs/<preset>/figures``, so that it never overwrites it: the runner names that folder in
-    ``HIDE_FIGURES``, and the preset laid over a notebook by ``HIDE_PRESET`` implies it.
+    ``figures/`` is committed and belongs to the default preset alone. A run with another preset writes below
+    ``data/results/runs/<preset>/figures``, so that it never overwrites the committed ones. The environment variable
+    ``HIDE_FIGURES`` names the folder (the runner sets it). Without it the preset in ``HIDE_PRESET`` decides.
     """
     if folder := os.environ.get("HIDE_FIGURES"):
         return Path(folder)
@@ -34,11 +34,30 @@ def figures_folder() -> Path:
     return FIGURES if preset == DEFAULT_PRESET else RUNS / Path(preset).stem / "figures"
 
 
-def portable(path: str | Path) -> str:
-    """Path as it may be written into a committed file: from the repository's root, else its last part alone.
+def model_folder(name: str | Path) -> Path | None:
+    """Folder that holds a model's files on this machine.
 
-    A path within the repository is given relative to its root; of any other absolute path only the name stays, for
-    the folders above it tell about the machine and not about the result. Relative ones (hub ids too) are unchanged.
+    Args:
+        name: ``"mini"``, a path, or a hub id. A hub id is looked for in ``data/models`` under the model's own name.
+
+    Returns:
+        The folder. None where there is no such folder, as for a model that lies on the hub alone.
+    """
+    if str(name) == "mini":
+        return MINI
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    here = MODELS / path.name
+    return here if str(name).count("/") == 1 and any(here.glob("*.safetensors")) else None
+
+
+def portable(path: str | Path) -> str:
+    """Text of a path as it may be written into a committed file.
+
+    A path within the repository is given relative to its root. Of any other absolute path only the last part stays,
+    because the folders above it tell about the machine and not about the result. Relative paths, and ids of models on
+    the hub, are unchanged.
     """
     path = Path(path)
     if not path.is_absolute():

@@ -12,9 +12,10 @@ from checkpoints import checkpoint
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils import HiDe, evaluate, load_benchmark, load_model, models, paths
+from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation.notebooks import discover, inspect
+from hide_utils.models import loading
 from hide_utils.samples import Sample
 
 
@@ -57,7 +58,7 @@ def test_hide_takes_a_model_s_name():
 def test_small_models_load_silently_and_large_ones_say_what_and_how_long(monkeypatch, capsys):
     load_model(checkpoint("qwen3_vl"))
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(models, "_QUIET_BYTES", 0)
+    monkeypatch.setattr(loading, "_QUIET_BYTES", 0)
     load_model(checkpoint("qwen3_vl"), device="cpu", dtype="float32")
     said = capsys.readouterr().err
     assert re.search(r"loading .*qwen3_vl \(1 files, 0\.0 GB\) to cpu as torch\.float32 \.\.\.", said)

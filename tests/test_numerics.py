@@ -34,7 +34,6 @@ def test_rows_that_are_no_numbers_are_refused_everywhere(bad, row):
     attention[row, 3, 3] = bad
     for measure in (
         lambda: tad.purify(attention, 2, 1.0),
-        lambda: tad.purify_grid(attention, 2, [0.0, 1.0]),
         lambda: tad.noise_prior(attention, 1.0),
         lambda: tad.assign_images([attention]),
         lambda: lpd.boxes_grid(attention, [0.5]),

@@ -83,23 +83,11 @@ def test_only_noise_rows_give_no_maps():
     assert tad.purify(rows(8), 8).shape == (0, 9, 13)
 
 
-def test_grid_equals_single_calls():
-    sigmas = np.array([0, 1.5, 3])
-    grid = tad.purify_grid(rows(), 8, sigmas)
-    assert grid.shape == (3, 4, 9, 13)
-    for maps, sigma in zip(grid, sigmas, strict=True):
-        np.testing.assert_array_equal(maps, tad.purify(rows(), 8, sigma))
-    with pytest.raises(ValueError, match="sigmas is empty"):
-        tad.purify_grid(rows(), 8, [])
-
-
-def test_own_prior_takes_the_place_of_the_noise_rows():
-    attention = rows()
-    prior = tad.noise_prior(attention[:8], 2.0)
-    np.testing.assert_array_equal(tad.purify(attention, 8, 2.0, prior=prior), tad.purify(attention, 8, 2.0))
-    assert not tad.purify(attention, 8, 2.0, prior=np.ones((9, 13), np.float32)).any()
+def test_prior_as_high_as_the_maps_leaves_nothing():
+    scaled = tad.minmax(tad.smooth(rows()[8:], 2.0))
+    assert not tad.subtract_prior(scaled, np.ones((9, 13), np.float32)).any()
     with pytest.raises((TypeError, ValueError), match="prior"):
-        tad.purify(attention, 8, 2.0, prior=np.ones((3, 3), np.float32))
+        tad.subtract_prior(scaled, np.ones((3, 3), np.float32))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -1,7 +1,7 @@
-"""Entities of a question by rules alone: stop phrases cut it into noun chunks; no model, no download.
+"""Entities of a question by rules alone, without a model or a download: stop words cut it into noun chunks.
 
-What it gives is the canonical form of `hide_utils.method.entities`. The word lists are short and English; a word that none of
-them knows is taken for a noun, so that an unknown verb or adjective stays in an entity.
+They have the canonical form of `hide_utils.method.entities`. The word lists are short and English. A word that is in
+none of them is taken for a noun, so an unknown verb or adjective stays in an entity.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STOPS = frozenset(
     written taken located visible currently also only just still very most more into onto inside outside around against
     towards across along through about up down off out away please tell describe name find there's""".split()
 )
-# Nouns that name what is asked for, or the picture and places in it, and nothing that could be found there.
+# Nouns that name what is asked for, the picture or a place in it. None of them is a thing that could be found there.
 ABSTRACT = frozenset(
     """color colour shape size material pattern number brand type kind name text word words letter letters logo position
     direction time day weather season sport picture image photo photograph scene corner middle center centre background
@@ -47,10 +47,13 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
 def rule_entities(question: str) -> Entities:
-    """Entities of a question by rules (source ``"rules"``); none may be left, then ``names`` is empty.
+    """Entities of the last sentence of a question, with the source ``"rules"``.
 
-    The last sentence counts. Chunks of words between stop words are entities; adjectives of `PROPERTIES` that stand
-    before a noun move behind it; "X's Y", and "Y of X" where Y is not `ABSTRACT`, become "Y of X".
+    Chunks of words between stop words are entities. Adjectives of `PROPERTIES` that stand before a noun move behind it.
+    "X's Y" becomes "Y of X". "Y of X" stays one entity where Y is not `ABSTRACT`.
+
+    Returns:
+        The entities. Their names are empty where the rules leave none.
     """
     sentence = _SENTENCE.split(question.strip())[-1].lower().replace("’", "'")
     chunks = [_canonical(chunk) for chunk in _joined(_chunks(_WORD.findall(sentence)))]
@@ -58,7 +61,7 @@ def rule_entities(question: str) -> Entities:
 
 
 def _chunks(words: list[str]) -> list[tuple[list[str], bool]]:
-    """Runs of content words, each with whether "of" (and articles alone) led to it from the one before."""
+    """Runs of content words, each with whether "of" alone, or with articles, stands between it and the run before."""
     found: list[tuple[list[str], bool]] = []
     run: list[str] = []
     between: list[str] = []
@@ -78,7 +81,7 @@ def _acts(word: str) -> bool:
 
 
 def _joined(chunks: list[tuple[list[str], bool]]) -> list[list[list[str]]]:
-    """Chunks with their owners: [Y], or [Y, X] for "Y of X" and "X's Y"; those that are abstract are left out."""
+    """Chunks with their owners: [Y], or [Y, X] for "Y of X" and "X's Y". Abstract ones are left out."""
     joined: list[list[list[str]]] = []
     for words, of in chunks:
         owned = _split_owner(words)
@@ -107,7 +110,7 @@ def _canonical(parts: list[list[str]]) -> str:
 
 
 def _noun_first(words: list[str]) -> str:
-    """Noun first, as in "large blue truck" -> "truck with large size with blue color"; the last word is the noun."""
+    """Words with the last one, the noun, first: "large blue truck" -> "truck with large size with blue color"."""
     values = [word for word in words[:-1] if word in VALUES]
     noun = [word for word in words[:-1] if word not in VALUES] + words[-1:]
     return " ".join(noun + [f"with {value} {VALUES[value]}" for value in values])

@@ -19,10 +19,15 @@ from hide_utils.samples import Sample
 
 @dataclass(frozen=True)
 class Outcome:
-    """A method's reply to a sample, the regions (pixels) it looked at more closely, and the steps it is charged for.
+    """What a method made of a sample.
 
-    fallback: what it did instead, and why. protocol: how the letter is read off the reply where the method itself says
-    so; None leaves it to the run. maps: (maps, h, w) that the regions were read from, where there were any.
+    Attributes:
+        reply: the model's reply.
+        regions: half-open xyxy in pixels of the session's picture that the method looked at more closely.
+        steps: names of the session's steps that the method is charged for.
+        fallback: what the method did instead, and why. None where it ran as described.
+        protocol: how the letter is read off the reply. None leaves that to the run.
+        maps: `(maps, h, w)` that the regions were read from. None where there were none.
     """
 
     reply: Reply
@@ -37,7 +42,7 @@ Method = Callable[[HiDe, Session, Sample], Outcome]
 
 
 def answered(session: Session, sample: Sample, second: Image.Image | None = None, step: str = "answer") -> Reply:
-    """The model's reply to a sample in its own prompt style, with a second picture (RGB) where there is one."""
+    """The model's reply to a sample in the sample's prompt style, with a second RGB picture where there is one."""
     return session.answer(sample.question, sample.options, second, step, sample.style)
 
 
@@ -51,7 +56,20 @@ def with_regions(
     layout: Callable[[Image.Image, Sequence[lpd.Region]], Image.Image] = lpd.compact_image,
     maps: Float[np.ndarray, "maps h w"] | None = None,
 ) -> Outcome:
-    """The answer to original and compact picture; without regions the direct answer, and the outcome says so."""
+    """The answer to the original picture and a second one made of regions.
+
+    Without regions the original picture is answered alone, and the outcome says so.
+
+    Args:
+        session: the picture.
+        sample: the question.
+        regions: half-open xyxy in pixels of the session's picture.
+        step: what the answer is charged to.
+        steps: all steps that the method is charged for, `step` among them.
+        fallback: what the method did instead so far, and why.
+        layout: makes the second picture of the original and the regions.
+        maps: what the regions were read from.
+    """
     if not regions:
         reply = answered(session, sample, step=step)
         return Outcome(reply, (), steps, "; ".join(filter(None, [fallback, "no box survived"])), maps=maps)

@@ -1,8 +1,8 @@
-"""What HiDe is compared with besides direct answers and given boxes, each from its published description.
+"""What HiDe is compared with besides direct answers and true boxes, each after its published description.
 
 All share the session's prefill, the prompt and greedy decoding. A setting that a method has of its own is chosen on the
-calibration split like HiDe's (`hide_utils.evaluation.tuning`) and read from ``hide.json`` in the model's folder; where there is
-none, the default stated here holds.
+calibration split as HiDe's are (`hide_utils.evaluation.tuning`). It is read from ``hide.json`` in the model's folder,
+and where that holds none the default stated here applies.
 """
 
 from __future__ import annotations
@@ -10,70 +10,90 @@ from __future__ import annotations
 import heapq
 import json
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from hide_utils import paths
-from hide_utils.baselines import published
 from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
 from hide_utils.method import lpd, tad
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import HIDE_STEPS, Session
-from hide_utils.method.tad import _checked, minmax, smooth
 from hide_utils.models import VLM, Reply
-from hide_utils.prompts import multiple_choice
+from hide_utils.prompts import CONTENT_FREE, multiple_choice
 from hide_utils.samples import Sample
 from hide_utils.scoring import probabilities
 
-CONTENT_FREE = "Write a general description of the image."  # ViCrop's reference prompt
 WINDOW_PX, WINDOW_FACTORS = 224, (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # ViCrop: the encoder's input size, once to twice
 GATE_MARGIN = 2.0  # logits: the best letter is e^2 = 7 times as likely as the second
 TREE_DEPTH, TREE_VIEWS, TREE_SURE, TREE_SIDE = 2, 12, 0.9, 0.6
 
 
 def tuned(model: VLM, method: str, default: dict[str, Any]) -> dict[str, Any]:
-    """A method's settings: those under ``methods`` in the model folder's hide.json, over the default ones."""
-    chosen = _chosen(model).get(method, {})
+    """A method's settings: the default ones, replaced by those that were chosen on the calibration split."""
+    chosen = _chosen_settings(model).get(method, {})
     return default | {name: value for name, value in chosen.items() if name in default}
 
 
 def settings_in_use(hide: HiDe) -> dict[str, str]:
-    """The settings of every method that has its own, in words: their values, and whether they were tuned."""
-    own = {name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")}
+    """In words, the settings of every method that has its own: their values, and whether they were tuned."""
+    own = _own_settings(hide)
     defaults = {"rel_att": {"layer": own["layer"]}, "first_token": own, "hide_gated": {"margin": GATE_MARGIN}}
     said = {}
     for method, default in defaults.items():
         values = ", ".join(f"{name} {value:g}" for name, value in tuned(hide.model, method, default).items())
-        chosen = method in _chosen(hide.model)
+        chosen = method in _chosen_settings(hide.model)
         said[method] = f"{values} ({'chosen on the calibration split' if chosen else 'default, not tuned'})"
     return said
 
 
-def _chosen(model: VLM) -> dict[str, Any]:
-    file = (paths.MINI if model.name == "mini" else Path(model.name)) / "hide.json"
-    return json.loads(file.read_text()).get("methods", {}) if file.is_file() else {}
+def _chosen_settings(model: VLM) -> dict[str, Any]:
+    """What stands under ``methods`` in the hide.json of the model's folder; empty where there is no such file."""
+    file = model.folder and model.folder / "hide.json"
+    return json.loads(file.read_text()).get("methods", {}) if file and file.is_file() else {}
+
+
+def _own_settings(hide: HiDe) -> dict[str, Any]:
+    return {name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")}
 
 
 def direct_logits(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-    """The direct answer read as the letter with the highest logit, whatever the run's protocol."""
+    """The direct answer, read as the letter with the highest logit whatever the run's protocol."""
     return Outcome(answered(session, sample, step="direct"), (), ("prefill", "direct"), protocol="logits")
 
 
-def relative_attention(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-    """ViCrop's rel-att crop (Zhang et al., ICLR 2025): one window, enlarged, as the second picture.
+def relative_attention(
+    attention: Float[np.ndarray, "tokens h w"], reference: Float[np.ndarray, "h w"], sigma: float
+) -> Float[np.ndarray, "tokens h w"]:
+    """ViCrop's relative attention: attention divided by that of a content-free prompt.
 
-    Where the attention of the position that answers the question exceeds that of a content-free prompt.
-    Default layer: HiDe's own.
+    Cells where the reference has less than a thousandth of its mean are held at that, so that no ratio explodes.
+
+    Args:
+        attention: raw rows of the tokens in question.
+        reference: raw row of the content-free prompt.
+        sigma: standard deviation in grid cells of the Gaussian that smooths both. 0 smooths nothing.
+
+    Returns:
+        Maps in [0, 1].
+    """
+    base = tad.smooth(tad.checked_rows(reference[None]), sigma)[0]
+    least = max(1e-3 * base.mean(), 1e-12)
+    return tad.minmax(tad.smooth(tad.checked_rows(attention), sigma) / np.maximum(base, least))
+
+
+def relative_attention_crop(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+    """ViCrop's rel-att (Zhang et al., ICLR 2025): one window of the picture, enlarged, as the second picture.
+
+    The window lies where the attention of the position that answers the question exceeds that of a content-free prompt.
+    By default it is read at HiDe's own layer.
     """
     layer = tuned(hide.model, "rel_att", {"layer": hide.settings.layer})["layer"]
     asked = multiple_choice(sample.question, sample.options, sample.style)
     rows = session.rows_of_last(asked, [layer], "look")
     reference = session.rows_of_last(CONTENT_FREE, [layer], "reference")
     with session.timed("crop"):
-        maps = published.relative_attention(rows, reference[0], 0.0)
+        maps = relative_attention(rows, reference[0], 0.0)
         window = best_window(maps[0], session.image.size)
         crop = session.image.crop(window)
     steps = ("prefill", "look", "reference", "crop", "rel_att")
@@ -81,10 +101,19 @@ def relative_attention(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 
 
 def best_window(map_hw: Float[np.ndarray, "h w"], image_size_wh: tuple[int, int], base: int = WINDOW_PX) -> lpd.Region:
-    """ViCrop's choice of a window, in pixels: slide windows of several sizes over a map, `base` pixels to twice that.
+    """ViCrop's choice of a window: windows of several sizes slide over a map.
 
-    Of each size the window with the largest sum counts; of these the one that stands out most from its neighbours (its
-    sum minus the mean of the windows one cell away, per cell), which prefers neither small nor large ones.
+    Of each size the window with the largest sum counts. Of these the one is chosen that stands out most from its
+    neighbours: its sum minus the mean of the windows one cell away, per cell. That prefers neither small windows nor
+    large ones.
+
+    Args:
+        map_hw: where to look, on the picture's grid.
+        image_size_wh: width and height of the picture in pixels.
+        base: side in pixels of the smallest window. The largest is twice that.
+
+    Returns:
+        The window in pixels, half-open xyxy.
     """
     (height, width), (w_px, h_px) = map_hw.shape, image_size_wh
     best: tuple[float, lpd.Region] = (float("-inf"), (0, 0, w_px, h_px))
@@ -104,12 +133,11 @@ def best_window(map_hw: Float[np.ndarray, "h w"], image_size_wh: tuple[int, int]
 
 
 def first_token(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-    """Attention of the position that predicts the answer's first token, then LPD: no entities, no noise prior.
+    """LPD on the attention of the position that predicts the answer's first token: no entities, no noise prior.
 
-    Default layer, sigma and alpha: HiDe's own.
+    Layer, sigma and alpha are HiDe's own by default.
     """
-    own = {name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")}
-    chosen = tuned(hide.model, "first_token", own)
+    chosen = tuned(hide.model, "first_token", _own_settings(hide))
     asked = multiple_choice(sample.question, sample.options, sample.style)
     rows = session.rows_of_last(asked, [chosen["layer"]], "look")
     with session.timed("binarise"):
@@ -133,9 +161,11 @@ def hide_no_prior(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 
 
 def gated(margin: float | None = None) -> Method:
-    """HiDe for those questions alone whose direct answer is unsure: a margin of the two best letters' logits decides.
+    """HiDe for those questions alone whose direct answer is unsure.
 
-    margin: answers directly above it; None: the tuned one, else `GATE_MARGIN`.
+    Args:
+        margin: logit of the best letter minus that of the second, above which the direct answer stands. None takes the
+            tuned one, else `GATE_MARGIN`.
     """
 
     def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -153,11 +183,12 @@ def gated(margin: float | None = None) -> Method:
 
 
 def tree_search(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-    """Zooming by trial, the expensive reference (after ZoomEye, Shen et al. 2024, with the letters as its confidence).
+    """Zooming by trial, the expensive reference: after ZoomEye (Shen et al. 2024), with the letters as its confidence.
 
-    Every view is answered together with the whole picture; its confidence is the probability of its best letter among
-    the letters. The most confident view is opened next, into four overlapping ones of `TREE_SIDE` its sides, until one
-    is `TREE_SURE`, `TREE_DEPTH` is reached everywhere, or `TREE_VIEWS` were seen. The most confident reply counts.
+    Every view is answered together with the whole picture. Its confidence is the probability of its best letter among
+    the letters. The most confident view is opened next, into four overlapping ones of `TREE_SIDE` its sides. The search
+    ends when a view is `TREE_SURE`, when `TREE_DEPTH` is reached everywhere, or when `TREE_VIEWS` views were seen. The
+    most confident reply counts.
     """
     order, steps = count(), ["prefill"]
 
@@ -179,33 +210,12 @@ def tree_search(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 
 
 def confidence(model: VLM, reply: Reply, sample: Sample) -> float:
-    """Probability of the most likely letter among the sample's letters, at the reply's first token."""
+    """Probability in [0, 1] of the most likely letter among the sample's letters, at the reply's first token."""
     return max(probabilities(model.letter_logits(reply, len(sample.options))).values())
 
 
 def quarters(region: lpd.Region) -> list[lpd.Region]:
-    """Four overlapping parts of `TREE_SIDE` the sides at a region's corners, so that no small thing is always cut."""
+    """Four parts of `TREE_SIDE` the sides at a region's corners. They overlap, so that no small thing is cut in all."""
     x0, y0, x1, y1 = region
     w, h = max(round((x1 - x0) * TREE_SIDE), 1), max(round((y1 - y0) * TREE_SIDE), 1)
     return [(x, y, x + w, y + h) for y in (y0, y1 - h) for x in (x0, x1 - w)]
-
-
-BASELINES: dict[str, Method] = {
-    "direct_logits": direct_logits,
-    "rel_att": relative_attention,
-    "first_token": first_token,
-    "hide_no_prior": hide_no_prior,
-    "hide_gated": gated(),
-    "tree_search": tree_search,
-}
-
-
-def relative_attention(
-    attention: Float[np.ndarray, "tokens h w"], reference: Float[np.ndarray, "h w"], sigma: float
-) -> Float[np.ndarray, "tokens h w"]:
-    """Attention divided by that of a content-free prompt, scaled to [0, 1] (ViCrop's relative attention).
-
-    Cells where the reference has less than a thousandth of its mean are held at that, so that no ratio explodes.
-    """
-    base = smooth(_checked(reference[None]), sigma)[0]
-    return minmax(smooth(_checked(attention), sigma) / np.maximum(base, max(1e-3 * base.mean(), 1e-12)))

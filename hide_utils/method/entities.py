@@ -1,7 +1,7 @@
-"""Question -> entities: what TAD is to look for (HiDe section 3.1), by the model itself, by hand or by the fallback.
+"""Question -> entities: what TAD is to look for (paper, section 3.1), listed by the model or named by the caller.
 
-The canonical form is a bare noun; ``noun with <value> <property>`` for adjectives; ``Y of X`` for possessives; both
-sides of a relation; lower case; no articles or question words.
+Entities have a canonical form: lower case, without articles and question words. A bare noun stands as it is. An
+adjective becomes ``noun with <value> <property>`` and a possessive ``Y of X``. Of a relation both sides are kept.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hide_utils.models import VLM, Prefix, Reply
+from hide_utils.models import VLM, Prefix, Prompt, Reply
 from hide_utils.models.flops import reply_flops
-from hide_utils.models.prompt import Prompt
 
 SEARCH_INSTRUCTION = "Search the following entities in the images:"
-MAX_ENTITIES = 16  # a longer reply is a model that lost the thread, and every further token costs a map
-MAX_CHARACTERS = 1000  # of a question that is searched for itself, for the same reason
+MAX_ENTITIES = 16  # a longer list is a model that lost the thread, and every token of it costs a map
+MAX_CHARACTERS = 1000  # of a question that is searched for itself, because each of its tokens costs a map too
 
 EXTRACTION_PROMPT = """\
 List the entities of the last question, so that each can be found in an image. \
@@ -31,7 +30,7 @@ Question: What is the brand of the woman's bag?
 <FINAL_OUTPUT> bag of woman </FINAL_OUTPUT>
 Question:"""
 
-# a quoted opening tag that is never closed ends where the next one opens
+# A quoted opening tag that is never closed ends where the next one opens.
 _TAGGED = re.compile(r"<FINAL_OUTPUT>((?:(?!<FINAL_OUTPUT>).)*?)(?:</FINAL_OUTPUT>|(?=<FINAL_OUTPUT>)|$)", re.DOTALL)
 _NOTHING = "nothing between the <FINAL_OUTPUT> tags"
 
@@ -41,10 +40,11 @@ class Entities:
     """Entities of a question.
 
     Attributes:
-        names: entities in canonical form, without duplicates; empty when none could be read.
-        source: ``"model"``, ``"given"`` or ``"question"`` (the fallback: the question itself is the search text).
+        names: entities in canonical form, without duplicates. Empty where none could be read.
+        source: ``"model"`` where the model listed them, ``"given"`` where the caller did, ``"question"`` where the
+            question itself is searched for instead.
         reply: what the model wrote, for the record.
-        note: what was wrong with the reply, or ``""``.
+        note: what was wrong with the reply. Empty where nothing was.
     """
 
     names: tuple[str, ...]
@@ -59,7 +59,10 @@ class Entities:
 
 
 def clean(names: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Strip, lower, drop empty ones and duplicates (first kept), collapse white space; commas separate entities."""
+    """Names in lower case, without white space and punctuation around them, empty ones and duplicates.
+
+    A comma within a name separates two entities. Of duplicates the first is kept.
+    """
     parts = (" ".join(part.split()).strip(" .;:\"'").lower() for name in names for part in str(name).split(","))
     return tuple(dict.fromkeys(part for part in parts if part))
 
@@ -67,11 +70,11 @@ def clean(names: list[str] | tuple[str, ...]) -> tuple[str, ...]:
 def parse_entities(reply: str) -> tuple[tuple[str, ...], str]:
     """Read the entities between the ``<FINAL_OUTPUT>`` tags.
 
-    The last non-empty pair of tags counts, since a model may quote the instruction first; a missing closing tag is
-    forgiven (the reply may have been cut).
+    The last pair of tags that holds something counts, since a model may quote the instruction first. A missing closing
+    tag is forgiven, since the reply may have been cut.
 
     Returns:
-        ``(names, note)``: cleaned entities, at most ``MAX_ENTITIES``, and what was wrong (``""`` where nothing was).
+        Cleaned entities, at most `MAX_ENTITIES`, and a note on what was wrong, empty where nothing was.
     """
     found = [text for text in _TAGGED.findall(reply) if text.strip(" ,\n\t")]
     if not found:
@@ -83,9 +86,9 @@ def parse_entities(reply: str) -> tuple[tuple[str, ...], str]:
 
 
 def entities_from_reply(question: str, reply: str) -> Entities:
-    """Entities of a model's reply, falling back to the question itself (section 3.1) with a note that says why.
+    """Entities of a model's reply; the question itself where the reply holds none, with a note that says why.
 
-    Of a question longer than `MAX_CHARACTERS` that many are searched for: each of its tokens costs a map.
+    Of a question longer than `MAX_CHARACTERS` only that many are searched for.
     """
     names, note = parse_entities(reply)
     if not names:
@@ -97,7 +100,7 @@ def entities_from_reply(question: str, reply: str) -> Entities:
 
 
 def given_entities(entities: list[str] | tuple[str, ...] | str) -> Entities:
-    """Entities named by the caller.
+    """Entities named by the caller, at most `MAX_ENTITIES`.
 
     Raises:
         ValueError: nothing is left after cleaning.
@@ -114,7 +117,13 @@ def given_entities(entities: list[str] | tuple[str, ...] | str) -> Entities:
 
 @dataclass(frozen=True)
 class Extraction:
-    """Entities of a question, and what listing them cost: seconds (a batch's equal share) and token counts."""
+    """Entities of a question, and what listing them cost.
+
+    Attributes:
+        entities: what the model listed.
+        seconds: wall clock; of a batch, an equal share.
+        counts: passes, tokens and FLOPs, as if the question had been run alone.
+    """
 
     entities: Entities
     seconds: float
@@ -122,11 +131,18 @@ class Extraction:
 
 
 class Extractor:
-    """Entities of a question by the model's own reply to `EXTRACTION_PROMPT` (text only).
+    """Lists the entities of a question: the model's own reply to `EXTRACTION_PROMPT`, which is text alone.
 
-    The prompt's unchanging part is run once and kept. Its end is where the question's first token begins, so it holds
-    for every question; should a tokenizer ever join the two, the question is run without it. Questions announced by
-    `expect` are decoded together when the first of them is asked: a batch of short replies costs little more than one.
+    The unchanging part of the prompt is run once and kept. It ends where the question's first token begins, so it holds
+    for every question. Should a tokenizer join the two, that question is run without it. Questions announced by
+    `expect` are decoded together when the first of them is asked, since a batch of short replies costs little more
+    than one.
+
+    Args:
+        model: the model that lists.
+        reuse_prefix: False runs the unchanging part with every question.
+        max_new_tokens: most tokens of a reply.
+        batch: most questions that are decoded together.
     """
 
     def __init__(self, model: VLM, reuse_prefix: bool = True, max_new_tokens: int = 96, batch: int = 32) -> None:
@@ -136,15 +152,15 @@ class Extractor:
         self._known: dict[str, Extraction] = {}
 
     def __call__(self, question: str) -> Entities:
-        """Entities of one question; never raises for what the model replies (see `entities_from_reply`)."""
+        """Entities of one question. Whatever the model replies, there is something to search for."""
         return self.extract(question).entities
 
     def expect(self, questions: Iterable[str]) -> None:
-        """Announce the questions that will be asked, in order; what was known of earlier ones is forgotten."""
+        """Announce the questions that will be asked, in their order. What was known of earlier ones is forgotten."""
         self._expected, self._known = list(dict.fromkeys(questions)), {}
 
     def extract(self, question: str) -> Extraction:
-        """Entities of a question with their cost: its own batch's share where it was expected."""
+        """Entities of a question with their cost. An expected question is run together with those behind it."""
         if question in self._known:
             return self._known[question]
         if question not in self._expected:
@@ -162,19 +178,23 @@ class Extractor:
             static = sum(stop <= len(EXTRACTION_PROMPT) for _, stop in span.offsets)
             self._prefix = self.model.prefill(prompts[0], cut=span.start + static)
         fits = [self._prefix is not None and self._prefix.fits(prompt) for prompt in prompts]
-        found: dict[int, Extraction] = {}
+        listed: dict[int, Extraction] = {}
         for prefix in (None,) if self._prefix is None else (self._prefix, None):
             chosen = [i for i, fit in enumerate(fits) if fit == (prefix is not None)]
             replies = self._replies([prompts[i] for i in chosen], prefix)
             for i, reply in zip(chosen, replies, strict=True):
-                past, steps = len(prefix) if prefix else 0, len(reply.ids)
-                ran = len(prompts[i]) - past
-                flops = reply_flops(self.model.model.config, ran, past, steps)  # as if alone, without padding
-                counts = Counter(suffixes=1, passes=1 + steps, text_tokens=ran, decoded=steps, flops=flops)
-                found[i] = Extraction(entities_from_reply(questions[i], reply.text), reply.seconds, counts)
-        return [found[i] for i in range(len(prompts))]
+                counts = self._counts(prompts[i], prefix, reply)
+                listed[i] = Extraction(entities_from_reply(questions[i], reply.text), reply.seconds, counts)
+        return [listed[i] for i in range(len(prompts))]
+
+    def _counts(self, prompt: Prompt, prefix: Prefix | None, reply: Reply) -> Counter:
+        """What a reply cost as if its prompt had been run alone, without the padding of a batch."""
+        past, steps = len(prefix) if prefix else 0, len(reply.ids)
+        ran = len(prompt) - past
+        flops = reply_flops(self.model.model.config, ran, past, steps)
+        return Counter(suffixes=1, passes=1 + steps, text_tokens=ran, decoded=steps, flops=flops)
 
     def _replies(self, prompts: list[Prompt], prefix: Prefix | None) -> list[Reply]:
-        if len(prompts) == 1:  # without a mask, which fast kernels prefer
+        if len(prompts) == 1:  # runs without a mask, which fast kernels prefer
             return [self.model.generate(prompts[0], self.max_new_tokens, prefix, stop="</FINAL_OUTPUT>")]
         return self.model.generate_batch(prompts, self.max_new_tokens, "</FINAL_OUTPUT>", prefix)

@@ -17,22 +17,6 @@ from hide_utils.models import VLM, Reply, Settings, load_model
 from hide_utils.prompts import multiple_choice
 
 
-def checked_question(question: str) -> str:
-    """The question without surrounding white space; ValueError where nothing is left."""
-    if not isinstance(question, str) or not question.strip():
-        raise ValueError("the question is empty: ask something about the picture")
-    return question.strip()
-
-
-def read_letter(model: VLM, reply: Reply, options: list[str] | None, protocol: str) -> str | None:
-    """Option letter of a reply under a named protocol; None without options or where the reply states none."""
-    if not options:
-        return None
-    if protocol == "logits":
-        return scoring.letter_from_logits(model.letter_logits(reply, len(options)))
-    return scoring.parse_letter(reply.text, options, protocol)
-
-
 class HiDe:
     """The method with its settings fixed: call it with a picture and a question.
 
@@ -41,8 +25,9 @@ class HiDe:
         layer: decoder layer whose attention is read, counted from 0. None: the model's calibrated or published one.
         sigma: standard deviation of the Gaussian in grid cells, >= 0. None: as above.
         alpha: threshold on purified maps, in (0, 1]. None: as above.
-        reuse_prefix: False runs every prompt as a full pass of its own (same outputs, the released code's cost).
-        protocol: how a letter is read off a reply; see `hide_utils.scoring`.
+        reuse_prefix: False runs every prompt as a full pass of its own, with the same outputs at the released code's
+            cost.
+        protocol: how a letter is read off a reply, a name in `hide_utils.scoring.PROTOCOLS`.
         max_megapixels: larger pictures are refused before they are decoded.
         compact_pixels: most pixels of the compact image as the model sees it, >= 1. None: the model's own limit.
 
@@ -72,19 +57,26 @@ class HiDe:
             default.alpha if alpha is None else float(alpha),
             default.source if layer is sigma is alpha is None else "given",
         )
-        if isinstance(self.settings.layer, bool) or not 0 <= self.settings.layer < model.n_layers:
-            raise ValueError(
-                f"layer {layer} is not among 0 to {model.n_layers - 1} (counted from 0), which {model.name} has"
-            )
-        if not (np.isfinite(self.settings.sigma) and self.settings.sigma >= 0):
-            raise ValueError(f"sigma {sigma} must be a number of grid cells >= 0")
-        if compact_pixels is not None and compact_pixels < 1:
-            raise ValueError(f"compact_pixels {compact_pixels} must be at least 1, or None for the model's own limit")
-        if not 0 < self.settings.alpha <= 1:
-            raise ValueError(f"alpha {alpha} must lie in (0, 1]: it is a threshold on maps scaled to [0, 1]")
-        if protocol not in scoring.PROTOCOLS:
-            raise ValueError(f"unknown protocol {protocol!r}; known: {', '.join(scoring.PROTOCOLS)}")
+        self._check_settings()
         self.extractor = Extractor(model, reuse_prefix=reuse_prefix)
+
+    def _check_settings(self) -> None:
+        layer, sigma, alpha = self.settings.layer, self.settings.sigma, self.settings.alpha
+        if isinstance(layer, bool) or not 0 <= layer < self.model.n_layers:
+            raise ValueError(
+                f"layer {layer} is not among 0 to {self.model.n_layers - 1} (counted from 0), "
+                f"which {self.model.name} has"
+            )
+        if not (np.isfinite(sigma) and sigma >= 0):
+            raise ValueError(f"sigma {sigma} must be a number of grid cells >= 0")
+        if not 0 < alpha <= 1:
+            raise ValueError(f"alpha {alpha} must lie in (0, 1]: it is a threshold on maps scaled to [0, 1]")
+        if self.compact_pixels is not None and self.compact_pixels < 1:
+            raise ValueError(
+                f"compact_pixels {self.compact_pixels} must be at least 1, or None for the model's own limit"
+            )
+        if self.protocol not in scoring.PROTOCOLS:
+            raise ValueError(f"unknown protocol {self.protocol!r}; known: {', '.join(scoring.PROTOCOLS)}")
 
     def __repr__(self) -> str:
         s = self.settings
@@ -103,19 +95,19 @@ class HiDe:
         """Answer a question about a picture.
 
         Args:
-            image: a path or a PIL picture, of any mode and orientation; boxes of the result are pixels of it as read.
-            question: the question's text; special tokens in it are text.
-            options: texts of the options, without letters; None for a free answer.
-            entities: what to look for; None has the model list it.
-            compare: also answer directly, on the same prefill (a few text tokens), for the result's picture.
+            image: a path or a PIL picture, of any mode and orientation. Boxes of the result are pixels of it as read.
+            question: the question's text. The names of special tokens in it stay text.
+            options: texts of the options, without letters. None asks for a free answer.
+            entities: what to look for. None has the model list it.
+            compare: also answer directly, on the same prefill, for the result's picture. It costs a few text tokens.
 
         Raises:
             ImageError, FileNotFoundError: the picture cannot be used.
-            ValueError: empty question, a single option, or attention that is not finite.
+            ValueError: the question is empty, there is a single option, or attention is not finite.
         """
         session = self.open(image)
         result = self.run(session, question, options, entities)
-        if compare and result.compact_image is None:  # the method has answered directly already
+        if compare and result.compact_image is None:  # then the method itself has answered directly
             result.direct_answer, result.direct_letter = result.answer, result.letter
         elif compare:
             reply = session.answer(question, options, step="direct")
@@ -125,7 +117,11 @@ class HiDe:
         return result
 
     def open(self, image: str | PathLike | bytes | Image.Image) -> Session:
-        """Read a picture and run the prefill that everything about it shares."""
+        """A session for a picture. Its prefill is run when the first prompt needs it.
+
+        Raises:
+            ImageError, FileNotFoundError: the picture cannot be used.
+        """
         picture = read_image(image, max_megapixels=self.max_megapixels)
         return Session(self.model, picture, self.reuse_prefix, second_pixels=self.compact_pixels)
 
@@ -136,7 +132,7 @@ class HiDe:
         options: list[str] | None = None,
         entities: Entities | list[str] | str | None = None,
     ) -> Result:
-        """The method on an opened picture; the arguments are those of a call."""
+        """The method on an opened picture. The other arguments are those of a call."""
         question = checked_question(question)
         multiple_choice(question, options)  # refuses a single option before anything is run
         located = self.locate(session, question, entities)
@@ -145,7 +141,7 @@ class HiDe:
         second = None if compact is None else composite_on_white(compact)
         reply = session.answer(question, options, second)
         notes = [located.entities.note] if located.entities.source == "question" else []
-        notes += [] if compact else ["no box survived: answered from the original picture alone"]
+        notes += ["no box survived: answered from the original picture alone"] if compact is None else []
         _, counts = session.cost(HIDE_STEPS)
         return Result(
             question=question,
@@ -166,20 +162,37 @@ class HiDe:
         )
 
     def locate(
-        self, session: Session, question: str, entities: Entities | list[str] | str | None = None
+        self,
+        session: Session,
+        question: str,
+        entities: Entities | list[str] | str | None = None,
+        settings: Settings | None = None,
     ) -> Localisation:
-        """Entities, purified maps and merged regions for a question; found once a session, whoever asks."""
-        key = (question, self.settings, str(entities))
+        """Entities, purified maps and merged regions for a question.
+
+        A session keeps what was located, so every method that asks for the same gets it without another pass.
+
+        Args:
+            session: the picture, from `open`.
+            question: the question's text.
+            entities: what to look for. None has the model list it.
+            settings: layer, sigma and alpha of this localisation. None: the method's own.
+
+        Raises:
+            ValueError: no entity is left after cleaning, or attention is not finite.
+        """
+        at = settings or self.settings
+        key = (question, at, str(entities))
         if key not in session.localisations:
-            names = self._entities(session, question, entities)
-            found = session.search(names, [self.settings.layer])
+            sought = self._entities(session, question, entities)
+            found = session.search(sought, [at.layer])
             with session.timed("decouple"):
-                maps = found.maps(self.settings.layer, self.settings.sigma)
-                regions = lpd.regions_of(maps, self.settings.alpha, session.image.size)
-            session.localisations[key] = Localisation(names, found.tokens, maps, regions)
+                maps = found.maps(at.layer, at.sigma)
+                regions = lpd.regions_of(maps, at.alpha, session.image.size)
+            session.localisations[key] = Localisation(sought, found.tokens, maps, regions)
         return session.localisations[key]
 
-    def _entities(self, session: Session, question: str, entities) -> Entities:
+    def _entities(self, session: Session, question: str, entities: Entities | list[str] | str | None) -> Entities:
         if isinstance(entities, Entities):
             return entities
         if entities is not None:
@@ -187,5 +200,35 @@ class HiDe:
         if question not in session.entities:
             listed = self.extractor.extract(question)
             session.entities[question] = listed.entities
-            session.seconds["extract"], session.counts["extract"] = listed.seconds, listed.counts
+            session.charge("extract", listed.seconds, listed.counts)
         return session.entities[question]
+
+
+def checked_question(question: str) -> str:
+    """The question without surrounding white space.
+
+    Raises:
+        ValueError: nothing is left of it.
+    """
+    if not isinstance(question, str) or not question.strip():
+        raise ValueError("the question is empty: ask something about the picture")
+    return question.strip()
+
+
+def read_letter(model: VLM, reply: Reply, options: list[str] | None, protocol: str) -> str | None:
+    """Option letter of a reply.
+
+    Args:
+        model: the model that replied.
+        reply: what it replied.
+        options: texts of the options, without letters.
+        protocol: a name in `hide_utils.scoring.PROTOCOLS`. "logits" takes the most likely letter and reads no text.
+
+    Returns:
+        The letter. None without options, and where the reply states none.
+    """
+    if not options:
+        return None
+    if protocol == "logits":
+        return scoring.letter_from_logits(model.letter_logits(reply, len(options)))
+    return scoring.parse_letter(reply.text, options, protocol)

@@ -1,6 +1,7 @@
 """Layout-preserving decoupling (LPD): purified maps -> boxes -> merged regions -> compact image.
 
-Boxes are half-open xyxy: normalised floats for tokens (`token_boxes`), whole pixels for regions (`merge_boxes`).
+All boxes are half-open xyxy. A token's boxes are normalised floats (`token_boxes`), regions are whole pixels
+(`merge_boxes`).
 """
 
 from collections.abc import Collection, Sequence
@@ -15,25 +16,45 @@ BoxesXYXY = Sequence[Sequence[float]] | Float[np.ndarray, "_ 4"]
 Box = tuple[float, float, float, float]
 Region = tuple[int, int, int, int]
 
-# 8-connected within one map, never from one token's map to the next: all maps are labelled in one call.
+# All maps are labelled in one call: 8-connected within a map, never from one token's map to the next.
 _WITHIN_MAP = np.zeros((3, 3, 3), bool)
 _WITHIN_MAP[1] = True
-# Pillow refuses to crop more than 179 megapixels at once; large regions are copied in bands of this many pixels.
+# Pillow refuses to crop more than 179 megapixels at once, so large regions are copied in bands of this many pixels.
 _BAND_PIXELS = 2**24
+# Boxes are merged in chunks of this many, so that the table of pairs stays small for thousands of boxes.
+_MERGED_AT_ONCE = 1024
 
 
 def token_boxes(map_hw: Float[np.ndarray, "h w"], alpha: float = 0.7) -> list[Box]:
-    """Boxes of one token's map: bounding boxes of the 8-connected parts of {map >= alpha}, the heaviest part first.
+    """Boxes of one token's map: the bounding boxes of the 8-connected parts of {map >= alpha}.
 
-    map_hw: `(h, w)` purified map in [0, 1]. alpha: threshold in (0, 1].
-    Returns normalised xyxy tuples in [0, 1], half-open; an all-zero map has none. Weight is the sum of the map over the
-    part, which is the order of the authors' code. Raises ValueError for alpha outside (0, 1] and for NaN in the map.
+    Args:
+        map_hw: `(h, w)` purified map in [0, 1].
+        alpha: threshold in (0, 1].
+
+    Returns:
+        Normalised half-open xyxy tuples in [0, 1]. The part with the largest sum of the map comes first, as in the
+        authors' code. An all-zero map has no box.
+
+    Raises:
+        ValueError: alpha lies outside (0, 1], or the map holds NaN.
     """
     return boxes_grid(np.asarray(map_hw)[None], [alpha])[0][0]
 
 
 def boxes_grid(maps: Float[np.ndarray, "tokens h w"], alphas: Collection[float]) -> list[list[list[Box]]]:
-    """`token_boxes` of many maps at many thresholds: `boxes_grid(maps, alphas)[a][t]` is a list of boxes."""
+    """`token_boxes` of many maps at many thresholds.
+
+    Args:
+        maps: `(tokens, h, w)` purified maps in [0, 1].
+        alphas: thresholds in (0, 1].
+
+    Returns:
+        `boxes_grid(maps, alphas)[a][t]` is the list of boxes of token t at threshold a.
+
+    Raises:
+        ValueError: the maps are not finite or not three-dimensional, or a threshold lies outside (0, 1].
+    """
     if maps.ndim != 3 or 0 in maps.shape[1:]:
         raise ValueError(f"maps have shape {maps.shape}: expected (tokens, h, w) with h and w at least 1")
     if not np.isfinite(maps).all():
@@ -58,11 +79,19 @@ def _boxes_at(maps: np.ndarray, alpha: float) -> list[list[Box]]:
 
 
 def merge_boxes(boxes: BoxesXYXY, image_size_wh: Sequence[int]) -> list[Region]:
-    """Normalised boxes -> pixel regions, merged until no two overlap or touch (corners count); sorted.
+    """Normalised boxes -> pixel regions, merged until no two of them overlap or touch. Corners count as touching.
 
-    boxes: xyxy in [0, 1] (what lies outside is cut off). image_size_wh: width and height in pixels.
-    Corners are truncated to whole pixels, as in the authors' code; a box that then holds no pixel is dropped.
-    Raises ValueError for boxes that are not finite or have x0 >= x1, and for an image without pixels.
+    Corners are truncated to whole pixels, as in the authors' code. A box that then holds no pixel is dropped.
+
+    Args:
+        boxes: xyxy in [0, 1]. What lies outside is cut off.
+        image_size_wh: width and height of the picture in pixels.
+
+    Returns:
+        Half-open xyxy in pixels, sorted.
+
+    Raises:
+        ValueError: a box is not finite or has x0 >= x1 or y0 >= y1, or the picture has no pixels.
     """
     width, height = image_size_wh
     if width < 1 or height < 1:
@@ -71,24 +100,34 @@ def merge_boxes(boxes: BoxesXYXY, image_size_wh: Sequence[int]) -> list[Region]:
     pixels = (np.clip(as_boxes(boxes), 0, 1) * scale).astype(np.int64)
     pixels = pixels[(pixels[:, 2:] > pixels[:, :2]).all(1)]
     merged = np.empty((0, 4), np.int64)
-    for start in range(0, len(pixels), 1024):  # in chunks: the table of pairs stays small for thousands of boxes
-        merged = _merge(np.concatenate([merged, pixels[start : start + 1024]]))
+    for start in range(0, len(pixels), _MERGED_AT_ONCE):
+        merged = _merge(np.concatenate([merged, pixels[start : start + _MERGED_AT_ONCE]]))
     return sorted((x0, y0, x1, y1) for x0, y0, x1, y1 in merged.tolist())
 
 
 def regions_of(maps: Float[np.ndarray, "tokens h w"], alpha: float, image_size_wh: Sequence[int]) -> list[Region]:
-    """Merged pixel regions of all tokens' maps together: `boxes_grid`, then `merge_boxes`. Errors as theirs."""
+    """Merged pixel regions of all tokens' maps together: `boxes_grid`, then `merge_boxes`.
+
+    Args:
+        maps: `(tokens, h, w)` purified maps in [0, 1].
+        alpha: threshold in (0, 1].
+        image_size_wh: width and height of the picture in pixels.
+
+    Raises:
+        ValueError: as `boxes_grid` for maps and threshold, and as `merge_boxes` for the picture's size.
+    """
     boxes = [box for of_token in boxes_grid(maps, [alpha])[0] for box in of_token]
     return merge_boxes(boxes, image_size_wh)
 
 
 def _merge(boxes: np.ndarray) -> np.ndarray:
-    """Bounding boxes of groups of touching boxes, repeated until nothing changes (the order has no influence)."""
+    """Bounding boxes of groups of touching boxes, repeated until nothing changes. Their order has no influence."""
     while len(boxes) > 1:
         (x0, y0), (x1, y1) = boxes[:, :2].T, boxes[:, 2:].T
         reach = (x0[:, None] <= x1) & (y0[:, None] <= y1)
-        group = (reach & reach.T).argmax(1)  # the first box that each touches, itself at the latest
-        group = group[group[group]]  # and the first that this one touches, and so on
+        # A box joins the first box that it touches (at the latest itself), and that box's group in turn.
+        group = (reach & reach.T).argmax(1)
+        group = group[group[group]]
         first, group = np.unique(group, return_inverse=True)
         if len(first) == len(boxes):
             break
@@ -101,10 +140,20 @@ def _merge(boxes: np.ndarray) -> np.ndarray:
 
 
 def mapping(regions: Sequence[Sequence[int]]) -> list[Region]:
-    """Where each region lies in the compact image (pixel xyxy, same order as `regions`).
+    """Where each region lies in the compact image.
 
-    The picture is cut along every edge of every region; column and row strips that no region crosses are dropped and
-    the rest moves together. The compact image's size is the largest x1 and y1. Raises ValueError without regions.
+    The picture is cut along every edge of every region. Column and row strips that no region crosses are dropped, and
+    the rest moves together.
+
+    Args:
+        regions: half-open xyxy in pixels of the picture.
+
+    Returns:
+        Half-open xyxy in pixels of the compact image, in the order of `regions`. The compact image's width and height
+        are the largest x1 and y1.
+
+    Raises:
+        ValueError: there is no region.
     """
     if not len(regions):
         raise ValueError("no regions: there is nothing to lay out; answer from the original picture instead")
@@ -121,11 +170,17 @@ def mapping(regions: Sequence[Sequence[int]]) -> list[Region]:
 
 
 def compact_image(image: Image.Image, regions: Sequence[Sequence[int]]) -> Image.Image:
-    """The regions moved together with order and relative position kept (the method's section on LPD).
+    """The regions moved together, with their order and relative position kept (paper, section on LPD).
 
-    image: a picture as `images.read_image` returns it. regions: pixel xyxy inside it, as from `merge_boxes`.
-    Returns RGBA, transparent where nothing was pasted; use `images.composite_on_white` where a model needs RGB.
-    Raises ValueError without regions, or if one leaves the picture.
+    Args:
+        image: a picture as `hide_utils.images.read_image` returns it.
+        regions: half-open xyxy in pixels inside it, as from `merge_boxes`.
+
+    Returns:
+        RGBA, transparent where nothing was pasted. Use `hide_utils.images.composite_on_white` where a model needs RGB.
+
+    Raises:
+        ValueError: there is no region, or one leaves the picture.
     """
     return paste(image, regions, mapping(regions))
 
@@ -136,10 +191,21 @@ def paste(
     places: Sequence[Sequence[int]],
     size_wh: Sequence[int] | None = None,
 ) -> Image.Image:
-    """Copy each region of `image` to the corner of its place on a transparent RGBA canvas.
+    """Copy each region of a picture to the corner of its place on a transparent canvas.
 
-    size_wh: the canvas; by default it just holds all places. With `places=regions, size_wh=image.size` the picture is
-    masked in place. Raises ValueError if a region leaves the picture.
+    With `places=regions` and `size_wh=image.size` everything but the regions is masked.
+
+    Args:
+        image: a picture as `hide_utils.images.read_image` returns it.
+        regions: half-open xyxy in pixels of the picture.
+        places: for each region, where it goes: its first two numbers are the corner in pixels of the canvas.
+        size_wh: width and height of the canvas. None takes the smallest that holds all places.
+
+    Returns:
+        RGBA canvas.
+
+    Raises:
+        ValueError: a region leaves the picture, or the picture is not of a mode that `read_image` returns.
     """
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"the picture has mode {image.mode}: read it with hide_utils.images.read_image first")
@@ -155,7 +221,11 @@ def paste(
 
 
 def as_boxes(boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "boxes 4"]:
-    """Boxes as a float64 array `(n, 4)`; ValueError unless every box has x0 < x1 and y0 < y1."""
+    """Boxes as a `(boxes, 4)` float64 array.
+
+    Raises:
+        ValueError: a box is not finite, or has x0 >= x1 or y0 >= y1.
+    """
     boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
     if not (np.isfinite(boxes).all() and (boxes[:, 2:] > boxes[:, :2]).all()):
         raise ValueError("every box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import warnings
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -13,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from hide_utils.files import replace_file, to_json
+from hide_utils.files import replace_file, write_json
 from hide_utils.method.entities import Entities
 from hide_utils.models import Settings
 
@@ -38,17 +37,23 @@ class Result:
     """One answer of HiDe with everything that led to it.
 
     Attributes:
-        question, options: as asked.
-        answer, letter: the reply's text, and the option letter read off it (None where it states none).
+        question: as asked.
+        options: as asked. None for a free answer.
+        answer: the reply's text.
+        letter: the option letter read off the reply. None where it states none.
         entities: what was searched for, and where that came from.
-        tokens, maps: the entities' tokens, and for each its purified map `(h, w)` in [0, 1]; a token with nothing above
-            the noise prior is all zero.
-        boxes: merged regions, pixels of ``image``, half-open xyxy, sorted.
-        compact_image: RGBA, transparent where nothing was pasted; None where no box survived.
-        image: the picture as read (RGB, upright).
-        timings: seconds by stage. counts: tokens run and decoded, forward passes.
-        fallback: what was done instead, and why; None where the method ran as described.
-        direct_answer, direct_letter: the answer without the compact image; None where it was not asked for.
+        tokens: texts of the entities' tokens.
+        maps: `(tokens, h, w)` purified maps in [0, 1]. A token with nothing above the noise prior is all zero.
+        boxes: merged regions, half-open xyxy in pixels of `image`, sorted.
+        compact_image: RGBA, transparent where nothing was pasted. None where no box survived.
+        image: the picture as read, RGB and upright.
+        timings: seconds of each stage.
+        counts: forward passes, tokens run and decoded, and FLOPs of all stages together.
+        fallback: what was done instead, and why. None where the method ran as described.
+        settings: layer, sigma and alpha, with their source.
+        model_name: as in `VLM.name`.
+        direct_answer: the reply without the compact image. None where it was not asked for.
+        direct_letter: the option letter read off that reply.
     """
 
     question: str
@@ -88,48 +93,69 @@ class Result:
 
     def figure(self):
         """A matplotlib figure of all stages: picture with regions, one overlay a token, compact image, answers."""
-        from hide_utils.plots.stages import (
-            stages,  # drawing comes last in the order of modules; only this method needs it
-        )
+        from hide_utils.plots import plain_text, stages  # only here: drawing takes long to load
 
-        return stages(self)
+        settings = self.settings
+        details = (
+            self.model_name,
+            f"entities: {plain_text(self.entities.text, 80)}",
+            f"layer {settings.layer} (counted from 0), σ {settings.sigma:g}, α {settings.alpha:g}",
+            self.fallback,
+        )
+        return stages(
+            self.image,
+            self.boxes,
+            self.tokens,
+            self.maps,
+            self.compact_image,
+            question=self.question,
+            options=self.options,
+            answers={"direct": (self.direct_answer, self.direct_letter), "HiDe": (self.answer, self.letter)},
+            details=details,
+        )
 
     def _repr_png_(self) -> bytes:
         import matplotlib.pyplot as plt
 
         figure, buffer = self.figure(), io.BytesIO()
-        with warnings.catch_warnings():  # a question in another script gives one for every letter the font lacks
+        with warnings.catch_warnings():  # the font lacks letters of other scripts, and warns of each
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             figure.savefig(buffer, format="png", dpi=110)
         plt.close(figure)
         return buffer.getvalue()
 
     def save(self, folder: str | PathLike) -> list[Path]:
-        """Write ``result.json``, ``maps.npz``, ``image.png``, ``compact.png`` and ``stages.png``; returns the paths.
+        """Write every stage into a folder. Each file is replaced whole or not at all.
 
-        Raises OSError, naming the file, where the disk is full or the folder cannot be written; a file is replaced
-        whole or not at all.
+        Args:
+            folder: where to write; made where it is missing.
+
+        Returns:
+            Paths of ``result.json``, ``maps.npz``, ``image.png``, ``stages.png`` and, where there is one,
+            ``compact.png``.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written. The message names the file.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         record = {name: getattr(self, name) for name in RECORDED}
         record |= {"entities": asdict(self.entities), "settings": asdict(self.settings)}
-        text = json.dumps(to_json(record), indent=1, ensure_ascii=False) + "\n"
         writers = {
-            "result.json": lambda path: path.write_text(text, encoding="utf-8"),
             "maps.npz": lambda path: _save_maps(path, self.maps),
             "image.png": lambda path: self.image.save(path, format="PNG"),
             "stages.png": lambda path: path.write_bytes(self._repr_png_()),
         }
         if (compact := self.compact_image) is not None:
             writers["compact.png"] = lambda path: compact.save(path, format="PNG")
+        write_json(folder / "result.json", record)
         for name, write in writers.items():
             replace_file(folder / name, write)
-        return [folder / name for name in writers]
+        return [folder / name for name in ("result.json", *writers)]
 
 
 def _line(text: str, most: int = 500) -> str:
-    """Text as one line that moves no cursor: control characters as spaces, long ones cut."""
+    """Text as one line of at most `most` characters that moves no cursor: control characters become spaces."""
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= most else text[: most - 1] + "…"
 

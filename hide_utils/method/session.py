@@ -1,9 +1,8 @@
-"""One picture before one model: the prefill that every prompt about it shares, the searches and answers on top of it.
+"""One picture before one model: the prefill that every prompt about it shares, and the prompts on top of it.
 
-Every prompt of the method begins with the same picture. `Session` runs that beginning once, when it is first needed;
-the search, the final answer, the direct answer and every baseline continue on forks of it. With `reuse_prefix=False`
-each prompt is a full pass of its own: the same outputs at the released code's cost, kept as the oracle of the tests and
-of measurements.
+Every prompt of the method begins with the same picture. A `Session` runs that beginning once, when it is first needed.
+The search, the final answer, the direct answer and every baseline continue on forks of it. With `reuse_prefix=False`
+each prompt is a full pass of its own: the same outputs at the released code's cost, for tests and measurements.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -21,10 +19,8 @@ from PIL import Image
 from hide_utils.images import pad_to_aspect
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import SEARCH_INSTRUCTION, Entities
-from hide_utils.models import VLM, Reply
+from hide_utils.models import VLM, Prefix, ProcessedImage, Reply
 from hide_utils.models.backends import clocked
-from hide_utils.models.base import Prefix
-from hide_utils.models.prompt import ProcessedImage
 from hide_utils.prompts import multiple_choice
 
 HIDE_STEPS = ("prefill", "extract", "search", "decouple", "compact", "answer")
@@ -35,8 +31,11 @@ ANSWER_TOKENS = {"choice": 16, "free": 64}  # most tokens of a reply with and wi
 class SearchAttention:
     """Attention rows of one search over the picture.
 
-    noise: `(layers, n_noise, h, w)` rows of the instruction's tokens; semantic: `(layers, tokens, h, w)` rows of the
-    entities' tokens; tokens: their texts; layers: counted from 0.
+    Attributes:
+        layers: the captured decoder layers, counted from 0.
+        tokens: texts of the entities' tokens.
+        noise: `(layers, n_noise, h, w)` rows of the instruction's tokens.
+        semantic: `(layers, tokens, h, w)` rows of the entities' tokens.
     """
 
     layers: tuple[int, ...]
@@ -45,14 +44,21 @@ class SearchAttention:
     semantic: Float[np.ndarray, "layers tokens h w"]
 
     def maps(self, layer: int, sigma: float) -> Float[np.ndarray, "tokens h w"]:
-        """Purified maps at one of the layers (TAD)."""
+        """Purified maps in [0, 1] at one of the layers, smoothed with `sigma` grid cells (TAD)."""
         rows = np.concatenate([self.noise, self.semantic], axis=1)[self.layers.index(layer)]
         return tad.purify(rows, self.noise.shape[1], sigma)
 
 
 @dataclass(frozen=True)
 class Localisation:
-    """Where the entities are: their tokens, one purified map each, and the merged regions in pixels."""
+    """Where the entities are.
+
+    Attributes:
+        entities: what was searched for.
+        tokens: texts of the entities' tokens.
+        maps: `(tokens, h, w)` purified maps in [0, 1].
+        regions: merged half-open xyxy in pixels of the session's picture.
+    """
 
     entities: Entities
     tokens: tuple[str, ...]
@@ -61,15 +67,39 @@ class Localisation:
 
 
 @dataclass
+class SharedPrefill:
+    """The beginning of every prompt about a picture, held by all sessions of that picture.
+
+    Attributes:
+        picture: the picture as the model takes it. None until a session first needs it.
+        prefix: the beginning's tokens, run once. None until then, and where every prompt is a full pass of its own.
+        cost: seconds, counts and peak bytes of running it, as `Session.charge` takes them.
+    """
+
+    picture: ProcessedImage | None = None
+    prefix: Prefix | None = None
+    cost: tuple[float, Counter, int | None] = (0.0, Counter(), None)
+
+
+@dataclass
 class Session:
-    """One picture before one model: its shared prefill, and what the prompts on top of it cost.
+    """One picture before one model, and what each prompt about it costs.
 
-    Methods of one comparison share a session; `seconds` and `counts` say what each step took, so that each method can
-    be charged for everything it needs, the prefill included, as if it had run alone.
+    The methods of a comparison share a session. Each can be charged for every step that it needs, the prefill included,
+    as if it had run alone.
 
-    image: RGB picture. reuse_prefix: False runs every prompt from its first token. early_exit: False runs a search's
-    pass to its end. second_pixels: most pixels of a picture behind the session's own; None: the model's. entities,
-    localisations: what was found so far, by question (and settings).
+    Attributes:
+        model: the model that is asked.
+        image: RGB picture. It is padded where it is longer than the model's processor takes.
+        reuse_prefix: False runs every prompt from its first token.
+        early_exit: False runs a search's pass to its end.
+        second_pixels: most pixels of a picture behind the session's own. None leaves that to the model.
+        shared: the prefill, which `beside` hands on.
+        seconds: wall clock of each step.
+        counts: forward passes, tokens and FLOPs of each step.
+        peaks: most bytes that the CUDA allocator held in each step. Empty on other devices.
+        entities: what was listed so far, by question.
+        localisations: what was located so far, by question, settings and entities.
     """
 
     model: VLM
@@ -77,6 +107,7 @@ class Session:
     reuse_prefix: bool = True
     early_exit: bool = True
     second_pixels: int | None = None
+    shared: SharedPrefill = field(default_factory=SharedPrefill, repr=False)
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Counter] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
@@ -84,49 +115,63 @@ class Session:
     localisations: dict[tuple, Localisation] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self.image = _fitting(self.model, self.image)
+        self.image = _padded(self.model, self.image)
 
-    @cached_property
-    def _shared(self) -> tuple[ProcessedImage, Prefix | None]:
-        with self.timed("prefill"):
-            picture = self.model.prepare(self.image)
-            return picture, self.model.prefill(self.model.prompt(picture, "?")) if self.reuse_prefix else None
+    def beside(self) -> Session:
+        """A session for another question about the same picture. The prefill is shared, costs and findings are not."""
+        return Session(self.model, self.image, self.reuse_prefix, self.early_exit, self.second_pixels, self.shared)
+
+    def prefill(self) -> tuple[ProcessedImage, Prefix | None]:
+        """The picture as the model takes it, and the prefix that prompts continue; run where it was not run yet.
+
+        Every session that needs it is charged for it in full, whichever of them ran it.
+        """
+        if self.shared.picture is None:
+            with self.timed("prefill"):
+                picture = self.model.prepare(self.image)
+                prefix = self.model.prefill(self.model.prompt(picture, "?")) if self.reuse_prefix else None
+            cost = self.seconds["prefill"], self.counts["prefill"], self.peaks.get("prefill")
+            self.shared.picture, self.shared.prefix, self.shared.cost = picture, prefix, cost
+        elif "prefill" not in self.seconds:
+            self.charge("prefill", *self.shared.cost)
+        return self.shared.picture, self.shared.prefix
 
     @contextmanager
     def timed(self, step: str):
-        """Charge seconds and token counts of the block to ``step``, replacing what an earlier run of it cost."""
+        """Charge seconds and counts of the block to a step, in place of what an earlier run of it cost."""
         before = Counter(self.model.counts)
         with clocked(self.model.device) as clock:
             yield
-        self.seconds[step] = clock.seconds
-        if clock.peak is not None:
-            self.peaks[step] = clock.peak
-        self.counts[step] = Counter(self.model.counts) - before
+        self.charge(step, clock.seconds, Counter(self.model.counts) - before, clock.peak)
+
+    def charge(self, step: str, seconds: float, counts: Counter, peak: int | None = None) -> None:
+        """Write down what a step cost: wall clock, counts, and most bytes held where CUDA counted them."""
+        self.seconds[step], self.counts[step] = seconds, counts
+        if peak is not None:
+            self.peaks[step] = peak
 
     def cost(self, steps: Iterable[str]) -> tuple[float, dict[str, int]]:
-        """Seconds and summed counts of the steps, those that did not run left out."""
+        """Seconds and summed counts of the steps. Those that did not run are left out."""
         ran = [step for step in steps if step in self.seconds]
         total: Counter = sum((self.counts[step] for step in ran), Counter())
         return sum(self.seconds[step] for step in ran), dict(total)
 
     def peak(self, steps: Iterable[str]) -> int | None:
-        """Most bytes that the CUDA allocator held in any of the steps, weights included; None elsewhere."""
+        """Most bytes that the CUDA allocator held in any of the steps, weights included. None on other devices."""
         return max((self.peaks[step] for step in steps if step in self.peaks), default=None)
 
-    def beside(self) -> Session:
-        """A session for another question about the same picture: the prefill is shared, accounts and findings not."""
-        other = Session(self.model, self.image, self.reuse_prefix, self.early_exit, self.second_pixels)
-        if "_shared" in vars(self):  # a cached property, filled when first needed
-            vars(other)["_shared"] = self._shared
-            for account in ("seconds", "counts", "peaks"):
-                mine = getattr(self, account)
-                getattr(other, account).update({step: mine[step] for step in ("prefill",) if step in mine})
-        return other
-
     def search(self, entities: Entities, layers: Iterable[int]) -> SearchAttention:
-        """Attention rows of the search prompt at the layers (counted from 0), in one pass that stops after the last."""
+        """Attention rows of the search prompt (paper, section on TAD), in one pass that stops after the last layer.
+
+        Args:
+            entities: what to search for.
+            layers: decoder layers whose rows are captured, counted from 0.
+
+        Raises:
+            ValueError: no token of the entities can be located in the prompt, or a layer is out of range.
+        """
         text = f"{SEARCH_INSTRUCTION} {entities.text}"
-        picture, prefix = self._shared
+        picture, prefix = self.prefill()
         with self.timed("search"):
             prompt = self.model.prompt(picture, text)
             (span,) = prompt.texts
@@ -140,13 +185,20 @@ class Session:
         return SearchAttention(tuple(rows.layers), tokens, maps[:, : len(noise)], maps[:, len(noise) :])
 
     def rows_of_last(self, text: str, layers: Iterable[int], step: str = "last") -> Float[np.ndarray, "layers h w"]:
-        """Rows over the picture of the position that predicts the reply's first token, when `text` is asked about it.
+        """Attention rows of the position that predicts the reply's first token when a text is asked about the picture.
 
-        `(layers, h, w)`, layers (counted from 0) ascending; the cost is charged to `step`. With `multiple_choice(...)`
-        as the text it is the attention of the first answer token, with a content-free text the reference of ViCrop's
-        relative attention.
+        With `multiple_choice(...)` as the text it is the attention of the first answer token. With a content-free text
+        it is the reference of ViCrop's relative attention.
+
+        Args:
+            text: what is asked.
+            layers: decoder layers, counted from 0.
+            step: what the cost is charged to.
+
+        Returns:
+            `(layers, h, w)` float32, layers ascending.
         """
-        picture, prefix = self._shared
+        picture, prefix = self.prefill()
         with self.timed(step):
             prompt = self.model.prompt(picture, text)
             (maps,) = self.model.capture(prompt, [len(prompt) - 1], layers, prefix).maps
@@ -161,7 +213,10 @@ class Session:
         style: str = "letters",
         limit: int | None = None,
     ) -> Reply:
-        """Greedy reply to the question about the picture, with a second picture (RGB) behind it where there is one."""
+        """Greedy reply to a question about the picture and, where there is one, a second RGB picture behind it.
+
+        The other arguments are those of `answer_from`.
+        """
         pictures = [self.image] + ([] if second is None else [second])
         return self.answer_from(pictures, question, options, step, style, limit)
 
@@ -174,28 +229,44 @@ class Session:
         style: str = "letters",
         limit: int | None = None,
     ) -> Reply:
-        """Greedy reply to a question about any RGB pictures; the session's own, if it comes first, is not run again.
+        """Greedy reply to a question about any RGB pictures.
 
-        style: wording of the prompt, a name in `hide_utils.prompts.STYLES`. limit: most tokens of the reply; None:
-        as in `ANSWER_TOKENS`.
+        Args:
+            pictures: in the order of the prompt. Where the session's own comes first, it is not run again.
+            question: text of the question.
+            options: texts of the options without letters. None asks for a free answer.
+            step: what the cost is charged to.
+            style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
+            limit: most tokens of the reply. None takes `ANSWER_TOKENS`.
         """
         own = pictures[0] is self.image
-        picture, prefix = self._shared if own else (None, None)
+        picture, prefix = self.prefill() if own else (None, None)
         with self.timed(step):
             most = self.second_pixels if own else None
-            more = [self.model.prepare(_fitting(self.model, image), most) for image in pictures[1 if own else 0 :]]
+            more = [self.model.prepare(_padded(self.model, image), most) for image in pictures[1 if own else 0 :]]
             known = [picture] if picture else []
             prompt = self.model.prompt(*known, *more, multiple_choice(question, options, style))
             limit = limit or ANSWER_TOKENS["choice" if options else "free"]
             return self.model.generate(prompt, max_new_tokens=limit, prefix=prefix)
 
 
-def _fitting(model: VLM, image: Image.Image) -> Image.Image:
+def _padded(model: VLM, image: Image.Image) -> Image.Image:
     return pad_to_aspect(image, model.max_aspect) if model.max_aspect else image
 
 
 def entity_positions(positions: Callable[[int, int], list[int]], text: str, entities: Entities) -> list[int]:
-    """Token positions of the entities' own words in the search text; the commas between them are no entity's."""
+    """Positions of the tokens of the entities' own words in the search prompt.
+
+    The commas between entities belong to none of them, so their tokens are left out.
+
+    Args:
+        positions: token positions of a range of characters, as `TextSpan.positions`.
+        text: the search text, which is the instruction, a space and the entities.
+        entities: what is searched for.
+
+    Raises:
+        ValueError: the text is not made of the instruction and these entities.
+    """
     found, at = [], len(SEARCH_INSTRUCTION) + 1
     for name in entities.names:
         found += positions(at, at + len(name))

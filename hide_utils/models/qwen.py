@@ -15,7 +15,7 @@ from hide_utils.models.prompt import ProcessedImage, arange_positions
 
 
 class Qwen2_5VL(VLM):
-    """28 pixels a token (patch 14, merge 2). Layer 15 of 28 counted from 1, sigma 3, alpha 0.7 (HiDe paper)."""
+    """28 pixels a token (patch 14, merge 2). The paper reads layer 15 of 28, counted from 1; sigma 3, alpha 0.7."""
 
     image_token = "<|image_pad|>"
     position_axes = 3
@@ -23,15 +23,18 @@ class Qwen2_5VL(VLM):
     family_depth = 28
     max_aspect = 200.0
 
-    @property
-    def budget(self) -> dict[str, int]:
-        """Smallest and largest number of pixels after the processor's resize."""
+    def budget(self, max_pixels: int | None = None) -> dict[str, int]:
+        """Fewest and most pixels after the resize, under the names that the processor calls them by.
+
+        Args:
+            max_pixels: most pixels of this picture. None: the model's own limit, else the processor's.
+        """
         size = self.image_processor.size
-        most = self.max_pixels or size["longest_edge"]
+        most = max_pixels or self.max_pixels or size["longest_edge"]
         return {"shortest_edge": min(self.min_pixels or size["shortest_edge"], most), "longest_edge": most}
 
-    def _prepare(self, image: Image.Image) -> ProcessedImage:
-        inputs = self.image_processor(images=[image], size=self.budget, return_tensors="pt")
+    def _prepare(self, image: Image.Image, max_pixels: int | None) -> ProcessedImage:
+        inputs = self.image_processor(images=[image], size=self.budget(max_pixels), return_tensors="pt")
         merge = self.image_processor.merge_size
         _, h, w = (inputs["image_grid_thw"][0] // torch.tensor([1, merge, merge])).tolist()
         kept = {name: inputs[name] for name in ("pixel_values", "image_grid_thw")}
@@ -40,7 +43,8 @@ class Qwen2_5VL(VLM):
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """See `VLM.n_image_tokens`."""
         width, height = image_size_wh
-        pixels = {"min_pixels": self.budget["shortest_edge"], "max_pixels": self.budget["longest_edge"]}
+        budget = self.budget()
+        pixels = {"min_pixels": budget["shortest_edge"], "max_pixels": budget["longest_edge"]}
         patches = self.image_processor.get_number_of_image_patches(height, width, pixels)
         return patches // self.image_processor.merge_size**2
 
@@ -50,12 +54,12 @@ class Qwen2_5VL(VLM):
             return arange_positions(len(ids), self.position_axes)
         kinds = (ids == self.image_token_id).int()
         grids = torch.cat([picture.inputs["image_grid_thw"] for picture in pictures])
-        # Returns the positions and a delta for generate(), which is hidden state that we do without.
+        # The second value is a delta for generate(): hidden state that this package does without.
         return self.model.model.get_rope_index(ids[None], mm_token_type_ids=kinds[None], image_grid_thw=grids)[0][:, 0]
 
 
 class Qwen3VL(Qwen2_5VL):
-    """32 pixels a token (patch 16, merge 2), interleaved positions. Layer 19 counted from 1 (authors' code)."""
+    """32 pixels a token (patch 16, merge 2), interleaved positions. The authors' code reads layer 19 counted from 1."""
 
     family_settings = Settings(18, 3.0, 0.7, "authors' code for Qwen3-VL-8B")
     family_depth = 36

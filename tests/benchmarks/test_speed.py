@@ -10,7 +10,7 @@ import pytest
 
 from hide_utils.analyses.cost import GRID, NOISE, SIDE, TOKENS, array_work, noise_picture, sweep_seconds, typical_rows
 from hide_utils.method.lpd import boxes_grid
-from hide_utils.method.tad import purify, purify_grid
+from hide_utils.method.tad import purify
 
 BUDGET, SWEEP_BUDGET = 0.004, 60.0  # seconds
 
@@ -48,7 +48,7 @@ def test_boxes(benchmark, attention):
 
 def test_sweep_of_9_sigmas_and_9_alphas(benchmark, attention):
     sigmas, alphas = np.linspace(0, 4, 9), np.linspace(0.1, 0.9, 9)
-    grid = benchmark(lambda: [boxes_grid(maps, alphas) for maps in purify_grid(attention, NOISE, sigmas)])
+    grid = benchmark(lambda: [boxes_grid(purify(attention, NOISE, float(sigma)), alphas) for sigma in sigmas])
     assert len(grid) == 9 and len(grid[0]) == 9
 
 
