@@ -1,1 +1,81 @@
-"""plots."""
+"""Figures in one look, a file for each kind. They take pictures, arrays and tables, and know no model and no method.
+
+Read `style` first, then `pictures` and `dots`, which draw what the others arrange: `galleries` and `maps` of pictures,
+`curves`, `layers` and `settings` over numbers, `bars`, `matrices`. `marks` are what stands beside measured points.
+"""
+
+# ruff: noqa: F401
+
+from hide_utils.plots.bars import accuracy_bars, radar, stacked_bars, token_bars
+from hide_utils.plots.curves import (
+    PERCENT,
+    accuracy_curve,
+    band,
+    bands,
+    cost_curves,
+    error_curves,
+    learning_curves,
+    lines,
+    mass_curves,
+    over_sides,
+    over_weights,
+    points_at_rates,
+    ticks_at,
+)
+from hide_utils.plots.dots import (
+    ACCURACY,
+    DIFFERENCE,
+    ESTIMATE,
+    accuracy_against_cost,
+    answer_rows,
+    difference_rows,
+    dot_rows,
+    forest,
+    measure_rows,
+    method_differences,
+    offsets,
+    pareto_front,
+    points,
+    ratio_rows,
+    single_dots,
+)
+from hide_utils.plots.galleries import Panel, case_gallery, edit_gallery, gallery, second_picture, stages
+from hide_utils.plots.layers import LAYER_AXIS, answer_curve, layer_axis, layer_curves, size_curves, split_curves
+from hide_utils.plots.maps import layer_maps, sink_maps, token_maps
+from hide_utils.plots.marks import (
+    level,
+    margin_lines,
+    published_layers,
+    published_rows,
+    published_values,
+    reference,
+    references,
+    setting,
+)
+from hide_utils.plots.matrices import regret_matrix, setting_maps
+from hide_utils.plots.pictures import PANEL_PIXELS, draw_boxes, frame, overlay, show_map, thumbnail
+from hide_utils.plots.settings import cell_panels, scale_panel, setting_curves, setting_points
+from hide_utils.plots.style import (
+    BOX_COLOR,
+    COLUMN_WIDTH,
+    INCH,
+    MAP_COLORS,
+    MARKERS,
+    NEUTRAL,
+    PAGE_WIDTH,
+    PALETTE,
+    SPREAD,
+    STYLE,
+    TRUTH_COLOR,
+    Look,
+    Looks,
+    legend_above,
+    look_of,
+    looks_of,
+    new_figure,
+    note,
+    plain_text,
+    set_style,
+    shared_legend,
+    source_line,
+)

@@ -1,0 +1,219 @@
+"""Estimates over a number, as lines in bands or as points with intervals: sizes, costs, shares, training steps.
+
+`band` and `lines` draw. Curves over layers are in `layers`, over an edit's settings in `settings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from hide_utils.plots.dots import ACCURACY, ESTIMATE, dot_rows, offsets, points
+from hide_utils.plots.marks import level
+from hide_utils.plots.style import NO_LOOKS, Look, Looks, legend_above, look_of, looks_of
+from hide_utils.stats import accuracies
+
+SIDES = (448, 896, 1792, 3584, 8192)  # ticks of an axis of pictures' sides, pixels
+PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")
+
+
+def band(
+    ax: Axes,
+    table: pd.DataFrame,
+    x: str,
+    look: Look,
+    *,
+    values: Sequence[str] = ESTIMATE,
+    shift: float = 0,
+    **style: Any,
+) -> None:
+    """A line with markers on the band of its intervals.
+
+    Args:
+        ax: panel to draw in.
+        table: columns `x` and `values`, in the order in which points are joined.
+        x: column of the x axis.
+        look: label, color and marker.
+        values: columns of the estimate and of its interval's ends.
+        shift: added to `x`; 1 turns a layer counted from 0 into one counted from 1.
+        style: further arguments of `Axes.plot`.
+    """
+    at, (middle, low, high) = table[x] + shift, (table[column] for column in values)
+    usual = {"marker": look.marker or "o", "markersize": 3, "linewidth": 1.2, "label": look.label}
+    ax.plot(at, middle, color=look.color, **usual | style)
+    ax.fill_between(at, low, high, color=look.color, alpha=0.15, linewidth=0)
+
+
+def bands(
+    ax: Axes,
+    table: pd.DataFrame,
+    x: str,
+    series: str,
+    *,
+    looks: Looks = NO_LOOKS,
+    values: Sequence[str] = ESTIMATE,
+    markers: str = "o",
+    **style: Any,
+) -> None:
+    """`band` for every value of the column `series`; `markers` are taken in turn where looks have none of their own."""
+    for number, (name, look) in enumerate(looks_of(looks, table[series]).items()):
+        marked = look._replace(marker=look.marker or markers[number % len(markers)])
+        band(ax, table[table[series] == name].sort_values(x, kind="stable"), x, marked, values=values, **style)
+
+
+def lines(ax: Axes, table: pd.DataFrame, x: str, columns: Sequence[str], *, looks: Looks = NO_LOOKS) -> None:
+    """Columns of a table over another one, without intervals."""
+    for name, look in looks_of(looks, columns).items():
+        style = {"color": look.color, "marker": look.marker or "o", "label": look.label.replace("\n", " ")}
+        ax.plot(table[x], table[name], markersize=3, linewidth=1.1, **style)
+
+
+def ticks_at(ax: Axes, values: Sequence[float], form: str = "{:g}") -> None:
+    """Ticks of the x axis at these values alone."""
+    ax.set_xticks(values, [form.format(value) for value in values])
+    ax.minorticks_off()
+
+
+def accuracy_curve(ax: Axes, results: pd.DataFrame, x: str, *, xlabel: str, looks: Looks = NO_LOOKS) -> pd.DataFrame:
+    """Accuracy of each method over the numeric column `x`, with Wilson bands and the level of chance.
+
+    Args:
+        ax: panel to draw in.
+        results: one row a sample, method and value of `x`, with columns method, correct and n_options.
+        x: column of the x axis.
+        xlabel: what that axis says.
+        looks: of the methods.
+
+    Returns:
+        The table that is drawn: columns `x`, method, n, accuracy, low, high.
+    """
+    table = accuracies(results.sort_values([x, "method"], kind="stable"), [x, "method"])
+    for method, look in looks_of(looks, results["method"]).items():
+        band(ax, table[table["method"] == method], x, look, values=ACCURACY)
+    level(ax, (1 / results["n_options"]).mean(), "chance", across=True)
+    ax.set(xlabel=xlabel, ylabel="accuracy", ylim=(0, 1), xticks=sorted(table[x].unique()))
+    legend_above(ax)
+    return table
+
+
+def learning_curves(axes: Mapping[str, Axes], log: pd.DataFrame, *, looks: Looks = NO_LOOKS, window: int = 5) -> None:
+    """Measures of a training log over its steps for each arm: mean over seeds, band from the lowest to the highest.
+
+    Args:
+        axes: column of the log -> its panel.
+        log: columns arm, seed, step and the measures.
+        looks: of the arms.
+        window: steps of the running mean; a single batch is too noisy to be drawn.
+    """
+    for measure, ax in axes.items():
+        for arm, look in looks_of(looks, log["arm"]).items():
+            wide = log[log["arm"] == arm].pivot(index="step", columns="seed", values=measure)
+            smooth = wide.rolling(window, min_periods=1, center=True).mean()
+            spread = {"estimate": smooth.mean(axis=1), "low": smooth.min(axis=1), "high": smooth.max(axis=1)}
+            band(ax, pd.DataFrame(spread).reset_index(), "step", look, marker="")
+        ax.set(xlabel="step")
+
+
+def over_sides(
+    ax: Axes, table: pd.DataFrame, columns: Sequence[str], *, looks: Looks = NO_LOOKS, x: str = "side"
+) -> None:
+    """Columns of a table over a side in pixels, both axes logarithmic."""
+    lines(ax, table, x, columns, looks=looks)
+    ax.set(xscale="log", yscale="log")
+    ticks_at(ax, [side for side in SIDES if table[x].min() <= side <= table[x].max()])
+
+
+def over_weights(
+    axes: Sequence[Axes], table: pd.DataFrame, procedures: Sequence[str], *, looks: Looks = NO_LOOKS
+) -> None:
+    """Seconds and peak memory over the number of a model's weights, in two panels.
+
+    Args:
+        axes: two panels.
+        table: columns weights, procedure, seconds and peak_bytes.
+        procedures: those that are drawn.
+        looks: of the procedures.
+    """
+    panels = (("seconds", 1, "seconds a question"), ("peak_bytes", 1e6, "peak memory (MB)"))
+    for ax, (column, unit, label) in zip(axes, panels, strict=True):
+        wide = table.pivot(index="weights", columns="procedure", values=column)[list(procedures)] / unit
+        lines(ax, wide.assign(millions=wide.index / 1e6), "millions", procedures, looks=looks)
+        ax.set(xlabel="weights of the model (million)", ylabel=label, ylim=(0, 1.12 * wide.max(axis=None)))
+
+
+def error_curves(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
+    """Estimates over the rate of errors for each kind of error, with intervals a little beside each other.
+
+    Args:
+        ax: panel to draw in.
+        table: columns corruption, rate, estimate, low and high.
+        looks: of the corruptions.
+    """
+    style: dict[str, Any] = {"linestyle": "-", "linewidth": 1.1, "markersize": 2.6, "elinewidth": 0.5, "capsize": 0}
+    kinds = looks_of(looks, table["corruption"])
+    for offset, (kind, look) in zip(offsets(len(kinds), 0.014 * len(kinds)), kinds.items(), strict=True):
+        part = table[table["corruption"] == kind].sort_values("rate")
+        points(ax, part, part["rate"] + offset, look, upright=True, **style)
+
+
+def points_at_rates(ax: Axes, table: pd.DataFrame, series: str, *, looks: Looks = NO_LOOKS) -> None:
+    """Large marks at a measured rate, with intervals both ways.
+
+    Args:
+        ax: panel to draw in.
+        table: columns `series`, rate, rate_low, rate_high, estimate, low and high.
+        series: the column that tells the marks apart.
+        looks: of the series.
+    """
+    edge = {"markersize": 6.5, "markeredgecolor": "black", "markeredgewidth": 0.5, "zorder": 5}
+    for marker, (name, part) in zip("*Xd", table.groupby(series, sort=False), strict=False):
+        across = np.abs([part["rate"] - part["rate_low"], part["rate_high"] - part["rate"]])
+        points(ax, part, part["rate"], look_of(looks, name)._replace(marker=marker), upright=True, xerr=across, **edge)
+
+
+def cost_curves(ax: Axes, curves: Mapping[str, pd.DataFrame], chosen: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
+    """Accuracy against cost for every threshold of a rule, and the chosen ones with their intervals.
+
+    Args:
+        ax: panel to draw in.
+        curves: rule -> columns times_direct and accuracy, a row a threshold.
+        chosen: columns method, times_direct, accuracy, low and high.
+        looks: of the rules and methods.
+    """
+    for rule, table in curves.items():
+        ax.plot(table["times_direct"], table["accuracy"], color=look_of(looks, rule).color, linewidth=1.0, alpha=0.8)
+    edge = {"markeredgecolor": "black", "markeredgewidth": 0.4}
+    for method, part in chosen.groupby("method", sort=False):
+        points(ax, part, part["times_direct"], look_of(looks, method), values=ACCURACY, upright=True, **edge)
+
+
+def mass_curves(
+    axes: Sequence[Axes], curve: pd.DataFrame, on_cells: pd.DataFrame, share: float, *, looks: Looks = NO_LOOKS
+) -> None:
+    """How much attention the highest cells of each group of rows hold, and how much certain cells hold.
+
+    Args:
+        axes: two panels, one above the other.
+        curve: columns group, share, estimate, low and high; for the upper panel.
+        on_cells: columns group, estimate, low and high; for the lower panel.
+        share: of all cells that the certain ones are.
+        looks: of the groups.
+    """
+    upper, lower = axes
+    bands(upper, curve, "share", "group", looks=looks)
+    ends = np.geomspace(curve["share"].min(), 1, 60)
+    upper.plot(ends, ends, color="0.3", linestyle=":", linewidth=0.8, label="flat map")
+    upper.set(xscale="log", ylim=(0, 1), xlabel="share of the cells, highest first", ylabel="attention they hold")
+    legend_above(upper, 2)
+    labels = {group: look_of(looks, group).label for group in on_cells["group"]}
+    dot_rows(lower, on_cells, "group", rows=labels, looks=looks, markersize=5, capsize=2)
+    level(lower, share)
+    lower.set_xlabel(f"attention on the sinks ({100 * share:g} % of the cells)")
+    lower.set_xlim(left=0)
+    for ax in axes:
+        ax.xaxis.set_major_formatter(PERCENT)

@@ -1,0 +1,301 @@
+"""Estimates as dots with their intervals, a labelled line each: accuracies, differences, ratios, costs.
+
+`points` draws, `dot_rows` arranges. The other functions are arrangements of these two.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hide_utils.plots.marks import level, margin_lines, references
+from hide_utils.plots.style import MARKERS, NO_LOOKS, PAGE_WIDTH, SPREAD, Look, Looks, look_of, looks_of, new_figure
+
+ESTIMATE = ("estimate", "low", "high")
+ACCURACY = ("accuracy", "low", "high")
+DIFFERENCE = ("difference", "low", "high")
+FLOPS_TICKS = (1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20)
+
+
+def points(
+    ax: Axes,
+    table: pd.DataFrame,
+    at: Any,
+    look: Look,
+    *,
+    values: Sequence[str] = ESTIMATE,
+    upright: bool = False,
+    **style: Any,
+) -> None:
+    """One series of estimates with their intervals; a missing estimate is left out.
+
+    Args:
+        ax: panel to draw in.
+        table: one row a point, with the columns `values`.
+        at: the place of each point on the other axis.
+        look: label, color and marker of the series.
+        values: columns of the estimate and of its interval's ends.
+        upright: the estimates are on the y axis.
+        style: further arguments of `Axes.errorbar`.
+    """
+    estimate, low, high = (table[column].to_numpy(float) for column in values)
+    reach = np.abs([estimate - low, high - estimate])  # at 0 and 1 rounding can put an end on the wrong side
+    place = {"x": at, "y": estimate, "yerr": reach} if upright else {"x": estimate, "y": at, "xerr": reach}
+    usual = {"marker": look.marker or "o", "linestyle": "none", "markersize": 4, "elinewidth": 0.9, "capsize": 1.5}
+    face = look.color if look.filled else "white"
+    ax.errorbar(**place, **usual | {"color": look.color, "markerfacecolor": face, "label": look.label} | style)
+
+
+def offsets(n: int, spread: float = SPREAD) -> np.ndarray:
+    """Where each of `n` series stands beside the middle of a line; two stand half a `spread` apart."""
+    return (np.arange(n) - (n - 1) / 2) * spread / max(n, 2)
+
+
+def label_rows(ax: Axes, labels: Iterable[str], *, between: bool) -> None:
+    """Labelled lines from top to bottom, told apart by thin lines between them, or by one through each."""
+    labels = list(labels)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    for y in np.arange(len(labels) - 1) + 0.5 if between else range(len(labels)):
+        ax.axhline(y, color="0.9", linewidth=0.6, zorder=0)
+
+
+def dot_rows(
+    ax: Axes,
+    table: pd.DataFrame,
+    row: str,
+    series: str | None = None,
+    *,
+    rows: Mapping[Any, str] | None = None,
+    looks: Looks = NO_LOOKS,
+    values: Sequence[str] = ESTIMATE,
+    spread: float = SPREAD,
+    wrap: int = 1000,
+    **style: Any,
+) -> None:
+    """Estimates with their intervals, a line for each value of `row`, from top to bottom.
+
+    Args:
+        ax: panel to draw in.
+        table: columns `row`, `series` and `values`; no pair of row and series twice.
+        row: the column that says on which line a point stands.
+        series: the column that says which color and marker it has; None for one point a line, of that line's look.
+        rows: value of `row` -> label of its line, in the order of the lines. None takes them as they come.
+        looks: value of `series` -> look; of `row` where there is no series.
+        values: columns of the estimate and of its interval's ends.
+        spread: how far the series of one line stand apart, in lines.
+        wrap: characters at which a label is broken, for one that has no breaks of its own.
+        style: further arguments of `points`.
+    """
+    lines = dict(rows) if rows else {name: str(name) for name in dict.fromkeys(table[row])}
+    if series is None:
+        for y, name in enumerate(lines):
+            points(ax, table[table[row] == name], [y], look_of(looks, name), values=values, **{"label": None} | style)
+    else:
+        names = looks_of(looks, table[series])
+        for number, (name, look) in enumerate(names.items()):
+            part = table[table[series] == name].set_index(row).reindex(list(lines))
+            at = np.arange(len(lines)) + offsets(len(names), spread)[number]
+            marked = look._replace(marker=look.marker or MARKERS[number % len(MARKERS)])
+            points(ax, part, at, marked, values=values, **style)
+    label_rows(
+        ax,
+        [label if "\n" in label else textwrap.fill(label, wrap) for label in lines.values()],
+        between=series is not None,
+    )
+
+
+def forest(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
+    """Effects with their intervals, a line each, and no effect: columns label, estimate, low, high."""
+    dot_rows(ax, table, "label", looks=looks, capsize=2.5)
+    level(ax, 0)
+
+
+def single_dots(
+    ax: Axes, singles: pd.DataFrame, row: str, series: str, *, rows: Collection[Any], looks: Looks, spread: float
+) -> None:
+    """Small dots a little below the points of `dot_rows`, one for each repetition behind a point.
+
+    Args:
+        ax: panel of `dot_rows`.
+        singles: columns `row`, `series` and accuracy, a row a repetition. A single one is not drawn.
+        row: as in `dot_rows`.
+        series: as in `dot_rows`.
+        rows: values of `row` in the order of the lines.
+        looks: of all series, in their order.
+        spread: as in `dot_rows`.
+    """
+    beside = dict(zip(looks, offsets(len(looks), spread), strict=True))
+    for (line, name), part in singles.groupby([row, series], sort=False):
+        at = [list(rows).index(line) + beside[name] + 0.075] * len(part)
+        if len(part) > 1:
+            ax.plot(part["accuracy"], at, ".", color=looks[name].color, markersize=2.5)
+
+
+def difference_rows(
+    ax: Axes, table: pd.DataFrame, row: str, series: str, margin: float, *, looks: Looks = NO_LOOKS, **options: Any
+) -> None:
+    """`dot_rows` of paired differences (columns difference, low, high), with zero and the margin of non-inferiority."""
+    dot_rows(ax, table, row, series, looks=looks, values=DIFFERENCE, **options)
+    margin_lines(ax, margin)
+
+
+def method_differences(ax: Axes, table: pd.DataFrame, series: str, margin: float, *, looks: Looks = NO_LOOKS) -> None:
+    """Differences of methods to one baseline: a line and a color for each method, a marker for each `series`.
+
+    Args:
+        ax: panel to draw in.
+        table: columns method, `series`, difference, low and high.
+        series: the column of conditions; the first has filled markers.
+        margin: of non-inferiority, as a share of the answers.
+        looks: of the methods.
+    """
+    methods, conditions = list(dict.fromkeys(table["method"])), list(dict.fromkeys(table[series]))
+    for number, (condition, offset) in enumerate(zip(conditions, offsets(len(conditions), 0.6), strict=True)):
+        marker = {"marker": MARKERS[number % len(MARKERS)], "filled": number == 0}
+        for name, point in table[table[series] == condition].groupby("method", sort=False):
+            look = look_of(looks, name)._replace(**marker)
+            points(ax, point, [methods.index(name) + offset], look, values=DIFFERENCE, label=None)
+        points(ax, table[:0], [], Look(condition, **marker), values=DIFFERENCE)  # the legend's entry
+    margin_lines(ax, margin)
+    label_rows(ax, [look_of(looks, method).label for method in methods], between=True)
+
+
+def ratio_rows(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
+    """Ratios with their intervals and values in figures, and upright ticks at their targets.
+
+    Args:
+        ax: panel to draw in.
+        table: columns label, estimate, low, high and target (NaN where there is none).
+        looks: of the labels.
+    """
+    dot_rows(ax, table, "label", looks=looks, capsize=2)
+    for y, point in enumerate(table.itertuples()):
+        ax.text(np.fmax(point.high, point.target), y, f"  {point.estimate:.2f}", fontsize=7, va="center")
+        ax.plot([point.target] * 2, [y - 0.3, y + 0.3], color="0.3", linewidth=1.2)
+    level(ax, 1, color="0.6")
+
+
+def measure_rows(
+    summaries: Mapping[str, pd.DataFrame],
+    titles: Mapping[str, str],
+    *,
+    row: str = "variant",
+    labels: Mapping[str, str] | None = None,
+    looks: Looks = NO_LOOKS,
+    flat: Mapping[str, float] | None = None,
+) -> Figure:
+    """`dot_rows` of several measures side by side, the names of the lines on the left.
+
+    Args:
+        summaries: measure -> columns `row`, estimate, low and high, the same lines in each.
+        titles: measure -> name on its axis.
+        row: the column that says on which line a point stands.
+        labels: for lines that are called something else here.
+        looks: of the lines.
+        flat: measure -> what a flat map would have.
+    """
+    n, flat = max(len(table) for table in summaries.values()), flat or {}
+    fig, axes = new_figure(1, len(titles), width=PAGE_WIDTH, height=0.21 * n + 0.85, sharey=True, squeeze=False)
+    for ax, (measure, title) in zip(axes[0], titles.items(), strict=True):
+        table = summaries[measure]
+        dot_rows(ax, table, row, rows=_called(table[row], labels), looks=looks, capsize=2)
+        top = max(table["high"].max(), flat.get(measure, 0))
+        if measure in flat:
+            level(ax, flat[measure], "flat map")
+        ax.set(xlabel=title, xlim=(min(0, table["low"].min()) - 0.03 * top, 1.06 * top))
+        ax.locator_params(axis="x", nbins=3)
+    return fig
+
+
+def answer_rows(
+    sections: Mapping[str, pd.DataFrame],
+    compared: pd.DataFrame,
+    *,
+    row: str = "variant",
+    labels: Mapping[str, Mapping[str, str]],
+    looks: Looks = NO_LOOKS,
+    chance: float,
+    width: float,
+) -> Figure:
+    """Accuracies section by section, all beside the same references and on one scale.
+
+    Args:
+        sections: title -> columns `row`, estimate, low and high.
+        compared: references, with the columns method, accuracy, low and high.
+        row: the column that says on which line a point stands.
+        labels: section -> for lines that are called something else there.
+        looks: of the lines and of the references.
+        chance: accuracy by guessing.
+        width: of the figure, in inches.
+    """
+    sizes = [len(table) for table in sections.values()]
+    height = 0.2 * sum(sizes) + 0.32 * len(sizes) + 0.75
+    ratios: dict[str, Any] = {"sharex": True, "height_ratios": sizes, "squeeze": False}
+    fig, axes = new_figure(len(sections), 1, width=width, height=height, **ratios)
+    for ax, (title, table) in zip(axes[:, 0], sections.items(), strict=True):
+        references(ax, compared, looks)
+        level(ax, chance, "chance")
+        dot_rows(ax, table, row, rows=_called(table[row], labels.get(title)), looks=looks, capsize=2)
+        ax.set_title(title, loc="left", fontsize=7, fontweight="bold", pad=2)
+        ax.set_xlim(0, 1)
+    axes[-1, 0].set_xlabel("accuracy")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return fig
+
+
+def _called(names: Iterable[str], labels: Mapping[str, str] | None) -> dict[str, str]:
+    return {name: (labels or {}).get(name, name) for name in names}
+
+
+def accuracy_against_cost(ax: Axes, table: pd.DataFrame, front: Collection[bool], *, looks: Looks = NO_LOOKS) -> None:
+    """A line for each method, the cheapest lowest: accuracy with its interval, and at the right what an answer costs.
+
+    Args:
+        ax: panel to draw in.
+        table: columns method, accuracy, low, high, times_direct (FLOPs as multiples) and calls (forward passes).
+        front: for each row whether no other method is at most as costly and better; those points are filled.
+        looks: of the methods.
+    """
+    order = table.assign(front=list(front)).sort_values("times_direct", kind="stable").iloc[::-1]
+    filled = {m.method: look_of(looks, m.method)._replace(filled=m.front) for m in order.itertuples()}
+    rows = {method: look.label for method, look in filled.items()}
+    dot_rows(ax, order, "method", rows=rows, looks=filled, values=ACCURACY, markersize=4.5, clip_on=False)
+    for y, row in enumerate(order.itertuples()):
+        cost = f"{row.times_direct:.2f}× · {row.calls:.0f}"
+        ax.text(1.03, y, cost, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
+    ax.text(1.03, -0.6, "FLOPs · passes", transform=ax.get_yaxis_transform(), fontsize=6, color="0.35")
+    ax.set(xlabel="accuracy", xlim=(0, 1))
+
+
+def pareto_front(ax: Axes, table: pd.DataFrame, front: Collection[bool], *, looks: Looks = NO_LOOKS) -> None:
+    """Accuracy over cost, a point for each method with its interval, and the steps of what each cost can reach.
+
+    Args:
+        ax: panel to draw in.
+        table: columns method, accuracy, low, high and times_direct (FLOPs as multiples of direct answering's).
+        front: for each row whether no other method is at most as costly and better; those points are filled and make
+            the steps.
+        looks: of the methods.
+    """
+    table = table.assign(front=list(front))
+    best = table[table["front"]].sort_values(["times_direct", "accuracy"])
+    right = 1.06 * table["times_direct"].max()
+    steps = best["accuracy"].tolist()
+    ax.step([*best["times_direct"], right], [*steps, steps[-1]], where="post", color="0.6", linewidth=0.9, zorder=0)
+    # From the last to the first, so that what is compared first lies on top where points coincide.
+    for method, point in reversed(list(table.groupby("method", sort=False))):
+        look = look_of(looks, method)._replace(filled=bool(point["front"].item()))
+        points(ax, point, point["times_direct"], look, values=ACCURACY, upright=True, markersize=4.5, label=None)
+    ax.set(xlabel="FLOPs, multiples of direct", ylabel="accuracy", xscale="log")
+    ax.set_ylim(np.floor(10 * table["low"].min()) / 10, 1)
+    ticks = [tick for tick in FLOPS_TICKS if tick <= right]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()

@@ -1,0 +1,208 @@
+"""Grids of pictures: galleries of any panels, cases, the stages of an answer, edits of one picture."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from hide_utils.images import composite_on_white
+from hide_utils.plots.pictures import PANEL_PIXELS, draw_boxes, frame, overlay, thumbnail, without_ticks
+from hide_utils.plots.style import BOX_COLOR, NO_LOOKS, PAGE_WIDTH, TRUTH_COLOR, Looks, look_of, new_figure, plain_text
+from hide_utils.samples import Sample
+
+Box = Sequence[float]
+Maps = Float[np.ndarray, "maps h w"]
+
+
+class Panel(NamedTuple):
+    """One panel of a gallery.
+
+    Attributes:
+        picture: None leaves the panel empty, but for its title.
+        title: written above.
+        boxes: outlined solid, pixel xyxy of the picture.
+        truth: true boxes, outlined dashed.
+        color: of `boxes`.
+        framed: whether the panel has a frame, which white pictures need.
+        flush: whether the title starts at the panel's left edge.
+    """
+
+    picture: Image.Image | None = None
+    title: str = ""
+    boxes: Sequence[Box] = ()
+    truth: Sequence[Box] = ()
+    color: str = BOX_COLOR
+    framed: bool = False
+    flush: bool = False
+
+
+def gallery(
+    lines: Sequence[Sequence[Panel]],
+    *,
+    titles: float = 0.4,
+    title_size: float = 6,
+    most_pixels: int | None = PANEL_PIXELS,
+) -> Figure:
+    """Panels in lines, over the width of the page.
+
+    Args:
+        lines: from top to bottom; a line may be shorter than the longest.
+        titles: height that a line leaves for its titles, in inches.
+        title_size: of the titles, in points.
+        most_pixels: longer side to which pictures are scaled down, which keeps the figure's file small; None shows
+            them as they are.
+    """
+    columns = max(len(panels) for panels in lines)
+    height = len(lines) * (PAGE_WIDTH / columns + titles) + 0.2
+    fig, axes = new_figure(len(lines), columns, width=PAGE_WIDTH, height=height, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for line, panels in zip(axes, lines, strict=True):
+        for ax, panel in zip(line, panels, strict=False):
+            ax.set_title(panel.title, fontsize=title_size, loc="left" if panel.flush else "center")
+            if panel.picture is not None:
+                scale = thumbnail(ax, panel.picture, most_pixels)
+                draw_boxes(ax, np.reshape(panel.boxes, (-1, 4)) * scale, color=panel.color)
+                draw_boxes(ax, np.reshape(panel.truth, (-1, 4)) * scale, color=TRUTH_COLOR, dashed=True)
+            if panel.framed:
+                frame(ax)
+    return fig
+
+
+def case_gallery(
+    results: pd.DataFrame,
+    samples: Sequence[Sample],
+    *,
+    baseline: str,
+    method: str,
+    looks: Looks = NO_LOOKS,
+    most: int = 3,
+) -> Figure:
+    """The first samples that only one of two methods got right, with the regions.
+
+    Solid boxes are the method's regions, dashed ones the ground truth. Titles give question, replies and truth.
+
+    Args:
+        results: one row a sample and method, with columns sample_id, method, correct, letter and regions (flat xyxy).
+        samples: those of the results.
+        baseline: the method of which the lower row shows the samples that it alone got right.
+        method: the method of the upper row.
+        looks: of the methods.
+        most: samples in a row.
+    """
+    wide = results.pivot(index="sample_id", columns="method", values="correct").astype(bool)
+    rows = results.set_index(["sample_id", "method"])
+    lines = []
+    for better, worse in ((method, baseline), (baseline, method)):
+        cases = [s for s in samples if wide.loc[s.id, better] and not wide.loc[s.id, worse]][:most]
+        none = Panel(title=f"none that only {look_of(looks, better).label} got right")
+        line = [_case(sample, rows.loc[sample.id], (baseline, method), looks) for sample in cases] or [none]
+        lines.append(line + [Panel()] * (most - len(line)))
+    return gallery(lines, title_size=8, most_pixels=None)
+
+
+def _case(sample: Sample, rows: pd.DataFrame, methods: tuple[str, str], looks: Looks) -> Panel:
+    said = [f"{look_of(looks, name).label}: {rows.loc[name, 'letter'] or 'no letter'}" for name in methods]
+    said.append(f"truth: {sample.label} ({plain_text(sample.answer, 20)})")
+    regions = rows.loc[methods[1], "regions"]
+    title = f"{textwrap.fill(plain_text(sample.question, 120), 36)}\n{' · '.join(said)}"
+    return Panel(sample.image, title, () if regions is None else regions, sample.boxes_xyxy)
+
+
+def stages(
+    image: Image.Image,
+    boxes: Sequence[Box],
+    tokens: Sequence[str],
+    maps: Maps,
+    compact_image: Image.Image | None,
+    *,
+    question: str,
+    options: Sequence[str] | None,
+    answers: Mapping[str, tuple[str | None, str | None]],
+    details: Sequence[str | None],
+    most_tokens: int = 8,
+) -> Figure:
+    """Every stage of one answer: the picture with its regions, the tokens' maps, the compact image.
+
+    Args:
+        image: the picture.
+        boxes: the regions, pixel xyxy.
+        tokens: texts of the tokens.
+        maps: one for each token, in [0, 1].
+        compact_image: RGBA; None where there is none.
+        question: as asked.
+        options: texts of the options, from A on.
+        answers: method -> reply and the letter that it states; without a reply it is left out.
+        details: what was run, for the small print; None is left out.
+        most_tokens: maps that are drawn; the title of the last says how many there are more.
+    """
+    shown = min(len(tokens), most_tokens)
+    columns = min(shown + 2, 5)
+    rows = -(-(shown + 2) // columns)
+    fig, axes = new_figure(rows, columns, width=PAGE_WIDTH, height=rows * PAGE_WIDTH / columns * 1.12 + 0.55)
+    panels = iter(np.atleast_1d(axes).flat)
+    overlay(ax := next(panels), image, title="regions found")
+    draw_boxes(ax, boxes)
+    for number in range(shown):
+        rest = f" (+{len(tokens) - shown} more)" if number == shown - 1 and shown < len(tokens) else ""
+        overlay(next(panels), image, maps[number], title=f"“{plain_text(tokens[number])}”{rest}")
+    second_picture(next(panels), compact_image, "compact")
+    for ax in panels:
+        ax.set_axis_off()
+    said = [f"{name}: {_with_option(*answer, options)}" for name, answer in answers.items() if answer[0] is not None]
+    fig.suptitle(f"{plain_text(question)}\n{'     '.join(said)}", fontsize=9)
+    fig.supxlabel(textwrap.fill(" · ".join(filter(None, details)), 150), fontsize=6, color="0.35")
+    return fig
+
+
+def _with_option(reply: str | None, letter: str | None, options: Sequence[str] | None) -> str:
+    """The reply with the text of the option that it states."""
+    text = plain_text((reply or "").strip(), 40) or "(empty reply)"
+    return f"{text} ({plain_text(options[ord(letter) - ord('A')], 40)})" if letter and options else text
+
+
+def second_picture(ax: Axes, image: Image.Image | None, name: str) -> None:
+    """The second picture on white, in a frame and with its size, or a word where there is none."""
+    ax.set_axis_off()
+    if image is None:
+        ax.text(0.5, 0.5, "no region", ha="center", va="center")
+        return
+    overlay(ax, composite_on_white(image), title="{}, {} × {} px".format(name, *image.size))
+    frame(ax)
+
+
+def edit_gallery(lines: Mapping[str, Sequence[tuple[str, Image.Image, Box]]], boxes: Sequence[Box]) -> Figure:
+    """Edited pictures of one picture, in its coordinates: a line of panels for each name.
+
+    Within a line all panels have the scale of the largest. Grey is outside the edited picture.
+
+    Args:
+        lines: name -> title, edited picture, and where that lies in the original, pixel xyxy.
+        boxes: outlined in each panel.
+    """
+    columns = max(len(panels) for panels in lines.values())
+    height = len(lines) * (PAGE_WIDTH / (columns + 0.25) + 0.12) + 0.2
+    fig, axes = new_figure(len(lines), columns, width=PAGE_WIDTH, height=height, squeeze=False)
+    for line, (name, panels) in zip(axes, lines.items(), strict=True):
+        limits = np.array([place for *_, place in panels])
+        for ax, (title, shown, place) in zip(line, panels, strict=False):
+            x0, y0, x1, y1 = place
+            ax.imshow(shown, extent=(x0 - 0.5, x1 - 0.5, y1 - 0.5, y0 - 0.5), interpolation="antialiased")
+            draw_boxes(ax, [place], color="0.55")
+            draw_boxes(ax, boxes, color=TRUTH_COLOR)
+            ax.set(xlim=(limits[:, 0].min() - 2, limits[:, 2].max() + 1), facecolor="0.82")
+            ax.set_ylim(limits[:, 3].max() + 1, limits[:, 1].min() - 2)
+            without_ticks(ax)
+            ax.set_title(title, fontsize=7, pad=2)
+        line[0].set_ylabel(name)
+        for ax in line[len(panels) :]:
+            ax.set_axis_off()
+    return fig

@@ -1,0 +1,152 @@
+"""Grids of maps beside their picture: of every token, of every layer, of groups of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from hide_utils.plots.pictures import Map, draw_boxes, overlay, show_map, without_ticks
+from hide_utils.plots.style import NO_LOOKS, PAGE_WIDTH, PALETTE, TRUTH_COLOR, Looks, look_of, new_figure, plain_text
+
+RING = 0.025  # of the picture's longer side: how far outside a true box its outline is drawn, so that its cells show
+
+Box = Sequence[float]
+Maps = Float[np.ndarray, "maps h w"]
+
+
+def rings(ax: Axes, boxes: Iterable[Box], image_size_wh: tuple[int, int]) -> None:
+    """Outlines a little outside true boxes, within the picture, so that the cells in a box stay visible."""
+    width, height = image_size_wh
+    gap = RING * max(width, height)
+    draw_boxes(ax, [(x0 - gap, y0 - gap, x1 + gap, y1 + gap) for x0, y0, x1, y1 in boxes], color=TRUTH_COLOR)
+    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def token_maps(
+    picture: Image.Image,
+    truth: Sequence[Box],
+    sections: Mapping[str, tuple[Iterable[str], Iterable[Map]]],
+    per_row: int = 8,
+) -> Figure:
+    """The picture and every given map, section by section, all on one scale from 0 to 1.
+
+    Args:
+        picture: stands first in the first section.
+        truth: true boxes, outlined in every panel, pixel xyxy.
+        sections: name -> titles and maps (h, w) in [0, 1]. A section begins a row, and goes on in the next.
+        per_row: panels in a row.
+    """
+    lines = []
+    for number, (name, (titles, maps)) in enumerate(sections.items()):
+        panels = [("picture", None)] * (number == 0) + list(zip(titles, maps, strict=True))
+        starts = range(0, len(panels), per_row)
+        lines += [(name if not start else "", panels[start : start + per_row]) for start in starts]
+    height = len(lines) * (_tallness(picture) * PAGE_WIDTH / (per_row + 1.2) + 0.17) + 0.2
+    fig, axes = new_figure(len(lines), per_row, width=PAGE_WIDTH, height=height, squeeze=False)
+    for line, (name, panels) in zip(axes, lines, strict=True):
+        for ax in line[len(panels) :]:
+            ax.set_axis_off()
+        line[0].set_ylabel(name, fontsize=7)
+        for ax, (title, map_hw) in zip(line, panels, strict=False):
+            if map_hw is None:
+                ax.imshow(picture)
+                without_ticks(ax)
+            else:
+                drawn = show_map(ax, map_hw, picture.size)
+            ax.set_title(plain_text(title, 128 // per_row), fontsize=7, pad=2)
+            rings(ax, truth, picture.size)
+    fig.colorbar(drawn, ax=axes[:, -1].tolist(), label="scaled to [0, 1]", aspect=30, shrink=0.6, pad=0.12)
+    return fig
+
+
+def _tallness(picture: Image.Image) -> float:
+    """Height of a panel over its width, within what leaves the page readable."""
+    return float(np.clip(picture.height / picture.width, 0.4, 1.6))
+
+
+def layer_maps(
+    picture: Image.Image,
+    truth: Sequence[Box],
+    layers: Sequence[int],
+    raw: Mapping[str, Maps],
+    purified: Mapping[str, Maps],
+    *,
+    chosen: int | None = None,
+    per_row: int = 7,
+) -> Figure:
+    """Maps of one picture at every layer, a line for each kind of map.
+
+    Raw maps share a scale that ends at the 99.9th percentile of them all. Purified maps have one from 0 to 1.
+
+    Args:
+        picture: shown at the upper left.
+        truth: true boxes, outlined in every panel, pixel xyxy.
+        layers: of the maps, counted from 0.
+        raw: name -> maps (layers, h, w) in units of a flat map, for the upper lines.
+        purified: name -> maps (layers, h, w) in [0, 1], for the lower lines.
+        chosen: the layer that is marked.
+        per_row: layers side by side.
+    """
+    top = float(np.quantile(np.concatenate(list(raw.values())), 0.999))
+    kinds = [(name, maps, top) for name, maps in raw.items()] + [(name, maps, 1.0) for name, maps in purified.items()]
+    n, columns = len(kinds), min(per_row, len(layers))
+    blocks = -(-len(layers) // columns)
+    height = blocks * (n * PAGE_WIDTH / (columns + 1.8) + 0.2) + 0.3
+    fig, axes = new_figure(n * blocks, columns + 1, width=PAGE_WIDTH, height=height, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    overlay(axes[0, 0], picture, title="picture")
+    draw_boxes(axes[0, 0], truth, color=TRUTH_COLOR)
+    for number, layer in enumerate(layers):
+        block, column = divmod(number, columns)
+        for ax, (name, maps, vmax) in zip(axes[n * block : n * (block + 1), column + 1], kinds, strict=True):
+            ax.set_axis_on()
+            show_map(ax, maps[number], picture.size, vmax)
+            ax.set_ylabel(name if column == 0 else "")
+            draw_boxes(ax, truth, color=TRUTH_COLOR)
+        title = f"layer {layer + 1}" + ("\n(chosen)" if layer == chosen else "")
+        axes[n * block, column + 1].set_title(title, fontweight="bold" if layer == chosen else "normal")
+    bars = ((0, len(raw), "times a flat map", "max", 24), (len(raw), n, "purified", "neither", 18))
+    for first, last, label, extend, aspect in bars:
+        shared, drawn = axes[first:last, -1].tolist(), axes[first, 1].images[0]
+        fig.colorbar(drawn, ax=shared, label=label, extend=extend, aspect=aspect)
+    return fig
+
+
+def sink_maps(
+    picture: Image.Image,
+    truth: Sequence[Box],
+    cells: Bool[np.ndarray, "h w"],
+    maps: Mapping[str, Map],
+    n: int,
+    *,
+    looks: Looks = NO_LOOKS,
+) -> Figure:
+    """One picture with marked cells, and each group's mean map over `n` pictures, all on one scale.
+
+    Args:
+        picture: the example.
+        truth: its true boxes, pixel xyxy.
+        cells: of a grid over the picture, those that are outlined.
+        maps: group -> mean map in units of a flat map.
+        n: pictures behind the maps.
+        looks: of the groups.
+    """
+    height = _tallness(picture) * PAGE_WIDTH / (1.35 + len(maps)) + 0.45
+    fig, axes = new_figure(1, 1 + len(maps), width=PAGE_WIDTH, height=height)
+    overlay(axes[0], picture, title="one picture's sinks")
+    side = np.array(picture.size * 2) / np.array(cells.shape[::-1] * 2)
+    draw_boxes(axes[0], [side * (x, y, x + 1, y + 1) for y, x in np.argwhere(cells)], color=PALETTE[1])
+    rings(axes[0], truth, picture.size)
+    top = float(np.quantile(np.stack(list(maps.values())), 0.998))
+    for ax, (group, map_hw) in zip(axes[1:], maps.items(), strict=True):
+        drawn = show_map(ax, map_hw, map_hw.shape[::-1], top)
+        ax.set_title(look_of(looks, group).label)
+        ax.set_axis_off()
+    fig.colorbar(drawn, ax=axes.tolist(), label=f"times a flat map,\nmean of {n} pictures", extend="max", fraction=0.02)
+    return fig
