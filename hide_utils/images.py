@@ -1,4 +1,4 @@
-"""Any picture, however stored -> a plain 8-bit RGB picture; or an error that says what is wrong with it."""
+"""Reads any picture as plain 8-bit RGB, or says what is wrong with it."""
 
 import io
 import math
@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 _WHITE = (255, 255, 255)
-_BAND_PIXELS = 2**20  # converted at once, so that a large picture never exists in a third form
-# Of what Pillow reads, the formats that pictures are kept in. The others are rare, or programs that are run (EPS).
+_BAND_PIXELS = 2**20  # converted at a time: a large picture then takes memory only as it was stored and as RGB
+# The formats that pictures are kept in. Pillow reads more, but those are rare, or programs that it would run (EPS).
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "JPEG2000")
 _TURNS = {  # EXIF orientation -> what makes the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -22,11 +22,14 @@ _TURNS = {  # EXIF orientation -> what makes the picture upright
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106  # tags of EXIF and TIFF
-# Measured: of these the decoder holds the picture several times, so that 50 megapixels take what 100 do elsewhere.
+# Decoders of these formats hold the picture several times: as measured, 50 megapixels take the memory that 100 take
+# in the others.
 _COUNTED_TWICE = ("WEBP", "AVIF", "JPEG2000")
-# Each scan of a progressive JPEG goes over all pixels, and a few bytes make one. Encoders write about ten.
-_MOST_SCANNED = 2000  # megapixels times scans, some seconds
-# Pillow's own limit is a module variable; it is lifted only while a header is read, by one thread at a time.
+# Each scan of a progressive JPEG goes over all pixels, and a few bytes are enough for one, so that a small file could
+# take hours. Encoders write about ten scans.
+_MOST_SCANNED = 2000  # megapixels times scans, which take some seconds
+# Pillow's own limit of pixels is a variable of its module. It is lifted only while a header is read, by one thread at a
+# time, since `read_image` has a limit of its own.
 _PILLOW_LIMIT = threading.Lock()
 
 
@@ -35,25 +38,38 @@ class ImageError(ValueError):
 
 
 def read_image(source: str | os.PathLike | bytes | Image.Image, *, max_megapixels: float = 100) -> Image.Image:
-    """Picture as RGB, upright, without transparency.
+    """Read a picture as RGB, upright and without transparency.
 
-    source: path, encoded bytes, or a PIL picture (which is left as it is).
-    max_megapixels: largest width * height / 10^6 accepted, read from the header before anything is decoded; half of it
-        for WebP, AVIF, JPEG 2000 and progressive CMYK. Reading what the default lets through takes less than 1 GB.
+    EXIF orientation is applied. Transparent pixels, of palettes too, are composited on white. CMYK is converted. Greys
+    of 16 bits and floats are scaled to 8 bits. Of an animation the first frame is taken.
 
-    EXIF orientation is applied; palette, LA and RGBA are composited on white; CMYK is converted; 16-bit and float greys
-    are scaled to 8 bits; of an animation the first frame is taken.
-    Raises FileNotFoundError, or ImageError for a picture that is unreadable, cut short, empty or too large.
+    Args:
+        source: path, encoded bytes, or a PIL picture, which is left as it is. Formats that are read: PNG, JPEG, WebP,
+            TIFF, GIF, BMP, PPM, AVIF and JPEG 2000.
+        max_megapixels: largest width * height / 10^6 that is accepted. It is checked on the header, before anything is
+            decoded. WebP, AVIF, JPEG 2000 and progressive CMYK may have half of it. Reading what the default lets
+            through takes less than 1 GB of memory.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ImageError: for a picture that is unreadable, cut short, empty or too large.
+        MemoryError: where the memory does not suffice after all.
     """
-    rgb, turn = _read(source, max_megapixels)  # what was stored is gone by now, which makes room for turning
+    rgb, turn = _read(source, max_megapixels)  # the stored picture is freed by now, which makes room for turning
     return rgb if turn is None else rgb.transpose(turn)
 
 
 def upright_size(source: str | os.PathLike | bytes) -> tuple[int, int]:
-    """Width and height that `read_image` would give, EXIF orientation applied, from the picture's head.
+    """Width and height in pixels of the picture that `read_image` would give, from its head.
 
-    A PNG without EXIF in its head is decoded, for it may stand behind the pixels. Raises as `read_image` does for what
-    the head shows, more than 100 megapixels included.
+    EXIF orientation is applied. A PNG without EXIF in its head is decoded, since EXIF may follow its pixels.
+
+    Args:
+        source: path or encoded bytes.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ImageError: for what the head shows to be unreadable, empty or larger than 100 megapixels.
     """
     name = "the picture" if isinstance(source, bytes) else str(source)
     with _open(source, name) as image:
@@ -64,7 +80,10 @@ def upright_size(source: str | os.PathLike | bytes) -> tuple[int, int]:
 
 
 def composite_on_white(rgba: Image.Image) -> Image.Image:
-    """RGBA on a white ground as RGB (`convert("RGB")` alone would show what lies behind transparent pixels: black)."""
+    """The picture on a white ground, as RGB.
+
+    Pillow's `convert("RGB")` would show the colors stored behind transparent pixels, which are mostly black.
+    """
     rgba = rgba if rgba.mode == "RGBA" else rgba.convert("RGBA")
     ground = Image.new("RGB", rgba.size, _WHITE)
     ground.paste(rgba, mask=rgba)
@@ -72,11 +91,19 @@ def composite_on_white(rgba: Image.Image) -> Image.Image:
 
 
 def pad_to_aspect(image: Image.Image, limit: float = 200, *, max_megapixels: float = 100) -> Image.Image:
-    """Picture widened with white at its right or lower edge until long side / short side <= `limit`.
+    """Widen a picture with white at its right or lower edge until long side / short side <= `limit`.
 
-    Processors refuse extreme shapes (Qwen's: 200). Pixels keep their coordinates. A picture within the limit is
-    returned as it is. Raises ValueError for a limit below 1, and ImageError where the padded picture would have more
-    than max_megapixels: a line of a million pixels would take tens of gigabytes.
+    Processors refuse extreme shapes. Pixels keep their coordinates. A picture within the limit is returned as it is.
+
+    Args:
+        image: as RGB.
+        limit: largest ratio of the sides, at least 1. Qwen's processors accept 200.
+        max_megapixels: largest size of the padded picture. Without it, a line of a million pixels would be padded to
+            tens of gigabytes.
+
+    Raises:
+        ValueError: for a limit below 1.
+        ImageError: where the padded picture would have more than `max_megapixels`.
     """
     if not limit >= 1:
         raise ValueError(f"limit={limit}: a ratio of long to short side is at least 1")
@@ -97,7 +124,7 @@ def pad_to_aspect(image: Image.Image, limit: float = 200, *, max_megapixels: flo
 def _read(
     source: str | os.PathLike | bytes | Image.Image, max_megapixels: float
 ) -> tuple[Image.Image, Image.Transpose | None]:
-    """The picture as RGB, not yet turned, and what turns it upright."""
+    """The picture as RGB, not yet turned, and the turn that makes it upright, or None."""
     if isinstance(source, Image.Image):
         return _decode(source, "the picture", max_megapixels)
     name = "the picture" if isinstance(source, bytes) else str(source)
@@ -106,7 +133,12 @@ def _read(
 
 
 def _open(source: str | os.PathLike | bytes, name: str) -> Image.Image:
-    """Read the header alone."""
+    """Open a picture by its header alone; `name` stands for it in errors.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ImageError: for a folder, an empty file, a format that is not read and a damaged header.
+    """
     if not isinstance(source, bytes) and os.path.isdir(source):
         raise ImageError(f"{name} is a folder: give the path of one picture")
     try:
@@ -124,12 +156,13 @@ def _open(source: str | os.PathLike | bytes, name: str) -> Image.Image:
         empty = not (len(source) if isinstance(source, bytes) else os.path.getsize(source))
         known = f"is in no format that is read ({', '.join(_FORMATS)}), or its header is damaged"
         raise ImageError(f"{name} {'is empty (0 bytes)' if empty else known}: save it again, say as PNG") from None
-    except Exception as error:  # a format's reader may raise nearly anything on a damaged header
+    except Exception as error:  # a format's reader may raise nearly any error on a damaged header
         why = str(error) or type(error).__name__
         raise ImageError(f"{name} cannot be opened ({why}): check that it is a whole, readable picture") from error
 
 
 def _check_size(image: Image.Image, name: str, max_megapixels: float) -> None:
+    """Raises ImageError for a picture without pixels or with too many."""
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(f"{name} has {width}x{height} pixels: give a picture with at least one")
@@ -143,11 +176,12 @@ def _check_size(image: Image.Image, name: str, max_megapixels: float) -> None:
 
 
 def _check_scans(image: Image.Image, name: str) -> None:
+    """Raises ImageError for a JPEG with so many scans that decoding it would take long."""
     stream = getattr(image, "fp", None)
     if image.format not in ("JPEG", "MPO") or stream is None:
         return
     stream.seek(0)
-    scans = stream.read().count(b"\xff\xda")  # the marker that starts one; never within a scan's own data
+    scans = stream.read().count(b"\xff\xda")  # a scan's first marker, which never occurs in its data
     if scans * image.width * image.height > _MOST_SCANNED * 1e6:
         raise ImageError(
             f"{name} is a JPEG of {scans} scans over {image.width}x{image.height} pixels, made to take long: save it "
@@ -156,40 +190,46 @@ def _check_scans(image: Image.Image, name: str) -> None:
 
 
 def _decode(image: Image.Image, name: str, max_megapixels: float) -> tuple[Image.Image, Image.Transpose | None]:
+    """Check an opened picture and decode it; see `_read` for what is returned."""
     _check_size(image, name, max_megapixels)
     _check_scans(image, name)
     try:
         image.load()
         rgb = _to_rgb(image)
-        rgb.info = {}  # no orientation to be applied twice, no profile of colors that are converted
+        rgb.info = {}  # the orientation would be applied twice, and the color profile describes the stored colors
         return rgb, _TURNS.get(_orientation(image))
     except MemoryError:
         pixels = f"{image.width}x{image.height} pixels"
         raise MemoryError(f"{name} has {pixels}, too many for the memory there is: lower max_megapixels") from None
     except ImageError as error:
         raise ImageError(f"{name} {error}") from None
-    except Exception as error:  # as above: damaged data surfaces as OSError, SyntaxError, struct.error, ...
+    except Exception as error:  # damaged data shows as OSError, SyntaxError, struct.error and others
         raise ImageError(f"{name} is cut short or damaged ({error}): copy or download it again") from error
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where it is absent or unreadable, since the pixels are whole without it."""
+    """EXIF orientation, 1 to 8; 1, which is upright, where it is absent or unreadable."""
     try:
         found = image.getexif().get(_ORIENTATION)
-    except Exception:  # as above
+    except Exception:  # damaged EXIF raises nearly any error, and the pixels are whole without it
         return 1
     return found if isinstance(found, int) and found in _TURNS else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """A new picture, made band by band where more than a conversion of colors is needed."""
+    """A new picture as RGB, made band by band where colors need more than Pillow's conversion.
+
+    Raises:
+        ImageError: for a color mode that is not supported and for greys that are not finite. The message lacks the
+            picture's name.
+    """
     deep = image.mode.startswith(("I", "F"))
     try:
         if not deep and not image.has_transparency_data:
             return image.convert("RGB")
-        # Floats lie in [0, 1], or in [0, 255] if any value exceeds 1.
+        # Floats are taken to lie in [0, 1], or in [0, 255] where any exceeds 1.
         scale = 255 if image.mode == "F" and np.max(image.getextrema()) <= 1 else 1
-        inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0  # TIFF's "min is white"
+        inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0  # 0 stands for white there
         rgb = Image.new("RGB", image.size)
         rows = max(1, _BAND_PIXELS // image.width)
         for top in range(0, image.height, rows):
@@ -205,7 +245,16 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _deep_grey(band: Image.Image, scale: float, inverted: bool) -> Image.Image:
-    """Greys of more than 8 bits as 8; integers count as 16-bit. A grey that the file calls transparent is white."""
+    """Greys of more than 8 bits as 8 bits; the grey that the file calls transparent becomes white.
+
+    Args:
+        band: part of a picture in one of Pillow's modes I and F. Integers count as 16-bit.
+        scale: what floats are multiplied with, to lie in [0, 255].
+        inverted: whether the smallest value is white.
+
+    Raises:
+        ImageError: for NaN and infinite values.
+    """
     grey = np.asarray(band)
     if grey.dtype.kind == "f":
         if not np.isfinite(grey).all():

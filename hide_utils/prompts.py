@@ -1,15 +1,18 @@
-"""Texts of the prompts that methods, training data and measurements have in common."""
+"""Words of the question prompt, which methods, training data and measurements have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from string import ascii_uppercase
 
+# The words of the paper's answer prompt.
 ANSWER_INSTRUCTION = "Answer with the option's letter from the given choices directly."
+# ViCrop's reference prompt, which asks for nothing in particular (Zhang et al., ICLR 2025).
+CONTENT_FREE = "Write a general description of the image."
 
 
 def option_lines(options: list[str] | None) -> str:
-    """Options as lines ``A. red``; an empty string without options."""
+    """Options as lines ``A. red``, each begun by a line end; an empty text without options."""
     return "".join(f"\n{ascii_uppercase[i]}. {option}" for i, option in enumerate(options or []))
 
 
@@ -28,20 +31,24 @@ def _mme_realworld(question: str, options: list[str]) -> str:
     )
 
 
-# A benchmark whose published numbers rest on its own wording keeps it; a sample names its style.
+# Name of a wording -> the prompt of a question and its options. A benchmark whose published numbers rest on a wording
+# of its own keeps it, and its samples name it as their style.
 STYLES: Mapping[str, Callable[[str, list[str]], str]] = {
-    "letters": _letters,  # V*Bench, HR-Bench, the scenes: lines "A. red" and the instruction, once
+    "letters": _letters,  # V*Bench, HR-Bench and the scenes: lines "A. red", then the instruction
     "mme_realworld": _mme_realworld,  # MME-RealWorld, as its own page prints it
 }
 
 
 def multiple_choice(question: str, options: list[str] | None, style: str = "letters") -> str:
-    """Question, lettered options and the answer instruction (once); the bare question where there are no options.
+    """The prompt of a question: its text, its lettered options and the instruction to answer with a letter.
 
-    style: a name in `STYLES`.
+    Args:
+        question: text without the options.
+        options: 2 to 26 texts without their letters. Without any, the prompt is the question alone.
+        style: the wording, a name in `STYLES`.
 
     Raises:
-        ValueError: one option only, or more than 26: neither is a choice that a letter can state; an unknown style.
+        ValueError: for one option or more than 26, since a letter can state no such choice, and for an unknown style.
     """
     if style not in STYLES:
         raise ValueError(f"unknown prompt style {style!r}; known: {', '.join(STYLES)}")

@@ -1,4 +1,4 @@
-"""One benchmark question with its picture: what every loader yields and every method reads."""
+"""A benchmark's question with its picture, as every loader gives it and every method takes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw
 
-Box = tuple[float, float, float, float]
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1, half-open
 
 
 @dataclass
@@ -18,18 +18,24 @@ class Sample:
     """A multiple-choice question about one picture.
 
     Attributes:
-        id: unique within its benchmark; results are keyed by it.
+        id: unique within its benchmark. Results are keyed by it.
         question: text without the options.
         options: option texts without their letters, at least two.
         label: letter of the right option, ``"A"`` for ``options[0]``.
-        kind: ``"direct_attributes"`` or ``"relative_position"`` (V*Bench's names), or the benchmark's own category.
-        render: returns the picture (RGB); called at every access of ``image`` so that a list of samples stays small.
+        kind: ``"direct_attributes"`` or ``"relative_position"``, which are V*Bench's names, or the benchmark's own
+            category.
+        render: returns the picture as RGB. It is called at every access of ``image``, so that a list of samples stays
+            small in memory.
         boxes_xyxy: ground-truth boxes in pixels, half-open; empty where the benchmark has none.
         entities: reference entities of the question; empty where the benchmark has none.
-        others: what else is drawn in the picture, named as entities are; empty where that is not known.
-        image_id: samples that share a picture share it (the cluster of the bootstrap).
+        image_id: the same for all samples that share a picture, which the bootstrap draws together. Without one, the
+            picture counts as the sample's own.
         style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
-        cycle: which of a question's rotations of its options this is (HR-Bench); empty where there are none.
+        cycle: which rotation of a question's options this is, for HR-Bench; empty where there are none.
+        others: what else is drawn in the picture, named as entities are; empty where that is not known.
+
+    Raises:
+        ValueError: for fewer than two options, and for a label that is none of their letters.
     """
 
     id: str
@@ -57,7 +63,7 @@ class Sample:
 
     @property
     def image(self) -> Image.Image:
-        """The picture, drawn or read anew at each access."""
+        """The picture as RGB, drawn or read anew at each access."""
         return self.render()
 
     @property
@@ -72,7 +78,7 @@ class Sample:
         return "\n  ".join([f"{self.id} ({self.kind}{known})\n{self.question}", *lines])
 
     def _thumbnail(self, side: int = 320) -> str:
-        """The picture with its true boxes as an HTML image; why not, where it cannot be read."""
+        """The picture with its true boxes as an HTML image, `side` pixels long, or the reason why it cannot be read."""
         try:
             picture = self.image.convert("RGB")
         except (OSError, ValueError) as error:

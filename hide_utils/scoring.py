@@ -1,7 +1,8 @@
-"""Reply -> option letter, under a named protocol. Compare methods only under the same one.
+"""Reads the option letter off a reply, under a protocol with a name.
 
-A parser that guesses rewards whoever writes more: "Answer: C" begins with A, "Color is red, (D)" with C, and "C." ends
-in a full stop. `strict` takes a letter only where the reply states it as its answer; None where it states none or two.
+Compare methods only under the same protocol. A parser that guesses is easily wrong: "Answer: C" begins with an A,
+"Color is red, (D)" begins with a C, and the last character of "C." is a full stop. Under `strict` a letter counts only
+where the reply states it as its answer. A reply that states none, or several, has no letter.
 """
 
 import math
@@ -10,6 +11,7 @@ import string
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
+# Name of a protocol -> what it does.
 PROTOCOLS: Mapping[str, str] = {
     "strict": "a letter stated as the answer; none or several stated: None",
     "last-char": "the reply's last character (the authors' code)",
@@ -17,16 +19,20 @@ PROTOCOLS: Mapping[str, str] = {
     "logits": "the most likely option letter at the first answer token; nothing is parsed (letter_from_logits)",
 }
 
-# Patterns are ASCII: Chinese writes letters between words without a space.
-# One named letter: "(b)", "[B]", or a capital on its own ("C++", "A4", "B-52" and "D's" are none).
+# Patterns that look for letters are compiled with re.ASCII: Chinese writes a letter between words without a space.
+# A letter that is named: "(b)", "[B]", or a capital on its own. "C++", "A4", "B-52" and "D's" name none.
 _LETTER = r"(?:\(\s*[A-Za-z]\s*\)|\[\s*[A-Za-z]\s*\]|(?<![\w'.])[A-Z](?![\w'+]|-\w))"
-# In small letters only where nothing can follow an article: "the answer is a." but not "the answer is a dog".
+# A small letter counts only where it cannot be an article: in "the answer is a.", but not in "the answer is a dog".
 _SMALL = r"(?<![\w'])[a-z](?=\s*(?:[.,;:!)\]]|$))"
+# What joins several letters: "A, or possibly B".
 _AND = r"\s*(?:,\s*or\b|,\s*and\b|,|/|&|\+|\bor\b|\band\b)\s*(?:(?:maybe|perhaps|possibly|even)\s+)?"
+# One letter, or several that are joined, and no question mark after them.
 _NAMED = rf"(?P<named>(?>(?:{_LETTER}|{_SMALL})(?:{_AND}{_LETTER})*))(?!\s*\?)"
+# Words that may stand between a phrase and its letter.
 _SURELY = r"(?:(?:probably|likely|most|clearly|definitely|indeed|therefore|thus|the|option|choice|letter)\s*)*"
 _BE = r"(?:\s+(?:is|are|would\s+be|should\s+be|must\s+be|will\s+be))?"
 
+# Phrases that name the answer: "the answer is C", "C is correct", "I choose C", "it is C".
 _ANSWER_IS = re.compile(
     rf"(?i:(?:\b(?:answer|ans)(?:\.(?=\s))?|答案|选项|选择?)(?:是|为)?{_BE}\s*(?:[:=>→–—-]+\s*)?{_SURELY}){_NAMED}",
     re.M | re.A,
@@ -50,16 +56,25 @@ _DENIED_BEFORE = re.compile(r"(?i)\b(?:not|never|neither|nor|cannot|hardly|unlik
 _DENIED_AFTER = re.compile(r"(?i)\s*(?:is|are|was|seems)(?:n't|\s+(?:not|wrong|incorrect|false|inaccurate|unlikely))\b")
 _SUPPOSED = re.compile(r"(?i)\b(?:if|unless|whether)\b")
 _CLAUSE = re.compile(r"(?i)[.!?;,:\n]|\b(?:so|but|hence|thus|therefore)\b")
-# What may follow the letter A in a sentence; any other small word makes it an article.
+# After an "A", any small word but these makes it an article.
 _AFTER_LETTER = re.compile(r"\s+(?!(?:is|because|since|as|with|which|for|based|given|due|or|and|but|in\s+the)\b)[a-z]")
 _STOCK_PHRASES = re.compile(r"(?i)(?:the\s+)?(?:(?:best|correct)\s+)?(?:answer|option)(?:\s+is\b|\s*:)|the answer")
 
 
 def parse_letter(reply: str, options: Sequence[str], protocol: str = "strict") -> str | None:
-    """The option letter a reply gives ("A" for `options[0]`, ...), or None where the protocol finds none.
+    """The option letter that a reply gives.
 
-    options: the texts behind the letters, 1 to 26. protocol: a name in `PROTOCOLS`.
-    Raises ValueError for an unknown protocol or no options, TypeError for a reply that is not text.
+    Args:
+        reply: decoded text of the model.
+        options: the texts behind the letters, 1 to 26.
+        protocol: a name in `PROTOCOLS`, except "logits", which reads no reply.
+
+    Returns:
+        "A" for `options[0]`, "B" for `options[1]` and so on; None where the protocol finds no letter.
+
+    Raises:
+        ValueError: for an unknown protocol, for "logits", for no options and for more than 26.
+        TypeError: for a reply that is not text.
     """
     if not isinstance(reply, str):
         raise TypeError(f"the reply is {type(reply).__name__}, not text: pass the decoded reply")
@@ -79,7 +94,14 @@ def parse_letter(reply: str, options: Sequence[str], protocol: str = "strict") -
 
 
 def letter_from_logits(logits: Mapping[str, float]) -> str | None:
-    """The letter with the largest logit; None on a tie. ValueError if there are none or one is NaN."""
+    """The letter with the largest logit; None on a tie.
+
+    Args:
+        logits: letter -> its logit at the first token of the answer.
+
+    Raises:
+        ValueError: without letters, and where a logit is NaN.
+    """
     if not logits or any(math.isnan(value) for value in logits.values()):
         raise ValueError(f"logits={dict(logits)}: need one number per option letter")
     best = max(logits.values())
@@ -88,14 +110,24 @@ def letter_from_logits(logits: Mapping[str, float]) -> str | None:
 
 
 def probabilities(logits: Mapping[str, float]) -> dict[str, float]:
-    """Softmax over the letters alone: how the model divides its answer among them."""
+    """How the model divides its answer among the letters: the softmax over their logits alone.
+
+    Args:
+        logits: letter -> its logit at the first token of the answer; at least one.
+
+    Returns:
+        Letter -> probability in [0, 1]; they add up to 1.
+    """
     best = max(logits.values())
     weights = {letter: math.exp(value - best) for letter, value in logits.items()}
     return {letter: weight / sum(weights.values()) for letter, weight in weights.items()}
 
 
 def _normalized(reply: str) -> str:
-    """Typography and mark-up away: full-width forms, Markdown, LaTeX, a chain of thought."""
+    """The reply without typography and mark-up: full-width forms, Markdown, LaTeX and chains of thought.
+
+    What LaTeX boxes or <answer> encloses becomes "Answer: ...".
+    """
     text = unicodedata.normalize("NFKC", reply).translate({0x2018: "'", 0x2019: "'"})
     text = re.sub(r"(?s)<think>.*?(?:</think>|$)", "", text).split("</think>")[-1]
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}", r"\1", text)
@@ -106,6 +138,11 @@ def _normalized(reply: str) -> str:
 
 
 def _strict(text: str, options: Sequence[str], letters: str) -> str | None:
+    """The letter under the protocol "strict"; `letters` are those of the options.
+
+    The first of these that finds any letter decides: the letter alone, the option as printed, the phrases that name an
+    answer from the plainest to the weakest, the only letter that is named.
+    """
     alone = re.fullmatch(r"[(\[{\"'<]*([A-Za-z])[)\]}\"'>.,:;!]*", text)
     if alone:
         found = {alone[1].upper()}
@@ -120,7 +157,10 @@ def _strict(text: str, options: Sequence[str], letters: str) -> str | None:
 
 
 def _with_its_text(text: str, options: Sequence[str], letters: str) -> set[str]:
-    """The whole reply is one option as it was printed: "B left", "(B) Gate A"; "a red" would be an article."""
+    """The letter of the option that the whole reply repeats as it was printed: "B left", "(B) Gate A".
+
+    A small letter at the beginning may be an article, as in "a red car", and finds none.
+    """
     if re.match(r"[a-z]\s", text):
         return set()
     fold = lambda s: re.sub(r"[\W_]+", " ", s.casefold()).strip()  # noqa: E731
@@ -128,7 +168,7 @@ def _with_its_text(text: str, options: Sequence[str], letters: str) -> set[str]:
 
 
 def _stated(text: str, *patterns: re.Pattern[str]) -> set[str]:
-    """Letters that a phrase names as the answer, unless the phrase is denied or only supposed."""
+    """Letters that one of the phrases names as the answer, unless it is denied or only supposed."""
     found = set()
     for pattern in patterns:
         for match in pattern.finditer(text):
@@ -140,13 +180,18 @@ def _stated(text: str, *patterns: re.Pattern[str]) -> set[str]:
 
 
 def _denied(text: str, start: int, end: int) -> bool:
+    """Whether the letters in text[start:end] are denied in their clause, or supposed in their sentence."""
     sentence = re.split(r"[.!?;\n]", text[:start])[-1]
     clause = _CLAUSE.split(text[:start])[-1]
     return bool(_SUPPOSED.search(sentence) or _DENIED_BEFORE.search(clause) or _DENIED_AFTER.match(text, end))
 
 
 def _only_letter(text: str, last: str) -> set[str]:
-    """The one letter named anywhere, if in brackets or standing where answers stand; all letters if there are more."""
+    """The only letter that is named anywhere, if it is in brackets or stands where answers stand.
+
+    Returns:
+        That letter; all letters up to `last` that are named, if there are several; none otherwise.
+    """
     mentions = [m for m in _mentions(text) if m[0].strip("()[] ").upper() <= last]
     found = {m[0].strip("()[] ").upper() for m in mentions}
     if len(found) > 1:

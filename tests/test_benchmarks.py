@@ -213,7 +213,7 @@ def test_scenes_by_name():
 
 
 def test_names_and_places(many, tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmarks, "FOLDER", tmp_path / "benchmarks")
+    monkeypatch.setattr(benchmarks.loading, "FOLDER", tmp_path / "benchmarks")
     with pytest.raises(ValueError, match="unknown benchmark 'hrbench4'; did you mean 'hrbench4k'"):
         load_benchmark("hrbench4")
     with pytest.raises(ValueError, match="holds hrbench4k and hrbench8k"):
@@ -248,7 +248,7 @@ def test_names_and_places(many, tmp_path, monkeypatch):
 
 
 def test_fetched_once_at_a_recorded_revision(vstar, tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmarks, "FOLDER", tmp_path / "benchmarks")
+    monkeypatch.setattr(benchmarks.loading, "FOLDER", tmp_path / "benchmarks")
     calls, cut = [], [True]
 
     class Api:

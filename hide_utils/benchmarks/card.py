@@ -1,16 +1,16 @@
-"""What a benchmark holds, computed from its samples: ``python -m hide_utils.benchmarks.card vstar``."""
+"""A card that says what a benchmark holds, computed from its samples; on the command line, ``hide card vstar``."""
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hide_utils.benchmarks import SOURCES, load_benchmark
+from hide_utils.benchmarks.loading import SOURCES, load_benchmark
 from hide_utils.benchmarks.rows import StoredImage
 from hide_utils.samples import Sample
 
@@ -26,13 +26,25 @@ LICENCES |= {"hrbench8k": LICENCES["hrbench4k"], "mme_realworld_lite": LICENCES[
 
 
 def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str, Any]:
-    """Facts about a benchmark, computed from its samples; every picture's size is read, of files from their heads.
+    """Facts about a benchmark, computed from its samples.
 
-    Returns questions, pictures, splits (questions by split, where the samples know theirs), kinds, options (questions
-    by number of options), labels (questions by right letter), cycles, prompt styles, megapixels (pictures by size),
-    sides_px (smallest, median and largest width x height by area), with_boxes and with_entities (questions that have
-    them), object_share (median share of the picture that a true box covers; None without boxes) and licence.
-    Raises ValueError without samples.
+    Every picture's size is looked up. Where the picture lies in a file, its head alone is read.
+
+    Args:
+        samples: of one benchmark.
+        licence: what is known about it, in words.
+
+    Returns:
+        ``questions`` and ``pictures``, their numbers; ``splits`` (where the samples know theirs), ``kinds``,
+        ``options`` (by how many a question has), ``labels`` (by right letter) and ``cycles``, numbers of questions;
+        ``styles``, the wordings of the prompt; ``megapixels``, numbers of pictures by size; ``sides_px``, (width,
+        height) of the smallest, the median and the largest picture by area; ``with_boxes`` and ``with_entities``,
+        numbers of questions that have them; ``object_share``, the median share of the picture that a true box covers,
+        None without boxes; ``licence``.
+
+    Raises:
+        ValueError: without samples.
+        ImageError: for a picture whose size cannot be read.
     """
     if not samples:
         raise ValueError("no samples: a card describes at least one")
@@ -66,14 +78,15 @@ def _size(sample: Sample) -> tuple[int, int]:
     return sample.render.size_wh() if isinstance(sample.render, StoredImage) else sample.image.size
 
 
-def _histogram(sizes_wh) -> dict[str, int]:
+def _histogram(sizes_wh: Iterable[tuple[int, int]]) -> dict[str, int]:
+    """Number of pictures by megapixels; empty bins are left out."""
     counts, _ = np.histogram([w * h / 1e6 for w, h in sizes_wh], MEGAPIXELS)
     names = [f"{a:g} to {b:g}" for a, b in zip(MEGAPIXELS[:-1], MEGAPIXELS[1:], strict=True)]
     return {name: int(n) for name, n in zip(names, counts, strict=True) if n}
 
 
 def card_text(name: str, card: dict[str, Any]) -> str:
-    """The card as Markdown."""
+    """The card of `data_card` as Markdown: a heading and a table."""
     shown = {key: value for key, value in card.items() if value not in ({}, None)}
     if boxes := shown.pop("with_boxes"):
         shown["ground-truth boxes"] = f"{boxes} of {card['questions']} questions"
@@ -95,8 +108,8 @@ def _text(value: Any) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line; see ``--help``."""
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    """Print the card of the benchmark that the command line names; see ``--help``."""
+    parser = argparse.ArgumentParser(prog="hide card", description="What a benchmark holds, computed from its samples.")
     parser.add_argument("benchmark", help=f"scenes, {', '.join(SOURCES)}, or a file or folder")
     parser.add_argument("--split", choices=["calibration", "test"])
     parser.add_argument("--n", type=int, help="at most so many questions, whole pictures")
@@ -105,7 +118,3 @@ def main(argv: list[str] | None = None) -> None:
     name = repos.get(args.benchmark, args.benchmark)
     samples = load_benchmark(args.benchmark, split=args.split, n=args.n)
     print(card_text(Path(name).name, data_card(samples, LICENCES.get(name))))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The published formats: V*Bench's folder, HR-Bench's tables, MME-RealWorld's JSON and the authors' JSON list."""
+"""Readers of the published formats: V*Bench's folder, HR-Bench's tables, MME-RealWorld's and the authors' JSON."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from hide_utils.samples import Sample
 from hide_utils.scenes.questions import KINDS
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG")
-_PICTURE = re.compile(r"[A-Za-z0-9+/=]{4096,}")
-_PLACE = re.compile(r"\0(\d+)\0")
+_PICTURE = re.compile(r"[A-Za-z0-9+/=]{4096,}")  # base64, longer than any text
+_PLACE = re.compile(r"\0(\d+)\0")  # stands where a picture was taken out
 TABLE_COLUMNS = ("index", "question", "answer", "category", "A", "B", "image")
 
 
@@ -32,13 +32,21 @@ TABLE_COLUMNS = ("index", "question", "answer", "category", "A", "B", "image")
 
 
 def read_vstar(path: Path, prefix: str, seed: int, letters: str | None) -> list[Sample]:
-    """V*Bench (craigwu/vstar_bench): its folder, or a .jsonl in it.
+    """Read V*Bench (craigwu/vstar_bench on the hub).
 
-    ``letters="published"``: the questions of test_questions.jsonl as lettered there. ``"shuffled"``: those of the
-    pictures' JSON, whose first option is always right, shuffled by ``seed``, which the ids then end in. None: published
-    where that file is. Boxes and entities come from the pictures' JSON either way.
+    Boxes and entities come from the JSON beside each picture, whichever questions are taken.
 
-    Raises ValueError naming file, row and field, and FileNotFoundError for a missing picture.
+    Args:
+        path: its folder, or a .jsonl in it.
+        prefix: first part of the samples' ids.
+        seed: of the shuffled letters.
+        letters: ``"published"`` takes the questions of test_questions.jsonl as they are lettered there.
+            ``"shuffled"`` takes those of the pictures' JSON, where the first option is always right. Their options are
+            shuffled by `seed`, and the ids end in it. None takes the published ones where that file is.
+
+    Raises:
+        ValueError: for a malformed file, with the file, row and field.
+        FileNotFoundError: for a missing picture or question file.
     """
     folder = path.parent if path.suffix == ".jsonl" else path
     listed = path if path.suffix == ".jsonl" else folder / "test_questions.jsonl"
@@ -54,16 +62,22 @@ def read_vstar(path: Path, prefix: str, seed: int, letters: str | None) -> list[
 
 
 def _json_row(file: Path, number: int, text: str) -> Row:
+    """A row from a line of JSON. Raises ValueError for what is no mapping."""
     try:
         fields = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{file}, row {number}: no valid JSON ({error}); {DAMAGED}") from error
+    return _row(file, number, fields)
+
+
+def _row(file: Path, number: int, fields: Any) -> Row:
     if not isinstance(fields, dict):
         raise ValueError(f"{file}, row {number}: want a mapping of fields, not {fields!r:.80}")
     return Row(file, number, fields)
 
 
 def _note(path: Path) -> Row:
+    """The JSON beside one of V*Bench's pictures, as a row."""
     return _json_row(path, 1, path.read_text(encoding="utf-8-sig"))
 
 
@@ -84,7 +98,7 @@ def _vstar_shuffled(row: Row, prefix: str, seed: int) -> Sample:
     if path is None:
         raise FileNotFoundError(f"{row.file}: its picture is not beside it ({stem}.jpg); is the benchmark here whole?")
     options = row.texts("options")
-    # each question has a stream of its own, so that a draw of some gives the letters that a draw of all gives
+    # Each question has a random stream of its own, so that a draw of some gives the letters that a draw of all gives.
     digest = hashlib.blake2b(f"{kind}/{stem}".encode(), digest_size=8).digest()
     order = np.random.default_rng([seed, *digest]).permutation(len(options)).tolist()
     label = LETTERS[order.index(0)] if options else ""
@@ -95,6 +109,7 @@ def _vstar_shuffled(row: Row, prefix: str, seed: int) -> Sample:
 
 
 def _truth(row: Row) -> dict[str, Any]:
+    """True boxes and their entities, as fields of `Sample`. Raises ValueError where there is not one box for each."""
     boxes, entities = row.boxes("bbox"), row.texts("target_object")
     if len(boxes) != len(entities):
         raise row.error("bbox", f"{len(boxes)} boxes for {len(entities)} objects")
@@ -105,12 +120,14 @@ def _truth(row: Row) -> dict[str, Any]:
 
 
 def read_tables(files: list[Path], prefix: str) -> list[Sample]:
-    """HR-Bench (DreamMr/HR-Bench) from one TSV, or from Parquet files: pictures stay in them.
+    """Read HR-Bench (DreamMr/HR-Bench on the hub) from one TSV, or from Parquet files.
 
-    The four cycles of a picture share ``image_id``. Memory holds one row of a TSV, or one page of a Parquet file, at a
-    time. The last picture is decoded, since a file that was cut short ends in a broken one.
+    The pictures stay in the files. Memory holds one row of a TSV, or one page of a Parquet file, at a time. The four
+    cycles of a question show the same picture, and so share `Sample.image_id`. The last picture is decoded, since a
+    file that was cut short ends in a broken one.
 
-    Raises ValueError naming file, row and field.
+    Raises:
+        ValueError: for a malformed file, with the file, row and field.
     """
     samples = []
     for file in files:
@@ -139,12 +156,14 @@ def _table_sample(row: Row, cell: Any, fetch: Callable[[], bytes], prefix: str) 
 
 
 def _check_columns(file: Path, columns: list[str]) -> None:
+    """Raises ValueError where one of `TABLE_COLUMNS` is missing."""
     for name in TABLE_COLUMNS:
         if name not in columns:
             raise ValueError(f"{file}, row 0 (header), field {name!r}: missing; it has {', '.join(columns)[:200]}")
 
 
 def _tsv_rows(file: Path) -> Iterator[tuple[Row, str, Callable[[], bytes]]]:
+    """Each row without its picture, the picture's cell, and a function that reads the encoded picture again."""
     with file.open("rb") as stream:
         header = _tsv_record(stream, file, 0) or []
         _check_columns(file, header)
@@ -162,7 +181,10 @@ def _tsv_rows(file: Path) -> Iterator[tuple[Row, str, Callable[[], bytes]]]:
 
 
 def _tsv_record(stream: BinaryIO, file: Path, number: int) -> list[str] | None:
-    """Cells of the next record, None at the end. Quoted cells may hold tabs and line ends, as pandas writes them."""
+    """Cells of the next record; None at the end of the file.
+
+    Quoted cells may hold tabs and line ends, as pandas writes them. Raises ValueError for what is no TSV.
+    """
     line = stream.readline()
     while line and not line.strip():
         line = stream.readline()
@@ -170,7 +192,7 @@ def _tsv_record(stream: BinaryIO, file: Path, number: int) -> list[str] | None:
         text = line.decode("utf-8-sig")
         if '"' not in text:
             return text.rstrip("\r\n").split("\t") if text else None
-        # the csv module is slow on pictures and needs many times their memory, so they wait outside
+        # The csv module is slow on pictures and needs many times their memory, so they are taken out before it reads.
         pictures: list[str] = []
 
         def aside(match: re.Match[str]) -> str:
@@ -186,6 +208,7 @@ def _tsv_record(stream: BinaryIO, file: Path, number: int) -> list[str] | None:
 
 
 def _tsv_picture(file: Path, start: int, number: int, column: int) -> bytes:
+    """Encoded picture in a column of the record that begins at byte `start`; `number` is its row, for errors."""
     with file.open("rb") as stream:
         stream.seek(start)
         cells = _tsv_record(stream, file, number) or []
@@ -193,6 +216,7 @@ def _tsv_picture(file: Path, start: int, number: int, column: int) -> bytes:
 
 
 def _parquet_rows(file: Path) -> Iterator[tuple[Row, Any, Callable[[], bytes]]]:
+    """Each row without its picture, the picture's cell, and a function that reads the encoded picture again."""
     number = 0
     try:
         with _open_parquet(file) as table:
@@ -207,7 +231,7 @@ def _parquet_rows(file: Path) -> Iterator[tuple[Row, Any, Callable[[], bytes]]]:
 
 
 def _open_parquet(file: Path) -> pq.ParquetFile:
-    # without pre-buffering and with a small buffer, pages are read one by one instead of a whole row group at once
+    # Without pre-buffering and with a small buffer, pages are read one by one instead of a whole row group at once.
     return pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
 
 
@@ -221,9 +245,11 @@ def _parquet_picture(file: Path, group: int, place: int) -> bytes:
 
 
 def read_list(file: Path, prefix: str) -> list[Sample]:
-    """A JSON list: MME-RealWorld's (its rows have ``Question_id``) or the authors'.
+    """Read a JSON list: MME-RealWorld's, whose rows have a field ``Question_id``, or one in the authors' format.
 
-    Raises ValueError naming file, row and field, and FileNotFoundError for a missing picture.
+    Raises:
+        ValueError: for a malformed file, with the file, row and field.
+        FileNotFoundError: for a missing picture.
     """
     try:
         rows = json.loads(file.read_text(encoding="utf-8-sig"))
@@ -231,13 +257,8 @@ def read_list(file: Path, prefix: str) -> list[Sample]:
         raise ValueError(f"{file}: no valid JSON ({error}); {DAMAGED}") from error
     if not isinstance(rows, list):
         raise ValueError(f"{file}: want a list of questions, not {type(rows).__name__}")
-    samples = []
-    for number, fields in enumerate(rows, 1):
-        if not isinstance(fields, dict):
-            raise ValueError(f"{file}, row {number}: want a mapping of fields, not {fields!r:.80}")
-        read = _mme_sample if "Question_id" in fields else _authors_sample
-        samples.append(read(Row(file, number, fields), prefix))
-    return samples
+    found = [_row(file, number, fields) for number, fields in enumerate(rows, 1)]
+    return [(_mme_sample if "Question_id" in row.fields else _authors_sample)(row, prefix) for row in found]
 
 
 def _mme_sample(row: Row, prefix: str) -> Sample:
@@ -252,9 +273,10 @@ def _mme_sample(row: Row, prefix: str) -> Sample:
 
 
 def _authors_sample(row: Row, prefix: str) -> Sample:
-    """``{id, question, labels, image_path, category, box_json?}``; the options stand in the question.
+    """A row ``{id, question, labels, image_path, category, box_json?}`` of the authors' format.
 
-    ``box_json`` (which the authors' code passes on unread) may be the path of a V*Bench JSON, or boxes as in one.
+    The options stand in the question. ``box_json`` may be the path of a V*Bench JSON, or boxes as in one. The authors'
+    code passes it on without reading it.
     """
     folder = row.file.parent
     path = row.path("image_path", folder)

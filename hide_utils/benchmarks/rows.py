@@ -1,4 +1,4 @@
-"""What every benchmark format shares: rows whose errors say where they are, and pictures that stay in their files."""
+"""What every benchmark format shares: rows that say where an error is, and pictures that stay in their files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from hide_utils.samples import Box, Sample
 
 CALIBRATION_SHARE = 0.2
 DAMAGED = "the file is cut short or damaged: download it again"
-_HEAD = 48 * 1024  # bytes of a picture that its key depends on; a multiple of 3, so that base64 can be cut there
-_LETTERED = re.compile(r"\s*\(?([A-Z])[).:]\s*(.*)")
+_HEAD = 48 * 1024  # bytes of a picture that its key depends on. Being a multiple of 3, it ends a group of base64 too.
+_LETTERED = re.compile(r"\s*\(?([A-Z])[).:]\s*(.*)")  # "(A) red", "A. red", "A: red"
 
 
 @dataclass(frozen=True)
 class StoredImage:
-    """A picture that stays in its file until called.
+    """A picture that stays in its file until it is called.
 
     Attributes:
         where: file, row and field, for errors.
-        key: hash of its content (size and first 48 KiB of the encoded file, so that asking costs little).
+        key: hash of its content, in hex. It covers the size and the first 48 KiB of the encoded picture, so that it
+            costs little to compute.
         fetch: reads the encoded bytes.
         max_megapixels: larger pictures are refused.
     """
@@ -42,14 +43,22 @@ class StoredImage:
     max_megapixels: float = 100
 
     def __call__(self) -> Image.Image:
-        """The picture as RGB (see `hide_utils.images.read_image`). Raises ImageError naming file, row and field."""
+        """Decode the picture as RGB, as `hide_utils.images.read_image` does.
+
+        Raises:
+            ImageError: for a picture that cannot be used, with the file, row and field.
+        """
         try:
             return read_image(self.fetch(), max_megapixels=self.max_megapixels)
         except ValueError as error:  # ImageError, or binascii's for broken base64
             raise ImageError(f"{self.where}: {error}") from error
 
     def size_wh(self) -> tuple[int, int]:
-        """Width and height as the picture will be read, from its head alone. Raises ImageError as a call does."""
+        """Width and height of the upright picture in pixels, from its head alone.
+
+        Raises:
+            ImageError: for what the head shows to be unusable, with the file, row and field.
+        """
         try:
             return upright_size(self.fetch())
         except ValueError as error:
@@ -57,13 +66,19 @@ class StoredImage:
 
     @property
     def split(self) -> str:
-        """``"calibration"`` or ``"test"`` by content: under every name and format a picture falls on the same side."""
+        """``"calibration"`` or ``"test"``, by the picture's content and so the same in every benchmark and format."""
         return "calibration" if int(self.key, 16) < CALIBRATION_SHARE * 16 ** len(self.key) else "test"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row (counted from 1) of a benchmark's file. Its errors name file, row and field."""
+    """One row of a benchmark's file; its errors name file, row and field.
+
+    Attributes:
+        file: that it stands in.
+        number: counted from 1.
+        fields: values by name.
+    """
 
     file: Path
     number: int
@@ -74,25 +89,40 @@ class Row:
         return f"{self.file}, row {self.number}, field {field!r}"
 
     def error(self, field: str, what: str) -> ValueError:
-        """The error to raise for a field."""
+        """The error to raise for a field; `what` says what is wrong with it."""
         return ValueError(f"{self.where(field)}: {what}")
 
     def text(self, *names: str) -> str:
-        """The first of the named fields that is there, as text. Raises ValueError where all are missing or empty."""
+        """The first of the named fields that is there, as text without surrounding space.
+
+        Raises:
+            ValueError: where all are missing, or it is empty or no text or number.
+        """
         value = next((self.fields[name] for name in names if self.fields.get(name) is not None), "")
         if not isinstance(value, (str, int, float)) or not str(value).strip():
             raise self.error(names[0], f"missing or empty; the row has {', '.join(map(str, self.fields))}")
         return str(value).strip()
 
     def texts(self, name: str) -> list[str]:
-        """A field that is a list of texts. Raises ValueError for anything else."""
+        """A field that is a list of texts, each without surrounding space.
+
+        Raises:
+            ValueError: where it is anything else, or one of the texts is empty.
+        """
         value = self.fields.get(name)
         if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
             raise self.error(name, f"want a list of texts, not {value!r:.80}")
         return [item.strip() for item in value]
 
     def boxes(self, name: str) -> list[Box]:
-        """V*Bench's ``x, y, w, h`` in pixels as xyxy; one box may stand without its list. Raises ValueError."""
+        """A field of V*Bench's boxes: a list of ``[x, y, w, h]`` in pixels, or one such box alone.
+
+        Returns:
+            Boxes as (x0, y0, x1, y1) in pixels, half-open.
+
+        Raises:
+            ValueError: for anything else, and for a box without width or height.
+        """
         boxes = self.fields.get(name)
         boxes = [boxes] if isinstance(boxes, list) and boxes and not isinstance(boxes[0], list) else boxes
         if not isinstance(boxes, list):
@@ -104,26 +134,40 @@ class Row:
         return [(float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in boxes]
 
     def path(self, name: str, *bases: Path) -> Path:
-        """File that a field names, relative to the first of ``bases`` that has it.
+        """The file that a field names, looked for below each of the folders `bases` in turn.
 
-        Raises ValueError for a path that leads out of its base, FileNotFoundError where no base has it.
+        Raises:
+            ValueError: for a path that leads out of its folder.
+            FileNotFoundError: where none of the folders has it.
         """
         value = self.text(name)
         check_inside(value, self.where(name))
         for base in bases:
-            with contextlib.suppress(OSError):  # longer than a name may be
+            with contextlib.suppress(OSError):  # the system refuses a name that is too long
                 if (base / value).is_file():
                     return base / value
         raise FileNotFoundError(f"{self.where(name)}: no file {bases[0] / value}; is the benchmark here whole?")
 
     def picture(self, name: str, path: Path) -> StoredImage:
-        """The picture in a file of its own, named by a field."""
+        """The picture in a file of its own at `path`, which the field `name` names."""
         with path.open("rb") as stream:
             key = _key(stream.read(_HEAD), path.stat().st_size)
         return StoredImage(f"{self.where(name)} ({path.name})", key, path.read_bytes)
 
     def sample(self, id: str, question: str, options: list[str], label: str, label_field: str, **rest: Any) -> Sample:
-        """The sample; ``label`` is the right option's letter, as ``B`` or ``(B)``. Raises ValueError for any other."""
+        """The row as a sample.
+
+        Args:
+            id: unique within the benchmark.
+            question: text without the options.
+            options: 2 to 26 texts without their letters.
+            label: letter of the right option, as ``B``, ``B.`` or ``(B)``.
+            label_field: name of the field that it comes from, for errors.
+            **rest: further fields of `Sample`.
+
+        Raises:
+            ValueError: for too few or too many options, and for a label that is none of their letters.
+        """
         letter = label.strip("(). ")
         if not 2 <= len(options) <= len(LETTERS):
             raise self.error("question", f"{len(options)} lettered option(s) found; a question has 2 to {len(LETTERS)}")
@@ -133,18 +177,32 @@ class Row:
 
 
 def check_inside(name: str, where: str) -> None:
-    """Raises ValueError for a path that is absolute or climbs, on any system; links that the user made are followed."""
-    path = PureWindowsPath(name)  # knows both kinds of slash, and drives
+    """Refuse a path that leads out of the folder it is relative to.
+
+    Links below the folder are followed: only the user can have made them.
+
+    Raises:
+        ValueError: for a path that any system takes for absolute, or that has ``..`` in it; `where` begins the message.
+    """
+    path = PureWindowsPath(name)  # splits at both kinds of slash and knows drives
     if path.anchor or ".." in path.parts:
         raise ValueError(f"{where}: {name!r} leads out of the data folder: make it relative, without '..'")
 
 
 def split_options(text: str) -> tuple[str, list[str]]:
-    """Question and options of a text that ends in lines ``(A) ...``, ``(B) ...``; other lines there continue one."""
+    """Split a text that ends in lines ``(A) ...``, ``(B) ...`` into the question and its options.
+
+    A line among the options without a letter continues the option above it. The instruction to answer with a letter
+    is left out.
+
+    Returns:
+        The question, and the options without letters: at most one where the text holds no such list.
+    """
     lines = text.replace(ANSWER_INSTRUCTION, "").strip().splitlines()
     matches = [_LETTERED.fullmatch(line) for line in lines]
     options: list[str] = []
-    # The question may have such a line itself ("A. Smith's sign says what?"): the last one that a B follows counts.
+    # A line of the question may look like an option, as "A. Smith's sign says what?" does. So the search goes from the
+    # end, and takes the first "A" that a "B" follows.
     for start in (i for i in reversed(range(len(lines))) if (match := matches[i]) and match[1] == LETTERS[0]):
         options = []
         for line, match in zip(lines[start:], matches[start:], strict=True):
@@ -158,14 +216,21 @@ def split_options(text: str) -> tuple[str, list[str]]:
 
 
 def strip_letters(options: list[str]) -> list[str]:
-    """Options without their letters where each has its own; otherwise as they are (an option may look like one)."""
+    """Take the letters off options, where each begins with its own.
+
+    Otherwise they are returned as they are, since a single option may only look like a lettered one.
+    """
     matches = [_LETTERED.fullmatch(option) for option in options]
     own = [m[2].strip() for m, letter in zip(matches, LETTERS, strict=False) if m and m[1] == letter]
     return own if len(own) == len(options) else options
 
 
 def image_bytes(cell: Any) -> bytes:
-    """Encoded picture in a table's cell: base64, bytes, or a mapping with ``bytes``. Raises ValueError otherwise."""
+    """Encoded picture in a table's cell, which holds base64, bytes, or a mapping with ``bytes``.
+
+    Raises:
+        ValueError: for any other cell, and for broken base64.
+    """
     cell = cell.get("bytes") if isinstance(cell, dict) else cell
     if isinstance(cell, str):
         return base64.b64decode(cell, validate=True)
@@ -175,7 +240,11 @@ def image_bytes(cell: Any) -> bytes:
 
 
 def cell_keys(cell: Any) -> tuple[str, str]:
-    """`StoredImage.key` of a table's cell, and a hash of the whole cell. Raises ValueError for what is no whole base64."""
+    """Hashes of a picture in a table's cell: `StoredImage.key`, and one of the whole cell, both in hex.
+
+    Raises:
+        ValueError: for a cell without a picture, and for base64 that was cut short.
+    """
     cell = cell.get("bytes") if isinstance(cell, dict) else cell
     if not cell or not isinstance(cell, (str, bytes)):
         raise ValueError("no picture in it")
@@ -190,4 +259,5 @@ def cell_keys(cell: Any) -> tuple[str, str]:
 
 
 def _key(head: bytes, size: int) -> str:
+    """`StoredImage.key` of a picture of `size` encoded bytes, of which `head` holds the first 48 KiB."""
     return hashlib.blake2b(head + size.to_bytes(8, "big"), digest_size=8).hexdigest()

@@ -1,6 +1,6 @@
-"""What the explorer shows, without widgets: a case with its captured rows, settings, and what follows from the two.
+"""What the explorer shows, computed without widgets: cases, settings, and the view that follows from the two.
 
-A case is one question about one picture. Its attention rows are captured once, at all layers; maps, regions, layouts
+A case is one question about one picture. Its attention rows are captured once, at all layers. Maps, regions, layouts
 and numbers are then array work, so that the model runs again only for an answer.
 """
 
@@ -9,43 +9,49 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from os import PathLike
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
-from scipy.special import softmax
 
 from hide_utils import paths
-from hide_utils.config import RunConfig, nearest
+from hide_utils.analyses.explorer import ExplorerConfig
+from hide_utils.config import nearest
 from hide_utils.edits.layouts import LAYOUTS
 from hide_utils.evaluation import localisation
-from hide_utils.evaluation.captured import RowCache
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import Entities
-from hide_utils.method.hide import HiDe, checked_question, read_letter
+from hide_utils.method.hide import HiDe, read_letter
 from hide_utils.method.session import SearchAttention, Session
-from hide_utils.models import Reply
-from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Box, Sample
+from hide_utils.scoring import probabilities
 
 
 @dataclass(frozen=True)
 class Knobs:
-    """Settings of a view: `layer` counted from 0, `sigma` in grid cells, `alpha` in (0, 1].
+    """Settings of a view, as the explorer's controls stand.
 
-    prior: subtract the noise prior. off: numbers of the tokens left out. layout: a name in `layouts.LAYOUTS`.
+    Attributes:
+        layer: counted from 0.
+        sigma: of the smoothing, in grid cells, at least 0.
+        alpha: threshold of the maps, in (0, 1].
+        noise_prior: whether the noise prior is subtracted.
+        tokens_off: numbers of the tokens that are left out, counted from 0.
+        layout: of the second picture, a name in `hide_utils.edits.layouts.LAYOUTS`.
+
+    Raises:
+        ValueError: for an unknown layout, with the nearest.
     """
 
     layer: int
     sigma: float
     alpha: float
-    prior: bool = True
-    off: tuple[int, ...] = ()
+    noise_prior: bool = True
+    tokens_off: tuple[int, ...] = ()
     layout: str = "spatial_aggregate"
 
     def __post_init__(self) -> None:
@@ -55,9 +61,14 @@ class Knobs:
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply with the letter read off it and the probability of each option's letter as its first token.
+    """What the model answered.
 
-    letter and probabilities are empty without options; the probabilities are those among the option letters alone.
+    Attributes:
+        text: its reply.
+        letter: read off the reply; None without options, or where the reply states none.
+        probabilities: of each option's letter as the reply's first token, among these letters alone; empty without
+            options.
+        seconds: that the answer took.
     """
 
     text: str
@@ -70,9 +81,19 @@ class Answer:
 class Case:
     """One question about one picture, with the attention rows of its entities at every layer.
 
-    name: the sample's id, or what the picture is called. label: letter of the right option, where known. boxes_xyxy:
-    true boxes in pixels, where known. sample: where the case is a benchmark's sample unchanged. path: where the picture
-    lies, if it is the user's own. answers: given so far, by the settings of the second picture; None: the direct one.
+    Attributes:
+        name: the sample's id, or what the picture is called.
+        session: of the model on the picture.
+        question: text without the options.
+        options: texts without their letters; None for a free answer.
+        entities: that were searched for.
+        attention: rows of the search, at all layers of the model.
+        style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
+        label: letter of the right option; None where it is not known.
+        boxes_xyxy: true boxes in pixels; empty where they are not known.
+        sample: the benchmark's sample, where the case is one unchanged.
+        path: of the picture's file, where the picture is the user's own.
+        answers: given so far, by the settings of the second picture; None stands for the direct answer.
     """
 
     name: str
@@ -80,7 +101,7 @@ class Case:
     question: str
     options: list[str] | None
     entities: Entities
-    found: SearchAttention
+    attention: SearchAttention
     style: str = "letters"
     label: str | None = None
     boxes_xyxy: Sequence[Box] = ()
@@ -98,9 +119,14 @@ class Case:
 class View:
     """What a case's rows give under some settings.
 
-    maps: purified, one a token, those that are off too; on: which count; regions: merged pixel boxes of those that do;
-    compact: their layout, None without a region; quality: the regions against the true boxes, in pixels; energy: share
-    of the maps' mass in the true boxes (NaN where unknown); seconds: what computing it all took.
+    Attributes:
+        maps: purified map of every token, in [0, 1], also of those that are off.
+        on: which tokens count.
+        regions: merged boxes of the tokens that count, in pixels.
+        compact: the regions in their layout; None without a region.
+        quality: measures of the regions against the true boxes, by name; see `evaluation.localisation.box_quality`.
+        energy: share of the maps' mass that lies in the true boxes, in [0, 1]; NaN where there are none.
+        seconds: that computing the view took.
     """
 
     maps: Float[np.ndarray, "tokens h w"]
@@ -113,22 +139,23 @@ class View:
 
     @property
     def union(self) -> Float[np.ndarray, "h w"]:
-        """The largest value over the tokens that are on: LPD keeps a cell where it reaches alpha."""
+        """Largest value over the tokens that count, in [0, 1]. LPD keeps a cell where it reaches alpha."""
         return self.maps[self.on].max(0, initial=0.0)
 
 
-def look(case: Case, knobs: Knobs) -> View:
-    """Maps, regions, layout and numbers of a case under settings: array work on captured rows, no model.
+def view_of(case: Case, knobs: Knobs) -> View:
+    """Maps, regions, layout and numbers of a case under settings, from its captured rows and without the model.
 
-    Raises ValueError for settings out of range and for a layer whose rows were not captured.
+    Raises:
+        ValueError: for settings out of range and for a layer whose rows were not captured.
     """
-    started, found = time.perf_counter(), case.found
-    if knobs.layer not in found.layers:
-        raise ValueError(f"layer {knobs.layer} was not captured; the rows are of {list(found.layers)}")
-    row = found.layers.index(knobs.layer)
-    noise = found.noise[row] if knobs.prior else found.noise[row, :0]
-    maps = tad.purify(np.concatenate([noise, found.semantic[row]]), len(noise), knobs.sigma)
-    on = ~np.isin(np.arange(len(maps)), knobs.off)
+    started, attention = time.perf_counter(), case.attention
+    if knobs.layer not in attention.layers:
+        raise ValueError(f"layer {knobs.layer} was not captured; the rows are of {list(attention.layers)}")
+    row = attention.layers.index(knobs.layer)
+    noise = attention.noise[row] if knobs.noise_prior else attention.noise[row, :0]
+    maps = tad.purify(np.concatenate([noise, attention.semantic[row]]), len(noise), knobs.sigma)
+    on = ~np.isin(np.arange(len(maps)), knobs.tokens_off)
     regions = lpd.regions_of(maps[on], knobs.alpha, case.image.size)
     compact = LAYOUTS[knobs.layout](case.image, regions) if regions else None
     truth = np.array(case.boxes_xyxy, float).reshape(-1, 4)
@@ -139,59 +166,10 @@ def look(case: Case, knobs: Knobs) -> View:
     return View(maps, on, regions, compact, quality, float(energy.mean()) if known else float("nan"), seconds)
 
 
-def open_sample(hide: HiDe, sample: Sample, entities: Entities | None = None, cache: RowCache | None = None) -> Case:
-    """A benchmark's sample as a case.
+def ask_model(hide: HiDe, case: Case, knobs: Knobs, view: View) -> None:
+    """Have the model answer with and without the view's second picture, and keep both answers in `case.answers`.
 
-    entities: what is searched for; None: what the model itself lists for the question (one text-only prompt). With a
-    `cache` the rows are read from it where they are there, and kept in it otherwise.
-    """
-    session = hide.open(sample.image)
-    names = _entities(hide, session, sample.question, entities)
-    if cache is None or names.source == "question":  # the cache searches for names in canonical form alone
-        found = session.search(names, range(hide.model.n_layers))
-    else:
-        ((found,), _) = cache.load(hide.model, [replace(sample, entities=list(names.names))], progress=False)
-    return Case(
-        sample.id,
-        session,
-        sample.question,
-        sample.options,
-        names,
-        found,
-        sample.style,
-        sample.label,
-        sample.boxes_xyxy,
-        sample,
-    )
-
-
-def open_own(
-    hide: HiDe,
-    image: str | PathLike | bytes | Image.Image,
-    question: str,
-    options: list[str] | None = None,
-    entities: Entities | None = None,
-    name: str = "own picture",
-) -> Case:
-    """A question of one's own about a picture (path, bytes or PIL) as a case; the errors are those of `HiDe`'s call."""
-    question = checked_question(question)
-    multiple_choice(question, options)  # refuses a single option before anything is run
-    session = hide.open(image)
-    names = _entities(hide, session, question, entities)
-    return Case(name, session, question, options, names, session.search(names, range(hide.model.n_layers)))
-
-
-def _entities(hide: HiDe, session: Session, question: str, entities: Entities | None) -> Entities:
-    if entities is not None:
-        return entities
-    with session.timed("extract"):
-        return hide.extractor(question)
-
-
-def answer(hide: HiDe, case: Case, knobs: Knobs, view: View) -> None:
-    """Run the model: the direct answer (once a case) and the one with the view's second picture, into `case.answers`.
-
-    Without a region both are the direct one, as in the method itself.
+    The direct answer is asked for once in a case. Without a region it also stands for the other, as in the method.
     """
     if None not in case.answers:
         case.answers[None] = _read(hide, case, None, "direct")
@@ -204,31 +182,24 @@ def answer(hide: HiDe, case: Case, knobs: Knobs, view: View) -> None:
 def _read(hide: HiDe, case: Case, second: Image.Image | None, step: str) -> Answer:
     reply = case.session.answer(case.question, case.options, second, step, case.style)
     letter = read_letter(hide.model, reply, case.options, hide.protocol)
-    return Answer(reply.text, letter, letter_probabilities(hide, reply, case.options), case.session.seconds[step])
+    shares = probabilities(hide.model.letter_logits(reply, len(case.options))) if case.options else {}
+    return Answer(reply.text, letter, shares, case.session.seconds[step])
 
 
-def letter_probabilities(hide: HiDe, reply: Reply, options: list[str] | None) -> dict[str, float]:
-    """Probability of each option's letter as the reply's first token, among the letters; empty without options."""
-    if not options:
-        return {}
-    logits = hide.model.letter_logits(reply, len(options))
-    return dict(zip(logits, softmax(list(logits.values())).tolist(), strict=True))
-
-
-def command_line(config: RunConfig, case: Case, knobs: Knobs) -> str:
-    """The command that runs the notebook of `config` so that it shows a case under these settings."""
+def command_line(config: ExplorerConfig, case: Case, knobs: Knobs) -> str:
+    """The command that runs the notebook of `config` so that it first shows a case under these settings."""
     values = config.model_dump(mode="json")
     asked = ("model", "revision", "benchmark", "split", "resolution", "n", "seed", "max_pixels", "protocol")
-    given: dict[str, Any] = {name: values[name] for name in asked if values[name] is not None}
+    given: dict[str, Any] = {name: values.get(name) for name in asked}
     if case.path:
-        given["image"] = paths.portable(case.path) if case.path.is_relative_to(paths.ROOT) else str(case.path)
+        given["image"] = paths.portable(case.path) if case.path.is_relative_to(paths.ROOT) else case.path
     else:
         given["sample"] = case.name
     if case.sample is None:
-        given |= {"question": case.question} | ({"options": case.options} if case.options else {})
+        given["question"], given["options"] = case.question, case.options
     if case.entities.source == "given":
-        given["entities"] = list(case.entities.names)
-    given |= {"layer": knobs.layer, "sigma": knobs.sigma, "alpha": knobs.alpha, "noise_prior": knobs.prior}
-    given |= {"tokens_off": list(knobs.off), "layout": knobs.layout}
-    words = [word for name, value in given.items() for word in ("-p", name, str(value))]
-    return shlex.join(["python", "-m", "hide_utils.cli.run", config.notebook, *words])
+        given["entities"] = case.entities.names
+    given.update(asdict(knobs))
+    texts = {name: str(list(value) if isinstance(value, tuple) else value) for name, value in given.items()}
+    words = [word for name, text in texts.items() if given[name] is not None for word in ("-p", name, text)]
+    return shlex.join(["hide", "run", config.notebook, *words])

@@ -1,43 +1,27 @@
-"""The explorer's panes: a view as pictures made fast enough to follow a slider, as text, and as a figure to keep."""
+"""The explorer's panes: a view as pictures, made fast enough to follow a slider, as text, and as a figure to keep."""
 
 from __future__ import annotations
 
 import html
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, UInt8
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
+from hide_utils.baselines import LOOKS
 from hide_utils.explorer.case import Answer, Case, Knobs, View
 from hide_utils.images import composite_on_white
-from hide_utils.plots.layers import band
-from hide_utils.plots.style import (
-    BOX_COLOR,
-    MAP_COLORS,
-    METHOD_LABELS,
-    PAGE_WIDTH,
-    PALETTE,
-    TRUTH_COLOR,
-    draw_boxes,
-    new_figure,
-    overlay,
-    plain_text,
-    source_line,
-)
+from hide_utils.plots import BOX_COLOR, MAP_COLORS, TRUTH_COLOR, Panel, gallery, look_of, plain_text, source_line
 
 PICTURE, THUMB = 640, 150  # longer side in pixels of the picture and of a token's map
-MOST_THUMBS = 24  # maps drawn; a longer list would be slow and illegible
-MEASURE_COLORS = {"recall50": PALETTE[0], "iou": PALETTE[1], "area": PALETTE[7]}
-SETTINGS = {"layer": "layer, counted from 0", "sigma": "σ in grid cells", "alpha": "α"}
+MOST_THUMBS = 24  # maps of tokens that are drawn, since a longer list would be slow and illegible
 QUALITY = {
     "recall50": "true boxes at least half covered",
     "iou": "IoU with the true boxes",
@@ -60,7 +44,10 @@ def _colors() -> UInt8[np.ndarray, "256 3"]:
 
 
 def heated(picture: Image.Image, map_hw: Float[np.ndarray, "h w"]) -> Image.Image:
-    """A map in [0, 1] over a picture in the colors and opacities of `plots.overlay`, colored cell by cell."""
+    """A map in [0, 1] over a picture, colored cell by cell.
+
+    Colors and opacities are those of `hide_utils.plots.overlay`.
+    """
     level = np.clip(map_hw, 0, 1)
     color = Image.fromarray(_colors()[(level * 255).round().astype(np.uint8)])
     opacity = Image.fromarray((255 * (0.2 + 0.6 * level)).round().astype(np.uint8))
@@ -71,9 +58,16 @@ def heated(picture: Image.Image, map_hw: Float[np.ndarray, "h w"]) -> Image.Imag
 
 
 def outlined(picture: Image.Image, boxes: Sequence[Sequence[float]], scale: float, color: str, dash: int = 0) -> None:
-    """Outline pixel boxes of the full picture on one that is `scale` times as large, in place; dashed where `dash`.
+    """Outline boxes on a picture, in place.
 
     The line has a dark edge, so that it stands out from the map's bright end too.
+
+    Args:
+        picture: that is drawn on.
+        boxes: (x0, y0, x1, y1) in pixels of the full picture, half-open.
+        scale: size of `picture` relative to the full one.
+        color: of the line.
+        dash: length of a dash in pixels; 0 draws a whole line.
     """
     draw, rgb = ImageDraw.Draw(picture), tuple(round(255 * c) for c in to_rgb(color))
     for box in boxes:
@@ -87,7 +81,7 @@ def outlined(picture: Image.Image, boxes: Sequence[Sequence[float]], scale: floa
 
 
 def _dashes(side: tuple[int, int, int, int], dash: int) -> list[tuple[int, int, int, int]]:
-    """A horizontal or vertical line as dashes of a length with gaps as long; the whole line where it is 0."""
+    """A horizontal or vertical line as dashes, with gaps as long as they; the whole line where `dash` is 0."""
     x0, y0, x1, y1 = side
     if not dash:
         return [side]
@@ -97,14 +91,14 @@ def _dashes(side: tuple[int, int, int, int], dash: int) -> list[tuple[int, int, 
 
 
 def encoded(picture: Image.Image) -> bytes:
-    """As JPEG: a tenth of the time and of the bytes that PNG takes for a photograph."""
+    """The picture as JPEG, which takes a tenth of the time and of the bytes of PNG for a photograph."""
     stream = io.BytesIO()
     picture.save(stream, format="JPEG", quality=90)
     return stream.getvalue()
 
 
 def picture_pane(base: Image.Image, case: Case, view: View) -> bytes:
-    """The fitted picture with the union map, the regions (solid) and the true boxes (dashed)."""
+    """The fitted picture `base` with the map of all tokens, the regions and, dashed, the true boxes; as JPEG."""
     shown, scale = heated(base, view.union), base.width / case.image.width
     outlined(shown, case.boxes_xyxy, scale, TRUTH_COLOR, dash=4)
     outlined(shown, view.regions, scale, BOX_COLOR)
@@ -112,7 +106,10 @@ def picture_pane(base: Image.Image, case: Case, view: View) -> bytes:
 
 
 def token_panes(base: Image.Image, view: View) -> list[bytes]:
-    """Every token's purified map over the fitted picture, at most `MOST_THUMBS`; those that are off without color."""
+    """Every token's purified map over the fitted picture `base`, as JPEG.
+
+    A token that is off has a grey picture without its map. At most `MOST_THUMBS` tokens are drawn.
+    """
     grey = base.convert("L").convert("RGB")
     return [
         encoded(heated(base, one) if on else heated(grey, np.zeros_like(one)))
@@ -121,12 +118,12 @@ def token_panes(base: Image.Image, view: View) -> list[bytes]:
 
 
 def compact_pane(view: View) -> bytes:
-    """The second picture; a blank one where there is none."""
+    """The second picture as JPEG; a blank one where there is none."""
     return encoded(Image.new("RGB", (64, 64), "white") if view.compact is None else fitted(view.compact, PICTURE))
 
 
 def legend_html(case: Case, knobs: Knobs, n_layers: int) -> str:
-    """What the lines mean, what was searched for, and the layer counted both ways."""
+    """What the lines mean, what was searched for, and the layer, counted from 0 and from 1."""
     marks = f'<span style="color:{BOX_COLOR}">▬</span> regions'
     if case.boxes_xyxy:
         marks += f' &nbsp; <span style="color:{TRUTH_COLOR}">╍╍</span> true boxes'
@@ -144,7 +141,7 @@ def caption_html(view: View, knobs: Knobs) -> str:
 
 
 def numbers_html(case: Case, view: View) -> str:
-    """Box quality and region counts as a table."""
+    """Table of the numbers of regions and tokens, the sizes of the pictures and the quality of the regions."""
     values = view.quality | {"energy": view.energy}
     rows = [("regions", len(view.regions)), ("tokens", f"{int(view.on.sum())} of {len(view.on)}")]
     size = "none" if view.compact is None else "{} × {} px".format(*view.compact.size)
@@ -157,15 +154,19 @@ def numbers_html(case: Case, view: View) -> str:
 
 
 def timings_html(case: Case, seconds: float) -> str:
-    """What each stage took; those that have not run are left out."""
+    """Table of what each stage that has run took, and the last redraw (`seconds`)."""
     rows = [(step, f"{1000 * took:.0f} ms") for step, took in case.session.seconds.items()]
     return _table([*rows, ("last redraw", f"{1000 * seconds:.0f} ms")])
 
 
 def answers_html(case: Case, knobs: Knobs, stored: dict[str, str | None]) -> str:
-    """Answers under these settings with letter probabilities; stored letters where the model was not asked.
+    """The answers under these settings with the probabilities of their letters, and the right one.
 
-    stored: method -> letter of an earlier evaluation at the method's own settings.
+    Args:
+        case: with the answers given so far.
+        knobs: settings of the second picture.
+        stored: method -> letter of an earlier evaluation at the method's own settings. It is shown where the model has
+            not been asked.
     """
     given = {"direct": case.answers.get(None), "hide": case.answers.get(knobs)}
     blocks = []
@@ -175,25 +176,26 @@ def answers_html(case: Case, knobs: Knobs, stored: dict[str, str | None]) -> str
             text = f"{_option(case, reply.letter, reply.text)}{_verdict(case, reply.letter)}"
         elif stored.get(method):
             text += f" (evaluation: {_option(case, stored[method], '')}{_verdict(case, stored[method])})"
-        name = METHOD_LABELS.get(method, method)
-        blocks.append(f"<p><b>{html.escape(name)}</b>: {text}</p>{_bars(case, reply)}")
-    truth = f"<p><b>truth</b>: {_option(case, case.label, '')}</p>" if case.label else ""
+        name = look_of(LOOKS, method).label
+        blocks.append(f"<p><b>{html.escape(name)}</b>: {html.escape(text)}</p>{_bars(case, reply)}")
+    truth = f"<p><b>truth</b>: {html.escape(_option(case, case.label, ''))}</p>" if case.label else ""
     return "".join(blocks) + truth
 
 
 def _option(case: Case, letter: str | None, text: str) -> str:
     """The letter with its option's text, or the reply itself where it states no letter."""
     if not letter or not case.options:
-        return html.escape(text.strip() or "no letter stated")
-    return html.escape(f"{letter} ({case.options[ord(letter) - ord('A')]})")
+        return text.strip() or "no letter stated"
+    return f"{letter} ({case.options[ord(letter) - ord('A')]})"
 
 
 def _verdict(case: Case, letter: str | None) -> str:
+    """Whether the letter is right, as a mark and a word; empty where that is not known."""
     return "" if case.label is None else (" ✓ right" if letter == case.label else " ✗ wrong")
 
 
 def _bars(case: Case, reply: Answer | None) -> str:
-    """Probability of every letter: a bar and its number."""
+    """A bar and a number for the probability of each letter; empty where there is none."""
     if reply is None or not reply.probabilities:
         return ""
     cells = "".join(
@@ -215,52 +217,42 @@ def _table(rows: Sequence[tuple[str, object]]) -> str:
 
 
 def figure(model: str, case: Case, knobs: Knobs, view: View, most_tokens: int = 8) -> Figure:
-    """The view as a figure to keep: picture with boxes, every token's map that is on, second picture, answers."""
+    """The view as a figure to keep: the picture, the maps of tokens that are on, the second picture and the answers.
+
+    Args:
+        model: its name.
+        case: that is shown.
+        knobs: its settings.
+        view: what they give.
+        most_tokens: maps that are drawn at most.
+    """
     on = np.flatnonzero(view.on)[:most_tokens].tolist()
-    columns = min(len(on) + 2, 5)
-    rows = -(-(len(on) + 2) // columns)
-    fig, axes = new_figure(rows, columns, width=PAGE_WIDTH, height=rows * PAGE_WIDTH / columns * 1.08 + 0.6)
-    panels = iter(np.atleast_1d(axes).flat)
-    overlay(
-        ax := next(panels), case.image, view.union, title="regions; dashed: truth" if case.boxes_xyxy else "regions"
-    )
-    draw_boxes(ax, view.regions)
-    draw_boxes(ax, case.boxes_xyxy, color=TRUTH_COLOR, dashed=True)
-    for number in on:
-        overlay(next(panels), case.image, view.maps[number], title=f"“{plain_text(case.found.tokens[number], 20)}”")
-    ax = next(panels)
-    if view.compact is None:
-        ax.text(0.5, 0.5, "no region", ha="center", va="center")
-    else:
-        overlay(ax, composite_on_white(view.compact), title="{}, {} × {} px".format("second", *view.compact.size))
-    for rest in (ax, *panels):
-        rest.set_axis_off()
+    title = "regions; dashed: truth" if case.boxes_xyxy else "regions"
+    panels = [Panel(heated(case.image, view.union), title, view.regions, case.boxes_xyxy)]
+    tokens = [f"“{plain_text(token, 20)}”" for token in case.attention.tokens]
+    panels += [Panel(heated(case.image, view.maps[number]), tokens[number]) for number in on]
+    second = None if view.compact is None else composite_on_white(view.compact)
+    title = "second, {} × {} px".format(*second.size) if second else "no region"
+    panels.append(Panel(second, title, framed=second is not None))
+    fig = gallery([panels[start : start + 5] for start in range(0, len(panels), 5)], title_size=8)
     fig.suptitle(textwrap.fill(_said(case, knobs), 110), fontsize=8)
     source_line(fig, model=model, benchmark=plain_text(case.name, 60), n=1, more=_settings(case, knobs))
     return fig
 
 
 def _said(case: Case, knobs: Knobs) -> str:
+    """The question, the answers and the right option in one line."""
     parts = [plain_text(case.question)]
     for name, reply in (("direct", case.answers.get(None)), ("HiDe", case.answers.get(knobs))):
         if reply is not None:
-            parts.append(f"{name}: {plain_text(html.unescape(_option(case, reply.letter, reply.text)), 40)}")
-    return "   ".join([*parts, *([f"truth: {html.unescape(_option(case, case.label, ''))}"] if case.label else [])])
+            parts.append(f"{name}: {plain_text(_option(case, reply.letter, reply.text), 40)}")
+    parts += [f"truth: {plain_text(_option(case, case.label, ''))}"] if case.label else []
+    return "   ".join(parts)
 
 
 def _settings(case: Case, knobs: Knobs) -> str:
+    """The settings in one line."""
     parts = [f"layer {knobs.layer} (from 0), σ {knobs.sigma:g}, α {knobs.alpha:g}"]
-    parts += [] if knobs.prior else ["no noise prior"]
-    parts += [f"{len(knobs.off)} of {len(case.found.tokens)} tokens off"] if knobs.off else []
+    parts += [] if knobs.noise_prior else ["no noise prior"]
+    parts += [f"{len(knobs.tokens_off)} of {len(case.attention.tokens)} tokens off"] if knobs.tokens_off else []
     return ", ".join([*parts, knobs.layout.replace("_", " ")])
-
-
-def slider_curves(axes: Sequence[Axes], moved: pd.DataFrame, own: Mapping[str, float]) -> None:
-    """What moving each setting alone does (table of `one_at_a_time`), one panel a setting; dotted: where it stands."""
-    for ax, (setting, part) in zip(axes, moved.groupby("setting", sort=False), strict=True):
-        for measure, curve in part.groupby("measure", sort=False):
-            band(ax, curve, color=MEASURE_COLORS[measure], label=measure, x="value", shift=0)
-        ax.axvline(own[setting], color="0.3", linestyle=":", linewidth=0.8)
-        ax.set(xlabel=SETTINGS[setting], ylim=(0, 1))
-    axes[0].set_ylabel("mean over samples")
-    axes[len(axes) // 2].legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))

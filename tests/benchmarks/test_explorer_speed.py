@@ -11,7 +11,7 @@ from checkpoints import tiny_model
 from PIL import Image
 
 from hide_utils import HiDe
-from hide_utils.config import RunConfig
+from hide_utils.analyses.explorer import ExplorerConfig
 from hide_utils.explorer import Explorer
 from hide_utils.explorer.case import Case
 from hide_utils.method.entities import Entities
@@ -26,7 +26,7 @@ BUDGET = 0.150  # seconds
 def explorer():
     """The explorer with a case of that size: each token looks at an object of its own on a noisy floor."""
     hide = HiDe(tiny_model("qwen3_vl"), layer=1, sigma=1.0, alpha=0.5)
-    made = Explorer(hide, scene_samples("test", 1, resolution=256), config=RunConfig(notebook="08_explorer"))
+    made = Explorer(hide, scene_samples("test", 1, resolution=256), config=ExplorerConfig())
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:GRID, :GRID]
     rows = rng.random((LAYERS, NOISE + TOKENS, GRID, GRID), dtype=np.float32)
@@ -47,7 +47,7 @@ def explorer():
         ("alpha", (0.4, 0.5)),
         ("sigma", (1.0, 2.0)),
         ("layer", (0, 3)),
-        ("prior", (False, True)),
+        ("noise_prior", (False, True)),
         ("layout", ("bounding_crop", "spatial_aggregate")),
     ],
 )

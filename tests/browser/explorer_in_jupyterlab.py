@@ -141,7 +141,7 @@ def test_command_can_be_copied_and_the_view_saved(page, folder):
     button(page, "Copy command").click()
     said = command(page)
     assert page.execute_script("return getSelection().toString()").strip() == said.strip()
-    assert said.startswith("python -m hide_utils.cli.run 08_explorer")
+    assert said.startswith("hide run 08_explorer")
     started = time.perf_counter()
     button(page, "Save as figure").click()
     WebDriverWait(page, 60).until(lambda d: status(d).startswith("saving: done"))

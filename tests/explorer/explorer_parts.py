@@ -6,9 +6,9 @@ import re
 
 from PIL import Image
 
-from hide_utils.config import RunConfig
+from hide_utils.analyses.explorer import ExplorerConfig
 
-CONFIG = RunConfig(notebook="08_explorer", n=4, resolution=256, layer=1, sigma=0.5, alpha=0.6)
+CONFIG = ExplorerConfig(n=4, resolution=256, layer=1, sigma=0.5, alpha=0.6)
 
 
 def runs(hide):

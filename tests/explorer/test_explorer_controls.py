@@ -14,7 +14,7 @@ from model_helpers import picture
 from PIL import Image
 
 from hide_utils import paths
-from hide_utils.config import RunConfig
+from hide_utils.analyses.explorer import ExplorerConfig
 from hide_utils.evaluation.captured import RowCache
 from hide_utils.evaluation.notebooks import literal, strip
 from hide_utils.explorer import Explorer
@@ -78,7 +78,7 @@ def test_question_of_one_s_own_about_the_shown_picture(explorer, samples):
     assert (explorer.case.sample, explorer.case.options, explorer.case.label) == (None, None, None)
     assert explorer.case.entities.names == ("star", "moon")
     assert explorer.case.image.size == samples[1].image.size
-    form.answer.click()
+    form.ask.click()
     assert "letter" not in form.answers.value and "<b>left" not in form.answers.value
     form.question.value = " "
     form.search.click()
@@ -123,8 +123,8 @@ def test_everything_is_off_while_the_model_runs_and_on_again_afterwards(explorer
         seen.append((explorer.form.status.value, [control.disabled for control in explorer.form.enabled]))
         raise ValueError("not today <i>")
 
-    monkeypatch.setattr(explorer, "answer", watched)
-    explorer._run("answering", explorer.answer)
+    monkeypatch.setattr(explorer, "ask", watched)
+    explorer._run("answering", explorer.ask)
     ((status, disabled),) = seen
     assert 'aria-busy="true"' in status and all(disabled)
     assert not any(control.disabled for control in explorer.form.enabled)
@@ -143,12 +143,12 @@ def test_command_reproduces_the_view(hide, samples, answers, explorer, own):
         form.question.value, form.options.value = """Is it the cat's "left" $side?""", "a; b c"
         form.entities.value = "cat, dog's left ear"
         form.search.click()
-    form.layer.value, form.sigma.value, form.alpha.value, form.prior.value = 2, 0.25, 0.4, False
+    form.layer.value, form.sigma.value, form.alpha.value, form.noise_prior.value = 2, 0.25, 0.4, False
     form.layout.value, form.chips[0].value = "masked_in_place", False
-    python, flag, module, notebook, *words = shlex.split(explorer.command)
-    assert [python, flag, module, notebook] == ["python", "-m", "hide_utils.cli.run", "08_explorer"]
+    program, what, notebook, *words = shlex.split(explorer.command)
+    assert [program, what, notebook] == ["hide", "run", "08_explorer"]
     given = {name: literal(value) for _, name, value in zip(*[iter(words)] * 3, strict=True)}
-    again = Explorer(hide, samples, answers, config=RunConfig(notebook="08_explorer", **given))
+    again = Explorer(hide, samples, answers, config=ExplorerConfig(**given))
     assert again.knobs == explorer.knobs
     assert (again.case.question, again.case.options) == (explorer.case.question, explorer.case.options)
     assert again.case.entities.names == explorer.case.entities.names

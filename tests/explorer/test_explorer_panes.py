@@ -1,6 +1,7 @@
 """The explorer's panes: heat map, boxes, chips, labels and what is said of stored answers."""
 
 import html
+import re
 
 import ipywidgets
 import numpy as np
@@ -10,8 +11,8 @@ from model_helpers import picture
 from PIL import Image
 
 from hide_utils.explorer import panes
-from hide_utils.explorer.case import open_own
-from hide_utils.explorer.choice import Choice
+from hide_utils.explorer.opening import open_own
+from hide_utils.explorer.sample_list import SampleList
 from hide_utils.method.entities import given_entities
 
 
@@ -55,7 +56,7 @@ def test_many_tokens_are_drawn_in_part_and_the_rest_counts(hide, samples, explor
     )
     case = open_own(hide, samples[0].image, "Where?", None, given_entities(names))
     explorer.show(case)
-    extra = len(case.found.tokens) - panes.MOST_THUMBS
+    extra = len(case.attention.tokens) - panes.MOST_THUMBS
     assert extra > 0 and len(explorer.form.chips) == panes.MOST_THUMBS
     assert f"and {extra} more" in explorer.form.tokens.children[-1].value
     assert explorer.view.on.all()
@@ -77,12 +78,23 @@ def test_every_control_has_a_label_and_every_picture_a_meaning(explorer):
     assert not missing and all(isinstance(control, ipywidgets.DOMWidget) for control in form.enabled)
 
 
-def test_choice_knows_what_the_evaluation_stored(samples, answers):
-    choice = Choice(samples, answers)
-    assert choice.right(samples[1].id) == {"direct": False, "hide": True}
-    assert choice.letters(samples[1].id)["hide"] == samples[1].label
-    assert choice.entities(samples[0]).names == tuple(samples[0].entities)
+def test_no_script_stands_in_an_attribute_and_the_command_is_a_widget_of_its_own(explorer):
+    assert explorer.form.command.value == explorer.command.strip() != ""
+    todo, texts = [explorer.form.box], []
+    while todo:
+        widget = todo.pop()
+        todo += getattr(widget, "children", ())
+        texts += [widget.value] if isinstance(widget, ipywidgets.HTML) else []
+    assert len(texts) > 8, "the search sees the panes"
+    assert not [text for text in texts if re.search(r"\son\w+\s*=|<script", text)]
+
+
+def test_sample_list_knows_what_the_evaluation_stored(samples, answers):
+    listed = SampleList(samples, answers)
+    assert listed.right(samples[1].id) == {"direct": False, "hide": True}
+    assert listed.letters(samples[1].id)["hide"] == samples[1].label
+    assert listed.entities(samples[0]).names == tuple(samples[0].entities)
     fallback = answers.assign(entities=samples[0].question)
-    assert Choice(samples, fallback).entities(samples[0]) is None, "the question itself: the model had listed nothing"
-    assert Choice(samples).passing(None, {}) == [(f"…{i}", s.id) for i, s in enumerate(samples)]
-    assert Choice(samples[:1]).passing(None, {}) == [(samples[0].id, samples[0].id)]
+    assert SampleList(samples, fallback).entities(samples[0]) is None, "it had listed nothing"
+    assert SampleList(samples).passing(None, {}) == [(f"…{i}", s.id) for i, s in enumerate(samples)]
+    assert SampleList(samples[:1]).passing(None, {}) == [(samples[0].id, samples[0].id)]

@@ -10,7 +10,8 @@ from scipy.special import softmax
 
 from hide_utils.edits.layouts import LAYOUTS
 from hide_utils.evaluation import localisation
-from hide_utils.explorer.case import Knobs, look, open_sample
+from hide_utils.explorer.case import Knobs, view_of
+from hide_utils.explorer.opening import open_sample
 from hide_utils.method import lpd, tad
 
 # --- what is shown is what the method does --------------------------------------------------------------------------
@@ -19,7 +20,7 @@ from hide_utils.method import lpd, tad
 def test_view_at_the_method_s_settings_is_what_the_method_finds_and_answers(hide, samples, explorer):
     sample, names = samples[0], samples[0].entities
     explorer.open(sample.id)
-    explorer.answer()
+    explorer.ask()
     session = hide.open(sample.image)
     result = hide.run(session, sample.question, sample.options, names)
     assert explorer.knobs == Knobs(1, 0.5, 0.6)
@@ -32,39 +33,43 @@ def test_view_at_the_method_s_settings_is_what_the_method_finds_and_answers(hide
     assert explorer.view.quality == localisation.box_quality(result.boxes, sample.boxes_xyxy, sample.image.size)
 
 
-@pytest.mark.parametrize("change", [{"layer": 3}, {"sigma": 2.0}, {"alpha": 0.2}, {"prior": False}, {"off": (0,)}])
+@pytest.mark.parametrize(
+    "change", [{"layer": 3}, {"sigma": 2.0}, {"alpha": 0.2}, {"noise_prior": False}, {"tokens_off": (0,)}]
+)
 def test_every_setting_is_the_method_s_own_computation(hide, samples, change):
     case = open_sample(hide, samples[1])
     knobs = replace(Knobs(1, 0.5, 0.6), **change)
-    view, row = look(case, knobs), case.found.layers.index(knobs.layer)
-    noise = case.found.noise[row] if knobs.prior else np.zeros((0, *case.found.noise.shape[2:]), np.float32)
-    maps = tad.purify(np.concatenate([noise, case.found.semantic[row]]), len(noise), knobs.sigma)
+    view, row = view_of(case, knobs), case.attention.layers.index(knobs.layer)
+    noise = (
+        case.attention.noise[row] if knobs.noise_prior else np.zeros((0, *case.attention.noise.shape[2:]), np.float32)
+    )
+    maps = tad.purify(np.concatenate([noise, case.attention.semantic[row]]), len(noise), knobs.sigma)
     np.testing.assert_array_equal(view.maps, maps)
-    counted = [i for i in range(len(maps)) if i not in knobs.off]
-    assert len(counted) == len(maps) - len(knobs.off)
+    counted = [i for i in range(len(maps)) if i not in knobs.tokens_off]
+    assert len(counted) == len(maps) - len(knobs.tokens_off)
     assert view.regions == lpd.regions_of(maps[counted], knobs.alpha, case.image.size)
     np.testing.assert_array_equal(view.union, maps[counted].max(0))
-    assert (look(case, Knobs(1, 0.5, 0.6)).maps.shape, knobs.layer) == (maps.shape, knobs.layer)
+    assert (view_of(case, Knobs(1, 0.5, 0.6)).maps.shape, knobs.layer) == (maps.shape, knobs.layer)
 
 
 def test_layouts_show_the_same_regions_and_no_region_shows_none(hide, samples):
     case = open_sample(hide, samples[1])
-    views = {name: look(case, Knobs(1, 0.5, 0.6, layout=name)) for name in LAYOUTS}
+    views = {name: view_of(case, Knobs(1, 0.5, 0.6, layout=name)) for name in LAYOUTS}
     assert len({tuple(view.regions) for view in views.values()}) == 1
     assert views["masked_in_place"].compact.size == case.image.size
-    everything = tuple(range(len(case.found.tokens)))
-    nothing = look(case, Knobs(1, 0.5, 0.6, off=everything))
+    everything = tuple(range(len(case.attention.tokens)))
+    nothing = view_of(case, Knobs(1, 0.5, 0.6, tokens_off=everything))
     assert (nothing.regions, nothing.compact, nothing.quality["area"]) == ([], None, 0.0)
     assert not nothing.union.any()
     with pytest.raises(ValueError, match="did you mean 'spatial_aggregate'"):
         Knobs(1, 0.5, 0.6, layout="spatial_agregate")
     with pytest.raises(ValueError, match="layer 9 was not captured"):
-        look(case, Knobs(9, 0.5, 0.6))
+        view_of(case, Knobs(9, 0.5, 0.6))
 
 
 def test_letter_probabilities_are_the_softmax_of_the_letters_logits(hide, samples, explorer):
     explorer.open(samples[0].id)
-    explorer.answer()
+    explorer.ask()
     reply = hide.open(samples[0].image).answer(samples[0].question, samples[0].options)
     logits = hide.model.letter_logits(reply, len(samples[0].options))
     found = explorer.case.answers[None].probabilities
@@ -76,9 +81,15 @@ def test_letter_probabilities_are_the_softmax_of_the_letters_logits(hide, sample
 
 
 def test_settings_redraw_without_the_model_and_answering_runs_it(hide, explorer):
-    explorer.answer()
+    explorer.ask()
     before, seen = runs(hide), [explorer.form.picture.value]
-    for name, value in (("layer", 3), ("sigma", 2.0), ("alpha", 0.1), ("prior", False), ("layout", "bounding_crop")):
+    for name, value in (
+        ("layer", 3),
+        ("sigma", 2.0),
+        ("alpha", 0.1),
+        ("noise_prior", False),
+        ("layout", "bounding_crop"),
+    ):
         getattr(explorer.form, name).value = value
         seen.append((explorer.form.picture.value, explorer.form.compact.value, explorer.form.command.value))
     explorer.form.chips[0].value = False
@@ -86,7 +97,7 @@ def test_settings_redraw_without_the_model_and_answering_runs_it(hide, explorer)
     assert len(set(seen)) == 6, "every change shows"
     assert explorer.knobs == Knobs(3, 2.0, 0.1, False, (0,), "bounding_crop")
     assert "not asked with these settings" in explorer.form.answers.value
-    explorer.form.answer.click()
+    explorer.form.ask.click()
     assert runs(hide) != before
     assert "not asked" not in explorer.form.answers.value
     assert explorer.status.startswith("answering: done in")
@@ -101,7 +112,7 @@ def test_values_of_a_dragged_slider_are_drawn_as_one_and_the_last_is_drawn(explo
         await asyncio.sleep(0.2)
         assert explorer.draws == start + 1
         explorer.form.alpha.value = 0.9
-        assert explorer.view.regions == look(explorer.case, replace(explorer.knobs, alpha=0.9)).regions
+        assert explorer.view.regions == view_of(explorer.case, replace(explorer.knobs, alpha=0.9)).regions
         assert explorer.draws == start + 2, "whoever asks for the view need not wait"
         await asyncio.sleep(0.2)
         assert explorer.draws == start + 2
