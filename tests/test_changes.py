@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hide_utils.analyses import background as changes
-from hide_utils.analyses import edits_of_background
-from hide_utils.analyses.background import interference_index
+from hide_utils.analyses import background
+from hide_utils.analyses import interference as changes
+from hide_utils.analyses.interference import interference_index
 
 # --- comparisons ------------------------------------------------------------------------------------------------------
 
@@ -45,28 +45,6 @@ def test_only_samples_that_both_answered_are_compared():
         changes.comparisons(answers, [("a", "c")])
 
 
-@pytest.mark.parametrize(
-    ("difference", "p", "expected", "word"),
-    [
-        (0.2, 0.01, 0, "more"),
-        (-0.2, 0.01, 0, "less"),
-        (0.2, 0.05, 0, "no change shown"),
-        (0.2, 0.01, 1, "yes"),
-        (0.2, 0.01, -0.3, "no"),
-        (-0.2, 0.01, -0.3, "yes"),
-        (0.2, 0.2, 1, "not shown"),
-    ],
-)
-def test_verdict_follows_the_corrected_p_and_the_sign(difference, p, expected, word):
-    assert changes.verdict({"difference": difference, "p_holm": p}, expected) == word
-
-
-def test_a_row_in_words_holds_its_numbers():
-    text = changes.spelled(changes.comparisons(answered(a={0, 5}, b=set(range(10))), [("a", "b")]).iloc[2])
-    assert "20.0%" in text and "**100.0%**" in text and "+80.0 points" in text and "n = 10" in text
-    assert text.endswith("more")
-
-
 def test_published_values_are_read_with_their_kinds():
     table = changes.published("upscale")
     assert len(table) == 20 and set(table["model"]) == {"Qwen2.5-VL-7B", "InternVL3-8B"}
@@ -76,7 +54,7 @@ def test_published_values_are_read_with_their_kinds():
 
 
 def test_published_changes_stand_beside_ours_with_the_same_sign():
-    settings = edits_of_background.conditions([1.0, 2.0], [0.0, 1.0], [], [])
+    settings = background.conditions([1.0, 2.0], [0.0, 1.0], [], [])
     every, none = set(range(10)), set()
     answers = answered(**{"direct": none, "upscale 2": every, "mask 1 white": every})
     answers = pd.concat([answers.assign(sample_id=answers["sample_id"] + part) for part in "ab"])  # ten of each kind

@@ -10,12 +10,14 @@ from checkpoints import FAMILIES, LAYERS, eager_model, tiny_model
 from model_helpers import picture, stock_inputs
 
 from hide_utils.analyses import tokens
+from hide_utils.evaluation import token_rows
 from hide_utils.evaluation.captured import RowCache
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.method import tad
 from hide_utils.method.entities import SEARCH_INSTRUCTION
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import Session
+from hide_utils.prompts import CONTENT_FREE
 from hide_utils.samples import Sample
 
 SIDE, BOX = 160, (16.0, 16.0, 48.0, 48.0)  # of 160 pixels: cells 2 to 5 of 20, 4 % of the area
@@ -33,7 +35,7 @@ def noisy(*shape, seed=0):
 
 def made_case(seed=0, boxes=(BOX,), name="s0", side=20):
     rows = noisy(2 + 3 + 4 + 1, side, side, seed=seed)
-    return tokens.TokenRows(
+    return token_rows.TokenRows(
         sample(name, boxes), (SIDE, SIDE), 1, ("a", "b", "c"), rows[:2], rows[2:5], rows[5:9], rows[9]
     )
 
@@ -95,9 +97,7 @@ def test_other_priors():
     learned = tokens.learned_prior(others, sigma, (20, 20))
     elsewhere, *_ = tokens.other_priors(sigma, others).items()
     assert elsewhere[0] == "averaged over 2 pictures"
-    np.testing.assert_allclose(
-        elsewhere[1](case), tad.purify(np.concatenate([case.noise, case.semantic]), 2, sigma, learned)
-    )
+    np.testing.assert_allclose(elsewhere[1](case), tad.subtract_prior(tokens.scaled(case.semantic, sigma), learned))
     blind = replace(case, content_free=np.full((20, 20), 0.001, np.float32))
     np.testing.assert_allclose(ratio(blind), tokens.components(sigma)[tokens.DECOUPLED](case), atol=1e-5)
     alike = replace(case, content_free=case.semantic[0])
@@ -144,13 +144,13 @@ def test_example_is_the_lower_median_among_those_with_most_boxes():
     cases = [made_case(name=name, boxes=two) for name in "abcd"] + [made_case(name="e")]
     energy = {"a": 0.9, "b": 0.1, "c": 0.5, "d": 0.4, "e": 0.45}
     table = pd.DataFrame({"sample_id": energy.keys(), "energy": energy.values(), "variant": tokens.PURIFIED})
-    assert tokens.typical_rows(table, cases).sample.id == "d"
+    assert tokens.typical_case(table, cases).sample.id == "d"
 
 
 @pytest.fixture
 def cases(tmp_path):
     samples = [sample("a"), sample("b", entities=("dog", "red star"))]
-    return tokens.load_token_rows(RowCache(tmp_path / "rows"), tiny_model("qwen3_vl"), samples, 1)
+    return token_rows.load_token_rows(RowCache(tmp_path / "rows"), tiny_model("qwen3_vl"), samples, 1)
 
 
 def test_cases_hold_the_rows_of_three_prompts(cases):
@@ -159,8 +159,8 @@ def test_cases_hold_the_rows_of_three_prompts(cases):
         session = Session(model, case.sample.image)
         asked = "What is red?\nA. star\nB. dog\nAnswer with the option's letter from the given choices directly."
         np.testing.assert_array_equal(case.answer, session.rows_of_last(asked, range(LAYERS)))
-        np.testing.assert_array_equal(case.content_free, session.rows_of_last(tokens.CONTENT_FREE, [1])[0])
-        assert len(case.noise) == len(tokens.instruction_tokens(model)) and len(case.semantic) == len(case.tokens)
+        np.testing.assert_array_equal(case.content_free, session.rows_of_last(CONTENT_FREE, [1])[0])
+        assert len(case.noise) == len(token_rows.instruction_tokens(model)) and len(case.semantic) == len(case.tokens)
 
 
 def test_purified_variant_finds_and_answers_what_hide_does(cases, tmp_path):
@@ -183,16 +183,16 @@ def test_purified_variant_finds_and_answers_what_hide_does(cases, tmp_path):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_instruction_is_read_token_by_token(family):
-    words = tokens.instruction_tokens(tiny_model(family))
+    words = token_rows.instruction_tokens(tiny_model(family))
     assert "".join(words) == SEARCH_INSTRUCTION.replace(" ", "")
 
 
 def test_what_it_refuses(tmp_path):
     rows, model = RowCache(tmp_path), tiny_model("qwen3_vl")
     with pytest.raises(ValueError, match=r"1 samples have no ground-truth boxes \(bare"):
-        tokens.load_token_rows(rows, model, [sample("a"), sample("bare", boxes=())], 1)
+        token_rows.load_token_rows(rows, model, [sample("a"), sample("bare", boxes=())], 1)
     with pytest.raises(ValueError, match="no samples with ground-truth boxes"):
-        tokens.load_token_rows(rows, model, [], 1)
+        token_rows.load_token_rows(rows, model, [], 1)
 
 
 def test_published_sigma():

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,13 +7,14 @@ from checkpoints import LAYERS, tiny_model
 from model_helpers import picture
 
 from hide_utils.analyses import layers as loc
-from hide_utils.baselines.methods import named, of_pictures, of_regions
+from hide_utils.baselines import named, of_pictures, of_regions
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.method import tad
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import SearchAttention
 from hide_utils.samples import Sample
+from hide_utils.stats import means
 
 SIDE = 160
 BOX = (16.0, 16.0, 48.0, 48.0)  # of 160 pixels: cells 2 to 5 of 20, 4 % of the area
@@ -85,9 +88,9 @@ def test_sample_without_boxes_is_refused():
 
 
 def test_summary_has_wilson_for_pointing_and_contains_the_mean(table):
-    pointing = loc.layer_summary(table, "pointing").set_index(["layer", "tokens"])
+    pointing = means(table, ["layer", "tokens"], ["pointing"]).set_index(["layer", "tokens"])
     assert pointing.loc[(1, "entity"), "estimate"] == 1 and pointing.loc[(1, "entity"), "low"] < 0.5
-    energy = loc.layer_summary(table, "energy")
+    energy = means(table, ["layer", "tokens"], ["energy"])
     assert ((energy["low"] <= energy["estimate"]) & (energy["estimate"] <= energy["high"])).all()
     assert (energy["n"] == 3).all()
 
@@ -135,12 +138,6 @@ def test_sizes_double_and_end_with_all(n, sizes):
     assert loc.calibration_sizes(n) == sizes
 
 
-def test_typical_sample_is_the_lower_median():
-    scores = pd.DataFrame({2: [0.9, 0.1, 0.5, 0.4]}, index=["a", "b", "c", "d"])
-    assert loc.typical_sample(scores, 2) == "d"
-    assert loc.typical_sample(scores.drop("a"), 2) == "d"
-
-
 def test_local_maxima_count_the_ends():
     assert loc.local_maxima(pd.Series([3, 1, 2, 5, 4], index=[0, 1, 2, 3, 4])) == [0, 3]
     assert loc.local_maxima(pd.Series([1.0, 2.0], index=[4, 6])) == [6]
@@ -169,6 +166,16 @@ def test_answers_share_a_prefill_and_equal_those_of_separate_runs(tmp_path):
     before = sum(model.counts.values())
     evaluate(model, samples, methods, tmp_path / "a.parquet", hide=hide, progress=False)
     assert sum(model.counts.values()) == before, "nothing is run twice"
+
+
+def test_a_layers_method_can_be_sent_to_a_worker():
+    hide, one = HiDe(tiny_model("qwen3_vl"), None, 1.0, 0.6), sample("a")
+    method = pickle.loads(pickle.dumps(loc.layer_methods(hide, [1])["layer 1"]))
+    session = hide.open(one.image)
+    with_its_own = HiDe(hide.model, 1, 1.0, 0.6)
+    regions = with_its_own.locate(with_its_own.open(one.image), one.question).regions
+    assert method(hide, session, one).regions == tuple(regions)
+    assert {settings.layer for _, settings, _ in session.localisations} == {1}, "the run's own layer was not searched"
 
 
 def test_edited_pictures_use_the_shared_prefill_only_behind_the_original():

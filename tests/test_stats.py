@@ -11,7 +11,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from hide_utils.stats.intervals import (
+from hide_utils.stats import (
     cluster_bootstrap,
     clustered_mcnemar,
     comparison_table,

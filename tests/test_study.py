@@ -10,14 +10,13 @@ import pytest
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
-from hide_utils import paths
+from hide_utils import paths, plots
 from hide_utils.analyses import decoupled_training as study_results
 from hide_utils.evaluation.provenance import hash_folder
+from hide_utils.findings import non_inferiority, verdict
 from hide_utils.mini import study
 from hide_utils.mini.study import ARMS, DECOUPLED, MIXED, ORDINARY, START, Plan, StudyLessons
-from hide_utils.plots import study as plots_study
-from hide_utils.stats.intervals import cluster_bootstrap
-from hide_utils.stats.paired import verdict
+from hide_utils.stats import cluster_bootstrap
 
 SMALL = Plan(steps=2, batch=2, side=320, resolution=256, ordinary=192, n=2, n_ordinary=2)
 
@@ -143,7 +142,7 @@ def test_a_planted_difference_is_found_and_none_is_not_invented():
         row = table.loc[(label, DECOUPLED, START)]
         assert verdict(row) == "higher" and row["seeds"] == 3 and row["n"] == 80
         assert verdict(table.loc[(label, ORDINARY, START)]) == "not shown to differ"
-        assert study_results.non_inferior(table.loc[(label, ORDINARY, START)], 0.05) == "non-inferior"
+        assert non_inferiority(table.loc[(label, ORDINARY, START)], 0.05) == "non-inferior"
     each = study_results.each_seed(planted(gain=0.5))
     assert len(each) == 3 * 3 * 3 and (each.loc[each["arm"] == DECOUPLED, "lost"] == 0).all()
     assert (study_results.differences(planted())["p"] == 1).all()
@@ -183,13 +182,6 @@ def test_localisation_counts_a_sample_without_regions_as_found_nothing():
     assert table.loc[START, "recall50"] == pytest.approx(0.5 * 7 / 8)
     assert table.loc[DECOUPLED, "difference"] == pytest.approx(0.5 * 7 / 8)
     assert table.loc[MIXED, ["difference", "difference_low", "difference_high"]].eq(0).all()
-
-
-def test_harm_is_read_from_the_whole_interval():
-    row = pd.Series({"low": -0.12, "high": -0.06})
-    assert study_results.non_inferior(row, 0.05) == "worse by more than the margin"
-    assert study_results.non_inferior(row, 0.10) == "harm is not excluded"
-    assert study_results.non_inferior(row, 0.15) == "non-inferior"
 
 
 def test_the_interval_holds_both_sources_of_spread():
@@ -235,12 +227,17 @@ def test_figures_show_every_arm(finished):
     answers, log, _ = study_results.read_study(finished / "out")
     table, diffs = study_results.accuracies(answers), study_results.differences(answers)
     fig, axes = plt.subplots(1, 3)
-    plots_study.learning_curves({"loss": axes[0]}, log)
+    plots.learning_curves({"loss": axes[0]}, log, looks=study_results.ARM_LOOKS)
     assert [line.get_label() for line in axes[0].get_lines()] == [ORDINARY, DECOUPLED, MIXED]
-    each = {(o, a): [0.5] for o in study_results.OUTCOMES.values() for a in ARMS}
-    plots_study.arm_dots(axes[1], table, each)
+    lines = {outcome: outcome for outcome in study_results.OUTCOMES.values()}
+    looks = {"rows": lines, "looks": study_results.ARM_LOOKS}
+    plots.dot_rows(axes[1], table, "outcome", "arm", values=plots.ACCURACY, **looks)
+    single = pd.DataFrame({"outcome": [next(iter(lines))] * 3, "arm": ["mixed", "mixed", "start"], "accuracy": 0.5})
+    plots.single_dots(axes[1], single, "outcome", "arm", **looks, spread=plots.SPREAD)
+    assert sum(line.get_marker() == "." for line in axes[1].lines) == 1, "a single repetition is the point itself"
     assert axes[1].get_legend_handles_labels()[1] == list(ARMS)
-    plots_study.arm_differences(axes[2], diffs, 0.05)
+    pairs = diffs.assign(pair=diffs["arm"] + diffs["against"])
+    plots.difference_rows(axes[2], pairs, "pair", "outcome", 0.05, looks=study_results.OUTCOME_LOOKS)
     assert len(axes[2].get_yticks()) == len(study_results.PAIRS)
     plt.close(fig)
 

@@ -1,7 +1,8 @@
-"""What the study of decoupled training found: accuracies, paired differences over seeds and samples, non-inferiority.
+"""Notebook 10. What the study of decoupled training found: accuracies, paired differences, and harm.
 
-Two things vary from one repetition to the next, the training scenes (seeds) and the test samples, so intervals resample
-both. p values are of a sign-flip permutation test over samples (seeds averaged), Holm-corrected over all comparisons.
+Two things vary from one repetition to the next, the training scenes (seeds) and the test samples. So intervals resample
+both. p values are of a sign-flip permutation test over samples, with seeds averaged. They are Holm-corrected over all
+comparisons.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from jaxtyping import Float
 from pydantic import Field
 
 from hide_utils.config import Margin, RunConfig
+from hide_utils.findings import agrees, difference_in_words, non_inferiority
 from hide_utils.mini.study import ARMS, DECOUPLED, MIXED, ORDINARY, START
-from hide_utils.stats.intervals import Interval, holm
-from hide_utils.stats.paired import compare, compare_answers, in_words, verdict
+from hide_utils.plots import PALETTE, Look
+from hide_utils.stats import Interval, compare_answers, holm, sign_flip_p
 
 
 class DecoupledTrainingConfig(RunConfig):
@@ -39,6 +41,16 @@ OUTCOMES = {
     ("large", "hide"): "HiDe, large scenes",
     ("ordinary", "direct"): "direct, ordinary scenes",
 }
+OUTCOME_LOOKS = {
+    name: Look(name, PALETTE[color], marker)
+    for name, color, marker in zip(OUTCOMES.values(), (3, 4, 7), "os^", strict=True)
+}
+ARM_LOOKS = {
+    START: Look(START, "0.35", "D"),
+    ORDINARY: Look(ORDINARY, PALETTE[0], "o"),
+    DECOUPLED: Look(DECOUPLED, PALETTE[1], "s"),
+    MIXED: Look(MIXED, PALETTE[2], "^"),
+}
 PAIRS = (
     (ORDINARY, START), (DECOUPLED, START), (MIXED, START), (DECOUPLED, ORDINARY), (MIXED, ORDINARY),
 )  # fmt: skip
@@ -47,8 +59,9 @@ PAIRS = (
 def read_study(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Answers, training log and plan of a study's folder, of the seeds that all trained arms have.
 
-    Raises FileNotFoundError where there is no study, ValueError where no seed is complete or the arms of a seed were
-    not measured on the same samples.
+    Raises:
+        FileNotFoundError: there is no study in the folder.
+        ValueError: no seed is complete, or the arms of a seed were not measured on the same samples.
     """
     if not (folder / "answers.csv").is_file():
         raise FileNotFoundError(f"{folder}: no answers.csv; run `make train-study` first")
@@ -67,7 +80,7 @@ def read_study(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]
 
 
 def matrix(answers: pd.DataFrame, outcome: tuple[str, str], arm: str, value: str = "correct") -> pd.DataFrame:
-    """One arm under one outcome of `OUTCOMES`, a row a seed and a column a sample: right or wrong, or another value."""
+    """One arm under one outcome of `OUTCOMES`, a row a seed and a column a sample: 1 for right, or another value."""
     part = answers[(answers["set"] == outcome[0]) & (answers["method"] == outcome[1]) & (answers["arm"] == arm)]
     return part.pivot(index="seed", columns="sample_id", values=value).astype(float)
 
@@ -75,11 +88,23 @@ def matrix(answers: pd.DataFrame, outcome: tuple[str, str], arm: str, value: str
 def two_level_bootstrap(
     values: Float[np.ndarray, "seeds samples"], n_resamples: int = 4000, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """Mean with a percentile interval that resamples seeds and samples, each with replacement; n counts samples.
+    """Mean with a percentile interval that resamples seeds and samples, each with replacement.
 
-    The two are crossed (every seed is measured on every sample), so a resample is a set of rows and a set of columns
-    (Owen 2007, the pigeonhole bootstrap). With a single seed only samples are resampled. Few seeds make the interval
-    too short: the spread between three is known roughly at best. Raises ValueError without values.
+    The two are crossed, since every seed is measured on every sample. So a resample is a set of rows and a set of
+    columns (Owen 2007, the pigeonhole bootstrap). With a single seed only samples are resampled. Few seeds make the
+    interval too short: the spread between three is known roughly at best.
+
+    Args:
+        values: finite numbers.
+        n_resamples: number of resamples.
+        level: of confidence, in (0, 1).
+        seed: of the resampling.
+
+    Returns:
+        n counts samples.
+
+    Raises:
+        ValueError: there are no values, or one is not finite.
     """
     values = np.asarray(values, float)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
@@ -95,7 +120,9 @@ def two_level_bootstrap(
 def accuracies(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Mean accuracy of every arm and outcome over its seeds.
 
-    Columns outcome, arm, seeds, n, accuracy, low, high, and lowest and highest, the extremes of the seeds.
+    Returns:
+        Columns outcome, arm, seeds, n, accuracy with its two-level interval (low, high), and lowest and highest, the
+        extremes of the seeds.
     """
     rows = []
     for outcome, label in OUTCOMES.items():
@@ -108,34 +135,35 @@ def accuracies(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def differences(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Every pair of `PAIRS` under every outcome, on the same samples (and, between trained arms, the same seeds).
+    """Every pair of `PAIRS` under every outcome, on the same samples and, between trained arms, the same seeds.
 
-    Returns columns outcome, arm, against, seeds, n, difference with its two-level interval (low, high), p of the
-    sign-flip test over samples, and p_holm over all rows: the form that `paired.verdict` and `paired.in_words` read.
+    Args:
+        answers: from `read_study`.
+        seed: of bootstrap and permutations.
+
+    Returns:
+        Columns outcome, arm, against, seeds, n, difference with its two-level interval (low, high), p of the sign-flip
+        test over samples, and p_holm over all rows: what `hide_utils.findings` reads.
     """
     rows = []
     for outcome, label in OUTCOMES.items():
         wide = {arm: matrix(answers, outcome, arm) for arm in ARMS}
-        seeds = wide[ORDINARY].index
-        wide[START] = pd.concat([wide[START].iloc[[0]]] * len(seeds)).set_axis(seeds)
-        long = [one.stack().rename("correct").reset_index().assign(variant=arm) for arm, one in wide.items()]
-        table = pd.concat(long).rename(columns={"sample_id": "image_id"})
-        table["sample_id"] = table["image_id"] + "/" + table["seed"].astype(str)
-        tests = compare(table, PAIRS, ["correct"], seed).set_index(["variant", "against"])
         for arm, against in PAIRS:
-            gain = (wide[arm] - wide[against]).to_numpy()
-            found = two_level_bootstrap(gain, seed=seed)
-            rows.append((label, arm, against, len(seeds), found.n, *found[:3], tests.loc[(arm, against), "p"]))
+            base = wide[against].iloc[0] if against == START else wide[against]  # the start has no seeds of its own
+            gain = (wide[arm] - base).to_numpy()
+            found, p = two_level_bootstrap(gain, seed=seed), sign_flip_p(gain.mean(0), seed)
+            rows.append((label, arm, against, len(gain), found.n, *found[:3], p))
     columns = ["outcome", "arm", "against", "seeds", "n", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.assign(p_holm=holm(table["p"].tolist()))
+    return table.assign(p_holm=holm(table["p"]))
 
 
 def localisation(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Share of the true boxes of which half lies in HiDe's regions on the large scenes; a sample without regions has 0.
+    """Share of the true boxes of which half lies in HiDe's regions on the large scenes. Without regions it is 0.
 
-    Returns columns arm, seeds, n, recall50 with its two-level interval (low, high), and the difference to the start
-    with its own (difference_low, difference_high).
+    Returns:
+        Columns arm, seeds, n, recall50 with its two-level interval (low, high), and the difference to the start with
+        its own (difference_low, difference_high).
     """
     wide = {arm: matrix(answers, ("large", "hide"), arm, "recall50").fillna(0.0) for arm in ARMS}
     rows = []
@@ -150,8 +178,8 @@ def localisation(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def each_seed(answers: pd.DataFrame) -> pd.DataFrame:
     """Every trained arm against the start, seed by seed.
 
-    Columns outcome, seed and those of `paired.compare_answers` (McNemar's exact test, Newcombe's interval); p_holm is
-    corrected over all rows.
+    Returns:
+        Columns outcome, seed and those of `compare_answers`, with p_holm corrected over all rows.
     """
     parts = []
     for (of_set, method), label in OUTCOMES.items():
@@ -170,43 +198,59 @@ def each_seed(answers: pd.DataFrame) -> pd.DataFrame:
 def training_course(log: pd.DataFrame, window: int = 5) -> pd.DataFrame:
     """How a run of each arm went and what it cost, means over the seeds.
 
-    Returns columns arm, seeds, steps, image_tokens and cpu_seconds of a run; loss and accuracy of the replies' tokens
-    over the first and the last ``window`` steps; and the highest running mean of the loss with the step it is at.
+    Args:
+        log: from `read_study`.
+        window: steps of a running mean.
+
+    Returns:
+        Columns arm, seeds, and steps, image_tokens and cpu_seconds of a run. loss and accuracy of the replies' tokens
+        over the first and the last `window` steps (loss_first, loss_last and so on). loss_highest, the highest running
+        mean of the loss, and step_highest, where it is.
     """
     rows = []
     for arm in ARMS[1:]:
         part = log[log["arm"] == arm]
         runs, mean = part.groupby("seed"), part.groupby("step")[["loss", "accuracy"]].mean()
         smooth = mean["loss"].rolling(window, min_periods=1, center=True).mean()
-        row = {"arm": arm, "seeds": runs.ngroups, "steps": int(part["step"].max())}
-        row["image_tokens"] = runs["image_tokens"].sum().mean()
-        row["cpu_seconds"] = runs["cpu_seconds"].max().mean()
-        row |= {f"{name}_first": mean[name].head(window).mean() for name in mean}
-        row |= {"loss_highest": smooth.max(), "step_highest": int(smooth.idxmax())}
-        rows.append(row | {f"{name}_last": mean[name].tail(window).mean() for name in mean})
+        row = {
+            "arm": arm,
+            "seeds": runs.ngroups,
+            "steps": int(part["step"].max()),
+            "image_tokens": runs["image_tokens"].sum().mean(),
+            "cpu_seconds": runs["cpu_seconds"].max().mean(),
+        }
+        first = {f"{name}_first": mean[name].head(window).mean() for name in mean}
+        last = {f"{name}_last": mean[name].tail(window).mean() for name in mean}
+        rows.append(row | first | {"loss_highest": smooth.max(), "step_highest": int(smooth.idxmax())} | last)
     return pd.DataFrame(rows)
 
 
 def findings(table: pd.DataFrame, margin: float) -> pd.DataFrame:
     """The open question as claims about decoupled and mixed training, each with what was measured and whether it holds.
 
-    table: from `differences`. Help is claimed against the start and against as many steps on ordinary pictures; harm on
-    ordinary scenes by non-inferiority to the start. Returns columns finding, measured, holds ("yes", "no",
-    "not shown").
+    Help is claimed against the start and against as many steps on ordinary pictures. Harm on ordinary scenes is judged
+    by non-inferiority to the start.
+
+    Args:
+        table: from `differences`.
+        margin: loss of accuracy that would count as harm.
+
+    Returns:
+        Columns finding, measured and holds ("yes", "no", "not shown").
     """
     rows, by = [], table.set_index(["outcome", "arm", "against"])
     large_direct, large_hide, ordinary = OUTCOMES.values()
     for outcome, what in ((large_direct, "direct answering"), (large_hide, "HiDe")):
         for arm, against in ((arm, against) for arm in (DECOUPLED, MIXED) for against in (START, ORDINARY)):
             row, claim = by.loc[(outcome, arm, against)], {START: "the start", ORDINARY: "ordinary training"}[against]
-            holds = {"higher": "yes", "lower": "no"}.get(verdict(row), "not shown")
-            rows.append((f"{arm} training helps {what} on large scenes, against {claim}", in_words(row, "+.1%"), holds))
+            said = f"{arm} training helps {what} on large scenes, against {claim}"
+            rows.append((said, difference_in_words(row, "+.1%"), agrees(row)))
     for arm in (ORDINARY, DECOUPLED, MIXED):
         row = by.loc[(ordinary, arm, START)]
-        reading = non_inferior(row, margin)
+        reading = non_inferiority(row, margin)
         holds = {"non-inferior": "yes", "worse by more than the margin": "no"}.get(reading, "not shown")
         claim = f"{arm} training does no harm on ordinary scenes (margin {margin:.0%})"
-        rows.append((claim, f"{in_words(row, '+.1%')}; {reading}", holds))
+        rows.append((claim, f"{difference_in_words(row, '+.1%')}; {reading}", holds))
     return pd.DataFrame(rows, columns=["finding", "measured", "holds"])
 
 
@@ -232,10 +276,3 @@ def _help(start: str, ordinary: str) -> str:
     if start == ordinary:
         return f"{words[start]} the start {'or' if start == 'not shown' else 'and'} ordinary training"
     return f"{words[start]} the start and {words[ordinary]} ordinary training"
-
-
-def non_inferior(row: pd.Series, margin: float) -> str:
-    """Reading of a row of `differences` as a question of harm: the whole interval has to lie on one side of -margin."""
-    if row["low"] > -margin:
-        return "non-inferior"
-    return "worse by more than the margin" if row["high"] < -margin else "harm is not excluded"

@@ -1,4 +1,4 @@
-"""What more or less background changes: paired comparisons by kind, beside the paper's, and a scalar index."""
+"""Notebook 01. What more or less background changes: paired comparisons by kind, beside the paper's, and an index."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from hide_utils import paths
-from hide_utils.stats.intervals import Interval, comparison_table, holm
+from hide_utils.findings import agrees, difference_in_points, paper_numbers
+from hide_utils.stats import Interval, comparison_table, holm, ratio_interval
 
 NO_CHANGE = 0.03  # a published change below this has no direction that could be agreed with
 KINDS = {"attribute": "direct_attributes", "spatial": "relative_position"}  # the paper's names -> `Sample.kind`
 
 
 def published(experiment: str) -> pd.DataFrame:
-    """The paper's accuracies of one experiment: model, kind (as `Sample.kind`), value (the setting), accuracy (0-1)."""
-    numbers = pd.read_csv(paths.PAPER / "hide_paper_numbers.csv")
-    numbers = numbers[numbers["experiment"] == experiment]
+    """The paper's accuracies of one experiment.
+
+    Args:
+        experiment: as in `paper_numbers`.
+
+    Returns:
+        Columns model, kind (as `Sample.kind`), value (the setting), accuracy in [0, 1], and note.
+    """
+    numbers = paper_numbers(experiment)
     return pd.DataFrame(
         {
             "model": numbers["model"],
@@ -27,18 +32,24 @@ def published(experiment: str) -> pd.DataFrame:
             "accuracy": (numbers["value"] / 100).round(4),
             "note": numbers["note"].fillna(""),
         }
-    ).reset_index(drop=True)
+    )
 
 
 def comparisons(answers: pd.DataFrame, pairs: Sequence[tuple[str, str]], by_kind: bool = True) -> pd.DataFrame:
     """What changes from one method to another on the samples that both answered, by kind of question and over all.
 
-    answers: from `evaluate`. pairs: (before, after) methods. by_kind: False keeps "all" alone.
+    Args:
+        answers: from `evaluate`.
+        pairs: (before, after) methods.
+        by_kind: False keeps the rows over all kinds alone.
 
-    Returns one row a pair and kind: before, after, kind, n; accuracy_before and accuracy_after with Wilson intervals
-    (.._low, .._high); difference (after - before) with Newcombe's interval (low, high), gained and lost samples, exact
-    McNemar p, and p_holm over the rows returned.
-    Raises ValueError for a pair of the same method, or without a sample that both answered.
+    Returns:
+        One row a pair and kind ("all" for all of them): before, after, kind and n. accuracy_before and accuracy_after
+        with their Wilson intervals (before_low and so on). difference (after - before) with Newcombe's interval
+        (difference_low, difference_high), gained and lost samples, exact McNemar p, and p_holm over the rows returned.
+
+    Raises:
+        ValueError: a pair names the same method twice, or no sample was answered by both.
     """
     rows = []
     for before, after in pairs:
@@ -61,36 +72,19 @@ def comparisons(answers: pd.DataFrame, pairs: Sequence[tuple[str, str]], by_kind
     return table.assign(p_holm=holm(table["p"].tolist()))
 
 
-def verdict(row: Mapping | pd.Series, expected: float = 0.0) -> str:
-    """A row of `comparisons` in one word: "more" or "less" where Holm's p is below 0.05, else "no change shown".
-
-    With the sign of an expected change: "yes" where it is shown, "no" where the opposite is, else "not shown".
-    """
-    significant = row["p_holm"] < 0.05
-    if expected:
-        return ("yes" if row["difference"] * expected > 0 else "no") if significant else "not shown"
-    return ("more" if row["difference"] > 0 else "less") if significant else "no change shown"
-
-
-def spelled(row: Mapping | pd.Series) -> str:
-    """A row of `comparisons` as a clause: both accuracies with intervals, the difference, p, and what that shows."""
-    return (
-        f"{row['accuracy_before']:.1%} ({row['before_low']:.1%} to {row['before_high']:.1%}) → "
-        f"**{row['accuracy_after']:.1%}** ({row['after_low']:.1%} to {row['after_high']:.1%}), n = {row['n']}: "
-        f"{_points(row)}, exact McNemar p = {row['p']:.2g}, Holm {row['p_holm']:.2g}: "
-        f"{verdict(row)}"
-    )
-
-
 def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, marks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The published changes and ours between the same two settings: do they agree?
 
-    settings: from `interventions.conditions`. marks: experiment -> its `published` values, whose lowest and highest
-    setting for each model and kind are compared; what was not run here is left out.
+    Args:
+        answers: from `evaluate`.
+        settings: from `background.conditions`.
+        marks: experiment -> its `published` values. Of each model and kind the lowest and the highest setting are
+            compared. What was not run here is left out.
 
-    Returns one row a published change: experiment, kind, model, before and after (settings), paper and ours (texts) and
-    agrees: `verdict` with the published sign, Holm-corrected over our distinct comparisons; "–" where the published
-    change is smaller than `NO_CHANGE`.
+    Returns:
+        One row a published change: experiment, kind, model, before and after (settings), paper and ours (texts), and
+        agrees. That is `findings.agrees` with the published sign, Holm-corrected over our distinct comparisons. It is
+        "–" where the published change is smaller than `NO_CHANGE`.
     """
     methods = {(row.experiment, row.value): row.method for row in settings.itertuples()}
     changes: list[tuple] = []
@@ -108,16 +102,11 @@ def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, marks: Mapping[s
     for experiment, kind, model, first, last, pair in changes:
         row = ours[(*pair, kind)] | {"p_holm": corrected[(*pair, kind)]}
         change = last["accuracy"] - first["accuracy"]
-        agrees = verdict(row, change) if abs(change) >= NO_CHANGE else "–"
+        same = agrees(row, change) if abs(change) >= NO_CHANGE else "–"
         paper = f"{model}: {first['accuracy']:.1%} → {last['accuracy']:.1%}"
-        text = f"{row['accuracy_before']:.1%} → {row['accuracy_after']:.1%}, {_points(row)}, p = {row['p_holm']:.2g}"
-        rows.append((experiment, kind, model, first["value"], last["value"], paper, text, agrees))
+        text = f"{row['accuracy_before']:.1%} → {row['accuracy_after']:.1%}, {difference_in_points(row)}, p = {row['p_holm']:.2g}"
+        rows.append((experiment, kind, model, first["value"], last["value"], paper, text, same))
     return pd.DataFrame(rows, columns=["experiment", "kind", "model", "before", "after", "paper", "ours", "agrees"])
-
-
-def _points(row: Mapping | pd.Series) -> str:
-    values = [f"{100 * row[name]:+.1f}" for name in ("difference", "difference_low", "difference_high")]
-    return f"{values[0]} points ({values[1]} to {values[2]})"
 
 
 def interference_index(
@@ -131,15 +120,26 @@ def interference_index(
 ) -> Interval:
     """Background interference index: accuracy lost per doubling of the background's area, the object's pixels fixed.
 
-    The negative slope of right (1) or wrong (0) on log2(area), by least squares within units: every unit has a level of
-    its own, so that only comparisons inside a unit count. 0.05 means five points of accuracy lost per doubling; about 0
-    that the model does not mind; below 0 that it answers better with more around the object. It is an average over the
-    areas that were tried: accuracy need not fall along a straight line.
+    It is the negative slope of right (1) or wrong (0) on log2(area), by least squares within units. Every unit has a
+    level of its own, so that only comparisons inside a unit count. 0.05 means five points of accuracy lost per
+    doubling, about 0 that the model does not mind, and below 0 that it answers better with more around the object. It
+    is an average over the areas that were tried: accuracy need not fall along a straight line.
 
-    area: pixels of the picture, or of what of it is shown, one an answer. unit: answers that differ in the area
-    alone. cluster: what is resampled for the percentile interval (a picture; a scene index), with all its units.
-    The interval's n counts answers in units with more than one area. Its ends are NaN with fewer than two clusters, and
-    everything with no such unit. Raises ValueError for areas that are not positive, or inputs of different lengths.
+    Args:
+        area: pixels of the picture, or of what of it is shown, one an answer.
+        correct: 1 or 0, one an answer.
+        unit: answers that differ in the area alone have the same.
+        cluster: what is resampled for the percentile interval, with all its units: a picture or a scene index.
+        n_resamples: number of resamples.
+        level: of confidence, in (0, 1).
+        seed: of the resampling.
+
+    Returns:
+        n counts answers in units with more than one area. The ends are NaN with fewer than two clusters, and everything
+        is with no such unit.
+
+    Raises:
+        ValueError: an area is not positive, or the inputs differ in length.
     """
     if len({len(area), len(correct), len(unit), len(cluster)}) > 1 or not (np.asarray(area, float) > 0).all():
         raise ValueError("want one positive area, outcome, unit and cluster for each answer")
@@ -149,18 +149,5 @@ def interference_index(
     sums = pd.DataFrame({"xy": within["x"] * within["y"], "xx": within["x"] ** 2, "cluster": table["cluster"]})
     varied = int((table.groupby("unit")["x"].transform("nunique") > 1).sum())
     xy, xx = sums.groupby("cluster")[["xy", "xx"]].sum().to_numpy().T
-    if not varied:
-        return Interval(np.nan, np.nan, np.nan, 0)
-    if (xx > 0).sum() < 2:
-        return Interval(float(-xy.sum() / xx.sum()), np.nan, np.nan, varied)
-    low, high = stats.bootstrap(
-        (xy[xx > 0], xx[xx > 0]),
-        lambda xy, xx, axis: -xy.sum(axis) / xx.sum(axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=n_resamples,
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(float(-xy.sum() / xx.sum()), float(low), float(high), varied)
+    some = xx > 0
+    return ratio_interval(-xy[some], xx[some], n_resamples, level, seed)._replace(n=varied)

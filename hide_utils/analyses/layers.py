@@ -1,29 +1,31 @@
-"""Where in the network localisation lives: measures of every layer, the choice of one, and its answers.
+"""Notebook 02. Where in the network localisation lives: measures of every layer, the choice of one, and its answers.
 
-Two groups of tokens are compared, both read from one search prompt: `entity`, the words that are searched for (the
-paper's semantic tokens), and `instruction`, the words around them (its non-semantic ones, the noise prior).
+Two groups of tokens are compared, both read from one search prompt. `entity` are the words that are searched for, the
+paper's semantic tokens. `instruction` are the words around them, its non-semantic tokens and noise prior.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from hide_utils import paths
-from hide_utils.baselines.methods import METHODS, Method, Outcome
+from hide_utils.baselines import Method
+from hide_utils.baselines.methods import with_hide
 from hide_utils.config import Count, Layer, RunConfig
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import ALPHAS
 from hide_utils.evaluation.localisation import held_out_maps
+from hide_utils.findings import paper_numbers
 from hide_utils.method.hide import HiDe
-from hide_utils.method.session import SearchAttention, Session
+from hide_utils.method.session import SearchAttention
+from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
-from hide_utils.stats.intervals import cluster_bootstrap, holm, wilson
+from hide_utils.stats import cluster_bootstrap, holm
 
 
 class LayersConfig(RunConfig):
@@ -40,6 +42,12 @@ class LayersConfig(RunConfig):
 
 
 TOKENS = ("entity", "instruction")
+LOOKS = {
+    "entity": Look("entity tokens", PALETTE[0]),
+    "instruction": Look("instruction tokens", PALETTE[1]),
+    "calibration": Look("calibration split", PALETTE[5]),
+    "test": Look("test split", PALETTE[0]),
+}
 LAYER_MEASURES = {
     "attention": "share of a token's attention that lands in the true boxes",
     "concentration": "attention in the boxes over their share of the area (flat: 1)",
@@ -58,19 +66,27 @@ def layer_measures(
     sigma: float,
     alphas: Sequence[float] = ALPHAS,
 ) -> pd.DataFrame:
-    """How well each layer's tokens find the true boxes, from captured rows; the model does not run.
+    """How well each layer's tokens find the true boxes, from captured rows. The model does not run.
 
-    Raw rows give `attention` and `concentration`, purified maps (Gaussian of `sigma` grid cells) `pointing`, `energy`
-    and `iou`; `LAYER_MEASURES` says what each is. Per sample they are means over the tokens, save two: the peak is that of
-    the mean map, and {map >= alpha} is the union over tokens, as in LPD. A token of which purifying leaves nothing
-    counts as 0. An instruction token is purified as an entity's would be, with the prior made of the others.
+    Raw rows give `attention` and `concentration`. Purified maps give `pointing`, `energy` and `iou`. Of each sample the
+    measures are means over the tokens, save two: the peak is that of the mean map, and {map >= alpha} is the union over
+    tokens, as in LPD. A token of which purifying leaves nothing counts as 0. An instruction token is purified as an
+    entity's would be, with the prior made of the others.
 
-    sizes_wh: pixel sizes of the samples' pictures as the model sees them.
+    Args:
+        found: attention rows of each sample.
+        samples: with true boxes.
+        sizes_wh: pixel sizes of the samples' pictures as the model sees them.
+        sigma: of the Gaussian, in grid cells.
+        alphas: thresholds of which `iou` takes the best.
 
-    Returns one row a sample, layer (counted from 0) and group of `TOKENS`: sample_id, image_id, layer, tokens, the
-    `LAYER_MEASURES`, and what a flat map would have: area (energy, iou) and touched (pointing: share of cells that touch a
-    box).
-    Raises ValueError for a sample without ground-truth boxes.
+    Returns:
+        One row a sample, layer (counted from 0) and group of `TOKENS`: sample_id, image_id, layer, tokens, the
+        `LAYER_MEASURES`, and what a flat map would have. That is area for energy and iou, and touched for pointing, the
+        share of cells that touch a box.
+
+    Raises:
+        ValueError: a sample has no ground-truth boxes.
     """
     rows = []
     for one, sample, size in zip(found, samples, sizes_wh, strict=True):
@@ -100,31 +116,22 @@ def _measure(raw, pure, truth, inside, alphas) -> dict[str, float]:
     }
 
 
-def layer_summary(table: pd.DataFrame, measure: str, seed: int = 0) -> pd.DataFrame:
-    """Mean of a measure in each layer and group with a 95 % interval: columns layer, tokens, n, estimate, low, high.
-
-    Pointing is right or wrong for each sample and has a Wilson interval; the others are bootstrapped over pictures.
-    """
-    rows = []
-    for (layer, tokens), part in table.groupby(["layer", "tokens"], sort=True):
-        if measure == "pointing":
-            interval = wilson(int(part[measure].sum()), len(part))
-        else:
-            interval = cluster_bootstrap(part[measure].to_numpy(), part["image_id"].tolist(), seed=seed)
-        rows.append((layer, tokens, interval.n, interval.estimate, interval.low, interval.high))
-    return pd.DataFrame(rows, columns=["layer", "tokens", "n", "estimate", "low", "high"])
-
-
 def entity_against_instruction(table: pd.DataFrame, measure: str, seed: int = 0) -> pd.DataFrame:
     """Paired test in each layer: does a measure differ between the entity tokens and the instruction's?
 
-    Returns layer, n (pictures; the questions of one are averaged), difference (entity - instruction) with a
-    bootstrapped 95 % interval, p of Wilcoxon's signed-rank test, and p_holm, corrected over the layers.
+    Args:
+        table: from `layer_measures`.
+        measure: one of `LAYER_MEASURES`.
+        seed: of the bootstrap.
+
+    Returns:
+        Columns layer, n (pictures, the questions of one averaged), difference (entity - instruction) with a
+        bootstrapped 95 % interval (low, high), p of Wilcoxon's signed-rank test, and p_holm, corrected over the layers.
     """
     wide = table.groupby(["layer", "image_id", "tokens"])[measure].mean().unstack()
     rows = []
     for layer, difference in (wide["entity"] - wide["instruction"]).groupby(level="layer"):
-        interval = cluster_bootstrap(difference.to_numpy(), list(range(len(difference))), seed=seed)
+        interval = cluster_bootstrap(difference.to_numpy(), range(len(difference)), seed=seed)
         p = float(wilcoxon(difference).pvalue) if (difference != 0).any() else 1.0
         rows.append((layer, len(difference), interval.estimate, interval.low, interval.high, p))
     result = pd.DataFrame(rows, columns=["layer", "n", "difference", "low", "high", "p"])
@@ -137,18 +144,24 @@ def entity_scores(table: pd.DataFrame, measure: str = "energy") -> pd.DataFrame:
 
 
 def choose_layer(scores: pd.DataFrame) -> int:
-    """The rule: the layer (counted from 0) with the highest mean over the samples; the earliest of equals.
+    """The rule: the layer (counted from 0) with the highest mean over the samples, the earliest of equals.
 
-    scores: from `entity_scores`, of the calibration split.
+    Args:
+        scores: from `entity_scores`, of the calibration split.
     """
     return int(scores.columns[int(scores.mean().to_numpy().argmax())])
 
 
 def choices_by_measure(calibration: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
-    """What the rule chooses with each of the `LAYER_MEASURES`, and what that is worth; tables from `layer_measures`.
+    """What the rule chooses with each of the `LAYER_MEASURES`, and what that is worth.
 
-    Returns measure, meaning, chosen_on_calibration and best_on_test (layers), test_at_chosen and test_at_best (means of
-    the measure over the test split).
+    Args:
+        calibration: from `layer_measures`, of the calibration split.
+        test: the same of the test split.
+
+    Returns:
+        Columns measure, meaning, chosen_on_calibration and best_on_test (layers counted from 0), test_at_chosen and
+        test_at_best (means of the measure over the test split).
     """
     rows = []
     for measure, meaning in LAYER_MEASURES.items():
@@ -164,10 +177,19 @@ def choices_by_size(
 ) -> pd.DataFrame:
     """How the choice depends on the number of calibration samples: `choose_layer` on many draws with replacement.
 
-    calibration, test: from `entity_scores`, of either split and with the same layers.
+    Args:
+        calibration: from `entity_scores`, of the calibration split.
+        test: the same of the test split, with the same layers.
+        sizes: numbers of samples in a draw.
+        draws: of each size.
+        seed: of the draws.
 
-    Returns one row a size: n, share of the draws that choose the layer which all calibration samples choose, and the
-    chosen layers' mean score on the test split (estimate) with the range of the middle 95 % of draws (low, high).
+    Returns:
+        One row a size: n, same (share of the draws that choose the layer which all calibration samples choose), and the
+        chosen layers' mean score on the test split (estimate) with the range of the middle 95 % of draws (low, high).
+
+    Raises:
+        ValueError: the two tables have different layers.
     """
     if list(calibration.columns) != list(test.columns):
         raise ValueError("the two splits have scores of different layers: capture the same ones for both")
@@ -185,11 +207,6 @@ def calibration_sizes(n: int) -> list[int]:
     return [2**power for power in range(n.bit_length()) if 2**power < n] + [n]
 
 
-def typical_sample(scores: pd.DataFrame, layer: int) -> str:
-    """The rule for an example: the id of the sample whose score at the layer is the (lower) median of all."""
-    return str(scores[layer].sort_values(kind="stable").index[(len(scores) - 1) // 2])
-
-
 def local_maxima(curve: pd.Series) -> list[int]:
     """Layers whose value is above that of both neighbours (an end has one)."""
     curve = curve.astype(float)
@@ -197,11 +214,10 @@ def local_maxima(curve: pd.Series) -> list[int]:
     return [int(layer) for layer in curve.index[above]]
 
 
-def published_peaks(path: str | Path | None = None) -> pd.DataFrame:
+def published_peaks() -> pd.DataFrame:
     """The paper's layer peaks: model, layer (counted from 1), n_layers and depth (layer / n_layers)."""
-    numbers = pd.read_csv(path or paths.PAPER / "hide_paper_numbers.csv")
-    peaks = numbers[numbers["experiment"] == "layer_peak"]
-    table = pd.DataFrame({"model": peaks["model"], "layer": peaks["setting"].astype(int)}).reset_index(drop=True)
+    peaks = paper_numbers("layer_peak")
+    table = pd.DataFrame({"model": peaks["model"], "layer": peaks["setting"].astype(int)})
     table["n_layers"] = table["model"].map(PUBLISHED_DEPTHS)
     return table.assign(depth=table["layer"] / table["n_layers"])
 
@@ -212,10 +228,25 @@ def layer_method(layer: int) -> str:
 
 
 def layer_methods(hide: HiDe, layers: Sequence[int]) -> dict[str, Method]:
-    """HiDe at each layer (counted from 0) as methods for `evaluate`; sigma, alpha and protocol are those of `hide`."""
-    return {layer_method(layer): partial(_at_layer, layer) for layer in layers}
+    """HiDe at each layer (counted from 0) as methods for `evaluate`, with sigma, alpha and protocol of `hide`."""
+    at = {layer: replace(hide.settings, layer=layer, source="given") for layer in layers}
+    return {layer_method(layer): partial(with_hide, settings=settings) for layer, settings in at.items()}
 
 
-def _at_layer(layer: int, hide: HiDe, session: Session, sample: Sample) -> Outcome:
-    at_layer = HiDe(hide.model, layer, hide.settings.sigma, hide.settings.alpha, protocol=hide.protocol)
-    return METHODS["hide"](at_layer, session, sample)
+def maps_by_layer(found: SearchAttention, sigma: float) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Mean maps of one sample at every captured layer, for `hide_utils.plots.layer_maps`.
+
+    Args:
+        found: the sample's attention rows.
+        sigma: of the Gaussian that purified maps are smoothed with, in grid cells.
+
+    Returns:
+        Raw maps by name, (layers, h, w) in units of a flat map with as much attention, and purified maps in [0, 1].
+    """
+    rows = {"entity,\nraw": found.semantic, "instruction,\nraw": found.noise}
+    means = {name: np.stack([maps.mean(0) for maps in layers]) for name, layers in rows.items()}
+    raw = {}
+    for name, maps in means.items():
+        flat = maps.mean((1, 2), keepdims=True)
+        raw[name] = maps / np.where(flat > 0, flat, 1)
+    return raw, {"entity,\npurified": np.stack([found.maps(layer, sigma).mean(0) for layer in found.layers])}

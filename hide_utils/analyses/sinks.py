@@ -1,7 +1,7 @@
-"""Attention sinks: cells of the picture that every text token looks at, whatever is asked.
+"""Notebook 03. Attention sinks: cells of the picture that every text token looks at, whatever is asked.
 
-They are taken from the instruction's tokens, which name nothing in the picture, and then looked for in the rows of
-other tokens: a cell that only the instruction looks at is no sink.
+They are taken from the instruction's tokens, which name nothing in the picture. Then they are looked for in the rows of
+other tokens, for a cell that only the instruction looks at is no sink.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from hide_utils.analyses.tokens import TokenRows
 from hide_utils.evaluation import localisation
-from hide_utils.stats.intervals import cluster_bootstrap
+from hide_utils.evaluation.token_rows import TokenRows
+from hide_utils.plots import PALETTE, Look
+from hide_utils.stats import means
 
 SHARE = 0.01  # of the cells of a picture that count as its sinks
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 GROUPS = {
-    "instruction": "instruction tokens",
-    "content_free": "content-free prompt",
-    "entity": "entity tokens",
-    "answer": "first answer token",
+    "instruction": Look("instruction tokens", PALETTE[1], "s"),
+    "content_free": Look("content-free prompt", PALETTE[9], "d"),
+    "entity": Look("entity tokens", PALETTE[0], "o"),
+    "answer": Look("first answer token", PALETTE[5], "^"),
 }
 
 Map = Float[np.ndarray, "h w"]
@@ -37,7 +38,15 @@ def rows_by_group(case: TokenRows) -> dict[str, Float[np.ndarray, "_rows h w"]]:
 
 
 def top_cells(map_hw: Map, share: float = SHARE) -> Bool[np.ndarray, "h w"]:
-    """The `share` of the cells with the highest values, rounded up to whole cells; the first of equals."""
+    """The cells with the highest values, the first of equals.
+
+    Args:
+        map_hw: any map.
+        share: of all cells, in (0, 1], rounded up to whole cells.
+
+    Raises:
+        ValueError: the share is out of its range.
+    """
     if not 0 < share <= 1:
         raise ValueError(f"share={share}: a share of the cells lies in (0, 1]")
     mask = np.zeros(map_hw.size, bool)
@@ -55,16 +64,21 @@ def sink_table(cases: Sequence[TokenRows], share: float = SHARE) -> pd.DataFrame
 
     An instruction token is held against the sinks of the other instruction tokens, so that none defines its own.
 
-    Returns one row a sample and group: sample_id, image_id, group, mass (share of the attention to the picture that
-    falls on the sinks, mean over the rows), above (share of the rows with more than a flat map has there), inside
-    (share of the picture's sinks that touch a true box) and touched (the same share of all cells).
+    Returns:
+        One row a sample and group: sample_id, image_id and group. mass, the share of the attention to the picture that
+        falls on the sinks, mean over the rows. above, the share of the rows with more than a flat map has there.
+        inside, the share of the picture's sinks that touch a true box, and touched, the same share of all cells.
     """
     rows = []
     for case in cases:
         groups, mask = rows_by_group(case), sinks(case, share)
         touched = localisation.box_coverage(case.truth, mask.shape) > 1e-9
-        known: dict[str, Any] = {"sample_id": case.sample.id, "image_id": case.sample.image_id}
-        known |= {"inside": float(touched[mask].mean()), "touched": float(touched.mean())}
+        known: dict[str, Any] = {
+            "sample_id": case.sample.id,
+            "image_id": case.sample.image_id,
+            "inside": float(touched[mask].mean()),
+            "touched": float(touched.mean()),
+        }
         for group, of in groups.items():
             masks = [
                 top_cells(np.delete(of, i, 0).mean(0), share) if i is not None else mask for i in _left_out(group, of)
@@ -82,23 +96,22 @@ def _left_out(group: str, rows: np.ndarray) -> list[int | None]:
 def mass_curve(cases: Sequence[TokenRows], shares: Sequence[float] = SHARES, seed: int = 0) -> pd.DataFrame:
     """How concentrated rows are: the mass on a row's own top cells, for several shares of the cells.
 
-    Returns group, share, and the mean over pictures with a bootstrapped 95 % interval: n, estimate, low, high.
+    Returns:
+        Columns group, share, and the mean over pictures with a bootstrapped 95 % interval: n, estimate, low, high.
     """
     rows = []
     for group in GROUPS:
-        masses = []
         for case in cases:
             ordered = -np.sort(-rows_by_group(case)[group].reshape(-1, case.content_free.size), axis=1)
             ends = np.ceil(np.array(shares) * ordered.shape[1] - 1e-9).astype(int) - 1
-            masses.append(ordered.cumsum(1)[:, ends].mean(0))
-        for share, values in zip(shares, np.transpose(masses), strict=True):
-            interval = cluster_bootstrap(values, [case.sample.image_id for case in cases], 2000, seed=seed)
-            rows.append((group, share, interval.n, *interval[:3]))
-    return pd.DataFrame(rows, columns=["group", "share", "n", "estimate", "low", "high"])
+            masses = ordered.cumsum(1)[:, ends].mean(0)
+            rows += [(group, share, case.sample.image_id, mass) for share, mass in zip(shares, masses, strict=True)]
+    table = pd.DataFrame(rows, columns=["group", "share", "image_id", "mass"])
+    return means(table, ["group", "share"], ["mass"], 2000, seed).drop(columns="measure")
 
 
 def mean_maps(cases: Sequence[TokenRows]) -> dict[str, Map]:
-    """Mean over pictures of each group's mean row, in units of a flat map; resized to the most common grid."""
+    """Mean over pictures of each group's mean row, in units of a flat map, resized to the most common grid."""
     (grid_hw, _), *_ = Counter(case.content_free.shape for case in cases).most_common(1)
     by_case = [rows_by_group(case) for case in cases]
     return {g: localisation.average_prior([of[g].mean(0) * of[g][0].size for of in by_case], grid_hw) for g in GROUPS}
@@ -107,7 +120,8 @@ def mean_maps(cases: Sequence[TokenRows]) -> dict[str, Map]:
 def same_place(cases: Sequence[TokenRows], share: float = SHARE) -> float:
     """Share of one picture's sinks that are another's too, mean over all pairs of pictures of the most common grid.
 
-    1: the same cells in every picture; the share itself: no more alike than chance. NaN for fewer than two pictures.
+    It is 1 where every picture has the same cells, and about `share` where they are no more alike than by chance. It is
+    NaN for fewer than two pictures.
     """
     (grid_hw, n), *_ = Counter(case.content_free.shape for case in cases).most_common(1)
     count = np.sum([sinks(case, share) for case in cases if case.content_free.shape == grid_hw], axis=0)
@@ -115,7 +129,7 @@ def same_place(cases: Sequence[TokenRows], share: float = SHARE) -> float:
 
 
 def left_on_sinks(cases: Sequence[TokenRows], variant, share: float = SHARE) -> list[float]:
-    """For each case the share of a variant's mass that lies on the sinks, mean over its maps; an empty map has 0."""
+    """For each case the share of a variant's mass that lies on the sinks, mean over its maps. An empty map has 0."""
     shares = []
     for case in cases:
         maps = variant(case)

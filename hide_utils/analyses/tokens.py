@@ -1,33 +1,29 @@
-"""Token-wise decoupling (TAD) taken apart: other tokens, its components one at a time, and other priors.
+"""Notebook 03. Token-wise decoupling (TAD) taken apart: other tokens, its components one at a time, and other priors.
 
-A *variant* turns the rows of one picture into maps; its regions are those of all its maps together, as in LPD. Every
+A *variant* turns the rows of one picture into maps. Its regions are those of all its maps together, as in LPD. Every
 variant gets the threshold that the same rule chooses for it on the calibration split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from hide_utils import paths
-from hide_utils.baselines import published
-from hide_utils.baselines.methods import Method, of_regions
+from hide_utils.baselines import LOOKS, Method, of_regions, published
 from hide_utils.config import Alpha, Count, RunConfig, Sigma
 from hide_utils.evaluation import localisation
-from hide_utils.evaluation.captured import RowCache
+from hide_utils.evaluation.token_rows import TokenRows
+from hide_utils.findings import paper_numbers
 from hide_utils.method import lpd, tad
-from hide_utils.method.entities import SEARCH_INSTRUCTION
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import Session
-from hide_utils.models import VLM
-from hide_utils.prompts import multiple_choice
+from hide_utils.plots import Look
 from hide_utils.samples import Sample
+from hide_utils.stats import median_label
 
 
 class TokensConfig(RunConfig):
@@ -45,13 +41,8 @@ class TokensConfig(RunConfig):
     sigmas: tuple[Sigma, ...] = ()
 
 
-CONTENT_FREE = "Write a general description of the image."  # ViCrop's reference prompt (Zhang et al., ICLR 2025)
-PROMPTS: dict[str, Callable[[Sample], str]] = {
-    "answer": lambda sample: multiple_choice(sample.question, sample.options),
-    "content_free": lambda sample: CONTENT_FREE,
-}
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-WEIGHTS = (0.25, 0.5, 0.75, 1.25, 1.5)  # of the prior; 0 and 1 are variants of their own
+WEIGHTS = (0.25, 0.5, 0.75, 1.25, 1.5)  # of the prior, without 0 and 1, which are variants of their own
 
 FIRST = "first answer token"
 RAW = "all text tokens, raw"
@@ -68,6 +59,9 @@ STEPS = {
     "subtracting the prior": (PURIFIED, DECOUPLED),
 }  # what each of TAD's components adds: the variant with it and the one without
 
+VARIANT_LOOKS = LOOKS | {PURIFIED: Look(PURIFIED, LOOKS["hide"].color)}
+PRIOR_LOOKS = {True: VARIANT_LOOKS[PURIFIED], False: Look("no prior")}
+
 VARIANT_MEASURES = {
     "iou": "IoU of regions and true boxes (the rule for α)",
     "recall50": "share of the true boxes of which at least half lies in the regions",
@@ -77,56 +71,7 @@ VARIANT_MEASURES = {
 }
 
 Maps = Float[np.ndarray, "_maps _h _w"]
-
-
-@dataclass(frozen=True)
-class TokenRows:
-    """One sample and the rows over its picture at one layer.
-
-    noise, semantic: rows of the search prompt's instruction and entity tokens; tokens: texts of the latter.
-    answer: row of the position that predicts the first answer token, at every layer; layer: that of all other rows.
-    content_free: the same position's row after `CONTENT_FREE`. size_wh: pixels of the picture as the model sees it.
-    """
-
-    sample: Sample
-    size_wh: tuple[int, int]
-    layer: int
-    tokens: tuple[str, ...]
-    noise: Float[np.ndarray, "noise h w"] = field(repr=False)
-    semantic: Float[np.ndarray, "tokens h w"] = field(repr=False)
-    answer: Float[np.ndarray, "layers h w"] = field(repr=False)
-    content_free: Float[np.ndarray, "h w"] = field(repr=False)
-
-    @property
-    def truth(self) -> Float[np.ndarray, "boxes 4"]:
-        """True boxes, normalised."""
-        return np.array(self.sample.boxes_xyxy) / [*self.size_wh, *self.size_wh]
-
-
 Variant = Callable[[TokenRows], Maps]
-
-
-def load_token_rows(rows: RowCache, model: VLM, samples: Sequence[Sample], layer: int) -> list[TokenRows]:
-    """Rows of all three prompts for every sample, read or captured (see `RowCache.load_with_last`).
-
-    Raises ValueError without samples and for one without ground-truth boxes.
-    """
-    if not samples:
-        raise ValueError("no samples with ground-truth boxes: localisation is measured on a benchmark that has them")
-    if bare := [sample.id for sample in samples if not sample.boxes_xyxy]:
-        raise ValueError(f"{len(bare)} samples have no ground-truth boxes ({bare[0]}, ...): leave them out")
-    found, sizes, last = rows.load_with_last(model, samples, PROMPTS, [layer], range(model.n_layers))
-    return [
-        TokenRows(sample, size, layer, one.tokens, one.noise[0], one.semantic[0], answer, content_free[layer])
-        for sample, size, one, answer, content_free in zip(samples, sizes, found, *last.values(), strict=True)
-    ]
-
-
-def instruction_tokens(model: VLM) -> list[str]:
-    """Texts of the search instruction's tokens, in the order of `TokenRows.noise`."""
-    prompt = model.prompt(f"{SEARCH_INSTRUCTION} it")
-    positions = prompt.texts[0].positions(0, len(SEARCH_INSTRUCTION))
-    return [model.decode([int(prompt.ids[i])]).strip() for i in positions]
 
 
 def scaled(rows: Maps, sigma: float) -> Maps:
@@ -137,11 +82,16 @@ def scaled(rows: Maps, sigma: float) -> Maps:
 def components(sigma: float) -> dict[str, Variant]:
     """TAD's components switched on one at a time, and what the paper sets against it.
 
-    `FIRST`: the row that predicts the first answer token, smoothed and scaled: one map. `RAW`: the mean of the rows of
-    all text tokens behind the picture (instruction and entities), scaled: one map. `SMOOTHED`: the same, smoothed
-    before it is scaled. `ENTITY`: the same of the entity tokens alone. `DECOUPLED`: each entity token's row smoothed
-    and scaled on its own: one map a token. `PURIFIED`: from each of these the mean map of the instruction's tokens
-    subtracted, clipped at 0 and scaled again, which is TAD.
+    * `FIRST`: the row that predicts the first answer token, smoothed and scaled. One map.
+    * `RAW`: the mean of the rows of all text tokens behind the picture (instruction and entities), scaled. One map.
+    * `SMOOTHED`: the same, smoothed before it is scaled.
+    * `ENTITY`: the same of the entity tokens alone.
+    * `DECOUPLED`: each entity token's row smoothed and scaled on its own. One map a token.
+    * `PURIFIED`: from each of these the mean map of the instruction's tokens is subtracted. The rest is clipped at 0
+      and scaled again, which is TAD.
+
+    Args:
+        sigma: of the Gaussian, in grid cells.
     """
 
     def everything(case: TokenRows) -> Maps:
@@ -169,11 +119,11 @@ def weights(sigma: float, values: Iterable[float] = WEIGHTS) -> dict[str, Varian
 
 
 def answer_layers(sigma: float, n_layers: int) -> dict[str, Variant]:
-    """`FIRST` at each decoder layer; names count layers from 1."""
-    return {f"{FIRST}, layer {i + 1} of {n_layers}": partial(_answer_at, layer=i, sigma=sigma) for i in range(n_layers)}
+    """`FIRST` at each decoder layer. Names count layers from 1."""
+    return {f"{FIRST}, layer {i + 1} of {n_layers}": partial(_first_map, layer=i, sigma=sigma) for i in range(n_layers)}
 
 
-def _answer_at(case: TokenRows, layer: int, sigma: float) -> Maps:
+def _first_map(case: TokenRows, layer: int, sigma: float) -> Maps:
     return scaled(case.answer[[layer]], sigma)
 
 
@@ -205,7 +155,16 @@ def _quality(boxes: Sequence[lpd.Box], case: TokenRows) -> dict[str, float]:
 
 
 def sweep_alphas(cases: Sequence[TokenRows], variants: Mapping, alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
-    """Mean quality of the regions of every variant at every alpha: columns variant, alpha, recall50, iou, area."""
+    """Mean quality of the regions of every variant at every alpha.
+
+    Args:
+        cases: the samples.
+        variants: name -> variant.
+        alphas: thresholds in (0, 1].
+
+    Returns:
+        Columns variant, alpha, recall50, iou, area.
+    """
     rows = []
     for case in cases:
         for name, variant in variants.items():
@@ -216,9 +175,13 @@ def sweep_alphas(cases: Sequence[TokenRows], variants: Mapping, alphas: Sequence
 
 
 def choose_alphas(table: pd.DataFrame) -> pd.DataFrame:
-    """The rule: for each variant the alpha with the highest mean IoU over the samples; the smallest of equals.
+    """The rule: for each variant the alpha with the highest mean IoU over the samples, the smallest of equals.
 
-    table: from `sweep_alphas`, of the calibration split. Returns its chosen rows, indexed by variant.
+    Args:
+        table: from `sweep_alphas`, of the calibration split.
+
+    Returns:
+        The chosen rows, indexed by variant.
     """
     ordered = table.sort_values("alpha", kind="stable")
     best = ordered.groupby("variant", sort=False)["iou"].idxmax()
@@ -226,10 +189,16 @@ def choose_alphas(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure_variants(cases: Sequence[TokenRows], variants: Mapping, alphas: Mapping) -> pd.DataFrame:
-    """Every measure_variants of `VARIANT_MEASURES` for every sample and variant, at the variant's alpha.
+    """Every measure of `VARIANT_MEASURES` for every sample and variant, at the variant's alpha.
 
-    Returns one row a sample and variant: sample_id, image_id, variant, alpha, the measures, and what a flat map has of
-    energy and pointing: true_area and touched (share of cells that touch a true box).
+    Args:
+        cases: the samples.
+        variants: name -> variant.
+        alphas: name -> threshold in (0, 1].
+
+    Returns:
+        One row a sample and variant: sample_id, image_id, variant, alpha, the measures, and what a flat map has. That
+        is true_area for energy, and touched for pointing, the share of cells that touch a true box.
     """
     rows = []
     for case in cases:
@@ -250,9 +219,15 @@ def measure_variants(cases: Sequence[TokenRows], variants: Mapping, alphas: Mapp
 def answer_methods(
     cases: Sequence[TokenRows], variants: Mapping[str, Variant], alphas: Mapping[str, float], sigma: float
 ) -> dict[str, Method]:
-    """LPD on each variant's regions as methods for `evaluate`; a name says variant, sigma and alpha (`method_name`).
+    """LPD on each variant's regions as methods for `evaluate`, named by `method_name`.
 
     Rows come from the cases, so that a method runs the model for its answer alone.
+
+    Args:
+        cases: the samples that will be answered.
+        variants: name -> variant.
+        alphas: name -> threshold in (0, 1].
+        sigma: of the variants, for the names.
     """
     by_id = {case.sample.id: case for case in cases}
 
@@ -270,15 +245,20 @@ def method_name(variant: str, alpha: float, sigma: float) -> str:
     return f"{variant} · σ {sigma:g} · α {alpha:g}"
 
 
-def published_sigma(path: str | Path | None = None) -> float:
+def published_sigma() -> float:
     """The paper's sigma in grid cells, set for Qwen2.5-VL-7B."""
-    numbers = pd.read_csv(path or paths.PAPER / "hide_paper_numbers.csv")
-    return float(numbers.query("experiment == 'hyperparameters' and setting == 'sigma'")["value"].iloc[0])
+    return float(paper_numbers("hyperparameters").query("setting == 'sigma'")["value"].iloc[0])
 
 
-def typical_rows(table: pd.DataFrame, cases: Sequence[TokenRows], variant: str = PURIFIED) -> TokenRows:
-    """The rule for an example: of the samples with most true boxes, the one of (lower) median energy in them."""
+def typical_case(table: pd.DataFrame, cases: Sequence[TokenRows], variant: str = PURIFIED) -> TokenRows:
+    """The rule for an example: of the samples with most true boxes, the one of (lower) median energy in them.
+
+    Args:
+        table: from `measure_variants`.
+        cases: of the same samples.
+        variant: whose energy.
+    """
     most = max(len(case.sample.boxes_xyxy) for case in cases)
     by_id = {case.sample.id: case for case in cases if len(case.sample.boxes_xyxy) == most}
     energy = table[(table["variant"] == variant) & table["sample_id"].isin(by_id)].set_index("sample_id")["energy"]
-    return by_id[energy.sort_values(kind="stable").index[(len(energy) - 1) // 2]]
+    return by_id[median_label(energy)]

@@ -1,28 +1,26 @@
 """HiDe and what it is compared with, behind one interface: a method answers one sample within one session.
 
-Methods of a comparison share the session's prefill, so that ten of them cost little more than one; each is charged for
-every step it needs, as if it had run alone. `METHODS` are those with a name; an analysis passes its own to `evaluate`
-as a mapping, made by `of_pictures` (the model sees edited pictures) or `of_regions` (other boxes, settings or layouts).
+The methods of a comparison share the session's prefill, so that ten of them cost little more than one. Each is charged
+for every step it needs, as if it had run alone. Those with a name are listed in the room's front. An analysis passes
+its own to `evaluate` as a mapping; `of_pictures` makes such methods of edited pictures, `of_regions` of other boxes or
+layouts.
 """
 
 from __future__ import annotations
 
-import difflib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
 from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
-from hide_utils.baselines.published import BASELINES
 from hide_utils.edits import placement
 from hide_utils.method import lpd
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import HIDE_STEPS, Session
+from hide_utils.models import Settings
 from hide_utils.samples import Sample
-
-__all__ = ["METHODS", "Method", "Outcome", "named", "of_pictures", "of_regions", "true_regions"]
 
 
 def direct(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -30,9 +28,9 @@ def direct(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     return Outcome(answered(session, sample, step="direct"), (), ("prefill", "direct"))
 
 
-def with_hide(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-    """HiDe with its own entities, maps and regions."""
-    located = hide.locate(session, sample.question)
+def with_hide(hide: HiDe, session: Session, sample: Sample, settings: Settings | None = None) -> Outcome:
+    """HiDe with its own entities, maps and regions. `settings` stand in for its layer, sigma and alpha."""
+    located = hide.locate(session, sample.question, settings=settings)
     fallback = located.entities.note if located.entities.source == "question" else None
     return with_regions(session, sample, located.regions, "answer", HIDE_STEPS, fallback, maps=located.maps)
 
@@ -40,7 +38,8 @@ def with_hide(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     """LPD on the ground-truth boxes: what a perfect localiser would reach.
 
-    Raises ValueError for a sample without boxes.
+    Raises:
+        ValueError: the sample has no ground-truth boxes.
     """
     if not sample.boxes_xyxy:
         raise ValueError(
@@ -51,7 +50,7 @@ def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 
 
 def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-    """LPD on boxes of the same sizes as HiDe's at random places: is it the place that helps, or any second picture?"""
+    """LPD on boxes of the same sizes as HiDe's at random places: does the place help, or any second picture?"""
     located = hide.locate(session, sample.question)
     seed = zlib.crc32(sample.id.encode())  # the same places at every run
     regions = placement.random_boxes(located.regions, session.image.size, seed)
@@ -59,15 +58,17 @@ def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 
 
 def true_regions(session: Session, sample: Sample) -> list[lpd.Region]:
-    """The sample's ground-truth boxes as merged pixel regions of the session's picture."""
+    """The sample's ground-truth boxes, merged, in pixels of the session's picture."""
     size = np.array([*session.image.size, *session.image.size])
     return lpd.merge_boxes(np.array(sample.boxes_xyxy) / size, session.image.size)
 
 
 def of_pictures(change: Callable[[Session, Sample], Sequence[Image.Image]]) -> Method:
-    """A method that answers from the RGB pictures that `change` makes of the session's (`session.image`).
+    """A method that answers from changed pictures.
 
-    Where the first of them is `session.image` itself, its prefill is shared with the other methods.
+    Args:
+        change: makes the RGB pictures of the prompt, in their order, of the session's picture. Where the first of them
+            is `session.image` itself, its prefill is shared with the other methods.
     """
 
     def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -84,33 +85,15 @@ def of_regions(
     layout: Callable[[Image.Image, Sequence[lpd.Region]], Image.Image] = lpd.compact_image,
     steps: Sequence[str] = HIDE_STEPS[:-1],
 ) -> Method:
-    """A method that answers from the original and a second picture, which `layout` makes of the regions it `find`s.
+    """A method that answers from the original picture and a second one, which is made of some of its regions.
 
-    steps: what finding them costs, besides the answer.
+    Args:
+        find: gives the regions, in pixels of the session's picture.
+        layout: makes the second picture of the original and the regions.
+        steps: what finding the regions is charged for, besides the answer.
     """
 
     def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         return with_regions(session, sample, find(hide, session, sample), "regions", (*steps, "regions"), layout=layout)
 
     return method
-
-
-METHODS: dict[str, Method] = {
-    "direct": direct,
-    "hide": with_hide,
-    "oracle": oracle,
-    "random": random_regions,
-    **BASELINES,
-}
-
-
-def named(methods: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]:
-    """Methods by name; a mapping is taken as it is. Raises ValueError for an unknown name, with the nearest known."""
-    if isinstance(methods, Mapping):
-        return dict(methods)
-    for method in methods:
-        if method not in METHODS:
-            close = difflib.get_close_matches(method, METHODS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(METHODS)}"
-            raise ValueError(f"unknown method {method!r}; {hint}")
-    return {method: METHODS[method] for method in methods}

@@ -1,1 +1,51 @@
-"""stats."""
+"""What a number of right answers shows: intervals, paired tests, power, and tables of them.
+
+Read `tests_and_intervals` first, which holds one function for each statistic. `tables` applies them to the rows that
+`evaluate` returns, group by group and pair by pair.
+"""
+
+from hide_utils.stats.tables import (
+    accuracies,
+    accuracy_table,
+    compare,
+    compare_answers,
+    comparison_table,
+    mean_over_cycles,
+    means,
+    median_label,
+)
+from hide_utils.stats.tests_and_intervals import (
+    Interval,
+    McNemar,
+    cluster_bootstrap,
+    clustered_mcnemar,
+    holm,
+    mcnemar_exact,
+    minimum_detectable_difference,
+    paired_difference,
+    ratio_interval,
+    sign_flip_p,
+    wilson,
+)
+
+__all__ = [
+    "Interval",
+    "McNemar",
+    "accuracies",
+    "accuracy_table",
+    "cluster_bootstrap",
+    "clustered_mcnemar",
+    "compare",
+    "compare_answers",
+    "comparison_table",
+    "holm",
+    "mcnemar_exact",
+    "mean_over_cycles",
+    "means",
+    "median_label",
+    "minimum_detectable_difference",
+    "paired_difference",
+    "ratio_interval",
+    "sign_flip_p",
+    "wilson",
+]

@@ -1,0 +1,100 @@
+"""What a finding says: the rule of its verdict, its evidence in words, and what the paper reports.
+
+A row is one line of a table of paired comparisons. It has a `difference`, the ends of its 95 % interval, and `p_holm`,
+the corrected p. The ends are called `difference_low` and `difference_high` where the row has other intervals too, else
+`low` and `high`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from hide_utils import paths
+
+Row = Mapping | pd.Series
+
+LEVEL = 0.05  # of the corrected p, below which a difference is shown
+
+
+def _interval(row: Row) -> tuple[float, float, float]:
+    prefix = "difference_" if "difference_low" in row else ""
+    return row["difference"], row[f"{prefix}low"], row[f"{prefix}high"]
+
+
+def verdict(row: Row) -> str:
+    """What a row shows: "higher", "lower" or "not shown to differ".
+
+    A difference is shown where the corrected p is below `LEVEL` and the interval excludes 0.
+    """
+    difference, low, high = _interval(row)
+    if row["p_holm"] >= LEVEL or low <= 0 <= high:
+        return "not shown to differ"
+    return "higher" if difference > 0 else "lower"
+
+
+def agrees(row: Row, expected: float = 1) -> str:
+    """Whether a row bears out a claim: "yes", "no" (the opposite is shown) or "not shown".
+
+    Args:
+        row: a comparison.
+        expected: the claimed change. Only its sign counts, and it is not 0.
+    """
+    claimed = "higher" if expected > 0 else "lower"
+    return {"not shown to differ": "not shown", claimed: "yes"}.get(verdict(row), "no")
+
+
+def non_inferiority(row: Row, margin: float) -> str:
+    """What a row shows about harm, by where its interval lies.
+
+    Args:
+        row: a comparison.
+        margin: loss that would count as harm, in the units of the difference, above 0.
+
+    Returns:
+        "non-inferior" where the whole interval lies above -margin, "worse by more than the margin" where it lies below,
+        else "harm is not excluded".
+    """
+    _, low, high = _interval(row)
+    if low > -margin:
+        return "non-inferior"
+    return "worse by more than the margin" if high < -margin else "harm is not excluded"
+
+
+def points(estimate: float, low: float, high: float) -> str:
+    """A difference of shares and its interval, in points of a hundred."""
+    return f"{100 * estimate:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def difference_in_points(row: Row) -> str:
+    """Difference and interval of a row, in points of a hundred."""
+    return points(*_interval(row))
+
+
+def difference_in_words(row: Row, form: str = "+.3f") -> str:
+    """Difference, interval, corrected p and verdict of a row, for a sentence. `form` is that of the numbers."""
+    difference, low, high = _interval(row)
+    return f"{difference:{form}} ({low:{form}} to {high:{form}}), p = {row['p_holm']:.2g}: {verdict(row)}"
+
+
+def change_in_words(row: Row) -> str:
+    """A row of `interference.comparisons` as a clause: both accuracies, their difference, p and the verdict."""
+    return (
+        f"{row['accuracy_before']:.1%} ({row['before_low']:.1%} to {row['before_high']:.1%}) → "
+        f"**{row['accuracy_after']:.1%}** ({row['after_low']:.1%} to {row['after_high']:.1%}), n = {row['n']}: "
+        f"{difference_in_points(row)}, exact McNemar p = {row['p']:.2g}, Holm {row['p_holm']:.2g}: {verdict(row)}"
+    )
+
+
+def paper_numbers(experiment: str) -> pd.DataFrame:
+    """The numbers that the paper reports for one experiment, from ``data/paper/hide_paper_numbers.csv``.
+
+    Args:
+        experiment: a value of the file's first column.
+
+    Returns:
+        Columns experiment, model, setting, metric, value and note. Accuracies are in percent.
+    """
+    numbers = pd.read_csv(paths.PAPER / "hide_paper_numbers.csv")
+    return numbers[numbers["experiment"] == experiment].reset_index(drop=True)
