@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ SETTINGS = {"layer": "layer, counted from 0", "sigma": "σ in grid cells", "alph
 
 
 def one_at_a_time(
-    cases: Sequence[Case], own: Knobs, values: Mapping[str, Sequence[float]], measures: Sequence[str], seed: int = 0
+    cases: Sequence[Case], own: Knobs, values: Mapping[str, Sequence[Any]], measures: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
     """Measure the regions of many cases while one setting moves and the others stay, without the model.
 
