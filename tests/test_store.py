@@ -216,3 +216,17 @@ def test_results_path_tells_settings_apart():
     assert one == results_path("05_benchmarks", "answers", SETTINGS | {"methods": ["direct", "hide"]})
     assert one != results_path("05_benchmarks", "answers", SETTINGS | {"alpha": 0.6})
     assert one.parent == paths.RESULTS / "05_benchmarks"
+
+
+WITHOUT_THE_FRONT = """
+import sys, types, hide_utils
+room = types.ModuleType("hide_utils.evaluation")  # the room's front imports evaluate, and with it the methods' looks
+room.__path__ = [hide_utils.__path__[0] + "/evaluation"]
+sys.modules["hide_utils.evaluation"] = room
+import hide_utils.evaluation.store, hide_utils.evaluation.saving
+sys.exit("matplotlib" in sys.modules)
+"""
+
+
+def test_the_store_and_sidecars_need_no_matplotlib():
+    assert subprocess.run([sys.executable, "-c", WITHOUT_THE_FRONT], cwd=paths.ROOT).returncode == 0

@@ -14,9 +14,9 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from hide_utils import paths
+from hide_utils.baselines import LOOKS
 from hide_utils.evaluation.saving import write_sidecar
 from hide_utils.files import write_text
-from hide_utils.baselines import LOOKS
 from hide_utils.plots import look_of
 from hide_utils.stats import comparison_table, holm
 
@@ -75,7 +75,7 @@ def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
         baseline: method that the others are compared with.
 
     Returns:
-        A row a method, with the columns of `stats.intervals.comparison_table` and of `cost_table`. Intervals and tests
+        A row a method, with the columns of `stats.comparison_table` and of `cost_table`. Intervals and tests
         are those of `comparison_table`. Holm's correction is over the methods of this table.
 
     Raises:

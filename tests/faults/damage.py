@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from faults import Outcome
 from faults.forks import Forks
-from faults.work import answer, differences, load, samples, stored
+from faults.work import PARAMETERS, answer, differences, load, samples, stored
 from hide_utils.evaluation.store import ResultStore
 
 DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
@@ -124,7 +124,7 @@ def history(folder: str) -> dict:
     notebooks.mkdir()
     runs.mkdir()
     (runs / "history.json").write_text('{"00_any": {"state": "do')
-    cell = new_code_cell("n = 1", metadata={"tags": ["parameters"]})
+    cell = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
     book = new_notebook(
         cells=[cell], metadata={"kernelspec": {"name": "python3", "display_name": "x", "language": "python"}}
     )

@@ -118,7 +118,7 @@ def figures(folder: str, read_only: bool = False) -> dict:
     import pandas as pd
 
     from hide_utils.evaluation.saving import save_figure, save_table
-    from hide_utils.plots.style import new_figure
+    from hide_utils.plots import new_figure
 
     disk = Disk(Path(folder) / "disk", 2_000_000)
     os.environ["HIDE_FIGURES"] = str(disk.folder)

@@ -1,4 +1,4 @@
-"""kill -9 at random moments of an evaluation, and the run that goes on where it was."""
+"""Kill an evaluation (kill -9) at random moments, and let the next run go on where it was."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWER = "faults.work:answer"
 
 
 def killed_runs(forks: Forks, folder: Path, checkpoint: Path, kills: int, n: int, **how) -> Outcome:
-    """Kill an evaluation `kills` times, resuming the same one until it is whole, then beginning another."""
+    """Kill an evaluation `kills` times. One that was killed is resumed until it is whole, then another begins."""
     given = {"checkpoint": str(checkpoint), "n": n, **how}
     whole = forks.call(ANSWER, out=None, **given)
     rng, done, survived, lost, finished, orphans = random.Random(0), 0, 0, 0, 0, 0
@@ -55,7 +55,7 @@ def killed_runs(forks: Forks, folder: Path, checkpoint: Path, kills: int, n: int
 
 
 def killed_workers(forks: Forks, folder: Path, checkpoint: Path, times: int, n: int) -> Outcome:
-    """Kill one of the two worker processes of an evaluation: another takes its place, and the table is whole."""
+    """Kill one of the two worker processes of an evaluation. Another takes its place, and the table is whole."""
     whole = forks.call(ANSWER, out=None, checkpoint=str(checkpoint), n=n).value
     rng, ok, lost, said = random.Random(0), 0, 0, []
     for number in range(times):

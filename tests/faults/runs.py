@@ -1,4 +1,4 @@
-"""Two runs at once, a notebook that fails in the middle, a picture that memory does not hold, workers that die."""
+"""Two runs at once, a notebook that fails in the middle, and a picture that does not fit into memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from faults import Outcome
 from faults.forks import Forks
 from faults.kills import ANSWER
-from faults.work import METHODS, differences, load, samples, stored
+from faults.work import METHODS, PARAMETERS, differences, load, samples, stored
 from hide_utils import evaluate
 from hide_utils.cli.run import main
 from hide_utils.images import read_image
@@ -26,7 +26,7 @@ HUGE_WH = (9_900, 10_000)  # pixels: 12 kB as a file, 400 MB as RGB
 
 
 def two_at_once(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome:
-    """The second of two evaluations of one file is turned away at once, and the table is that of one run alone."""
+    """Run two evaluations of one file. The second is refused at once, and the table is that of one run alone."""
     given = {"checkpoint": str(checkpoint), "n": n}
     whole = forks.call(ANSWER, out=None, **given).value
     out = folder / "rows.parquet"
@@ -40,7 +40,7 @@ def two_at_once(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome
 
 
 def share_cache(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome:
-    """Two runs fill and empty one small cache at the same time."""
+    """Let three runs fill and empty one small cache at the same time."""
     call = {"do": "faults.runs:cached", "with": {"checkpoint": str(checkpoint), "folder": str(folder), "n": n}}
     ended = forks.together([call, call, call])
     ok = sum(one.state == "done" and one.value == 0 for one in ended)
@@ -49,7 +49,7 @@ def share_cache(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome
 
 
 def cached(checkpoint: str, folder: str, n: int) -> int:
-    """Rows that differ from those captured, in a cache that holds only two or three files."""
+    """How many rows from a shared cache, which holds only two or three files, differ from those captured."""
     from hide_utils.evaluation.captured import RowCache
 
     model, some, wrong = load(checkpoint), samples(n), 0
@@ -63,7 +63,7 @@ def cached(checkpoint: str, folder: str, n: int) -> int:
 
 
 def huge_picture(checkpoint: str, folder: str, n: int) -> dict:
-    """Evaluate with one picture too large for this process's memory (which the caller limits) among others."""
+    """Evaluate samples one of whose pictures does not fit into memory, which the caller limits."""
     path = Path(folder) / "huge.png"
     huge = Sample("huge", "Where?", ["a", "b"], "A", "any", partial(read_image, path), [(0, 0, 9, 9)])
     some = samples(n)
@@ -77,7 +77,7 @@ def huge_picture(checkpoint: str, folder: str, n: int) -> dict:
 
 
 def out_of_memory(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome:
-    """The huge picture gets a row that says so; all others are answered."""
+    """The sample of the huge picture gets a row that says so, and all others are answered."""
     Image.new("1", HUGE_WH).save(folder / "huge.png")
     given = {"checkpoint": str(checkpoint), "folder": str(folder), "n": n}
     ended = forks.call("faults.runs:huge_picture", limits={"RLIMIT_AS": 300_000_000}, **given)
@@ -88,12 +88,17 @@ def out_of_memory(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outco
 
 
 def notebooks(folder: str) -> dict:
-    """Run three notebooks, the second of which fails in the middle; the exit code and what was printed."""
+    """Run three notebooks, the second of which fails in the middle.
+
+    Returns:
+        The exit code as `status`, name and state of each notebook as `states`, and what was printed as `said`.
+    """
     book_folder, text = Path(folder) / "notebooks", {"00_first": "1", "01_broken": "1 / 0", "02_last": "2"}
     book_folder.mkdir()
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     for name, source in text.items():
-        cells = [new_code_cell("n = 1", metadata={"tags": ["parameters"]}), new_code_cell(source), new_code_cell("n")]
+        first = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+        cells = [first, new_code_cell(source), new_code_cell("n")]
         nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), book_folder / f"{name}.ipynb")
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()):
         status = main(["all"], notebooks=book_folder, runs=Path(folder) / "runs")
@@ -102,7 +107,7 @@ def notebooks(folder: str) -> dict:
 
 
 def failing_notebook(forks: Forks, folder: Path) -> Outcome:
-    """The others run, the exit code is 1 and the closing table tells which failed."""
+    """The other notebooks run, the exit code is 1, and the closing table tells which one failed."""
     ended = forks.call("faults.runs:notebooks", folder=str(folder))
     found = ended.value or {"status": None, "states": [], "said": ended.error}
     wanted = [["00_first", "done"], ["01_broken", "failed"], ["02_last", "done"]]

@@ -17,6 +17,7 @@ from hide_utils.samples import Sample
 METHODS = ("direct", "oracle")
 VOLATILE = ("seconds", "peak_bytes")  # differ from run to run
 SETTINGS = {"layer": 1, "sigma": 1.0, "alpha": 0.6}
+PARAMETERS = 'n = 1\nmodel = "mini"\nbenchmark = "scenes"'  # cell of a notebook that takes what the default preset sets
 
 
 @functools.cache
