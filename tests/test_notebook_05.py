@@ -92,10 +92,10 @@ def test_notebook_runs_on_every_published_format(tmp_path, monkeypatch, publishe
     monkeypatch.delenv("HIDE_PRESET", raising=False)
     savefig = Figure.savefig  # small ones: they are looked at elsewhere
     monkeypatch.setattr(Figure, "savefig", lambda fig, path, **knobs: savefig(fig, path, **knobs | {"dpi": 20}))
-    rivals = {} if published == "vstar" else {"baselines": ["hide_gated"]}  # the search by trial takes its time
+    others = {} if published == "vstar" else {"baselines": ["hide_gated"]}  # the search by trial takes its time
     source = {"model": str(checkpoint("qwen3_vl")), "benchmark": str(FORMATS[published](tmp_path))}
     with matplotlib.rc_context():
-        scope, shown = run("05_benchmarks", **source, **KEPT, **rivals)
+        scope, shown = run("05_benchmarks", **source, **KEPT, **others)
     plt.close("all")
     table, further = scope["table"], scope["further"]
     assert table["error"].isna().all() and further["error"].isna().all()

@@ -108,14 +108,14 @@ def test_a_real_run_costs_what_its_passes_say(family, shared):
         listed=session.counts["extract"]["decoded"],
         answered=session.counts["answer"]["passes"] - 1,
     )
-    levers = replace(OURS, shared_prefill=shared, static_prompt=shared)
-    assert result.counts["flops"] == flops(model.model.config, hide(work, levers))
+    switches = replace(OURS, shared_prefill=shared, static_prompt=shared)
+    assert result.counts["flops"] == flops(model.model.config, hide(work, switches))
 
 
-def test_levers_move_what_they_claim():
+def test_switches_save_what_they_claim():
     architecture = fullsize.ARCHITECTURES["Qwen2.5-VL-7B"]
     config, work = architecture.config(), fullsize.work_for(architecture)
-    table = ablation_table(config, work).set_index("lever")
+    table = ablation_table(config, work).set_index("switch")
     assert list(table.index) == [*SWITCHES, "direct_besides"]
     never_dearer = table.drop("batched")
     assert (never_dearer["ours_with"] < never_dearer["ours_without"]).all()

@@ -1,7 +1,7 @@
 """When to look: HiDe for those questions alone where it is expected to help, by signals that need no label.
 
 Which answer a gate gives, and what it costs, follows from answers that are there already, direct and with HiDe: a
-threshold is chosen, and a whole curve drawn, without running the model again. `gated_by` is the same as a method.
+threshold is chosen, and a whole curve drawn, without running the model again.
 """
 
 from __future__ import annotations
@@ -13,19 +13,25 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from hide_utils.baselines.methods import Method, Outcome, named
-from hide_utils.baselines.outcome import answered, with_regions
-from hide_utils.evaluation.answers import margin
-from hide_utils.evaluation.token_selection import strongest_score
+from hide_utils.baselines import LOOKS, Method, Outcome, named
+from hide_utils.baselines.outcome import answered
 from hide_utils.method.hide import HiDe
-from hide_utils.method.session import HIDE_STEPS, Session
+from hide_utils.method.session import Session
+from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
-from hide_utils.stats.intervals import mcnemar_exact, paired_difference, wilson
+from hide_utils.stats import mcnemar_exact, paired_difference, wilson
 
 SIGNALS = {
     "margin": "the direct answer is unsure: low margin of its best two letters' logits",
     "maps": "the maps point: high strongest_score of the most concentrated token's attention",
     "both": "sum of the two, each in standard deviations on the calibration split",
+}
+SIGNAL_LOOKS = {
+    "direct": LOOKS["direct"]._replace(marker="s"),
+    "hide": LOOKS["hide"]._replace(marker="D"),
+    "margin": Look("gate: margin", PALETTE[9]),
+    "maps": Look("gate: maps", PALETTE[1]),
+    "both": Look("gate: both", PALETTE[0]),
 }
 LOCALISATION = ("prefill", "extract", "search", "decouple")
 
@@ -174,26 +180,3 @@ def summary(gates: Mapping[str, Gate], table: pd.DataFrame) -> pd.DataFrame:
         row |= {"saved_low": saved.low, "saved_high": saved.high, "helped": gains.n, "gains": gains.estimate}
         rows.append(row | {"gains_low": gains.low, "gains_high": gains.high})
     return pd.DataFrame(rows)
-
-
-def gated_by(gate: Gate) -> Method:
-    """The gate as a method for `evaluate`, charged for one direct answer, one localisation and one answer at most."""
-
-    def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-        steps, sure, points = ["prefill"], 0.0, 0.0
-        if gate.signal != "maps":
-            reply = answered(session, sample, step="direct")
-            steps, sure = [*steps, "direct"], margin(hide.model.letter_logits(reply, len(sample.options)))
-        if gate.signal != "margin":
-            entities = hide.locate(session, sample.question).entities
-            found = session.search(entities, [hide.settings.layer])
-            (points,) = strongest_score([found], hide.settings.layer, hide.settings.sigma)
-            steps += LOCALISATION[1:]
-        if gate.score(np.array([sure]), np.array([points]))[0] < gate.least:
-            reply = answered(session, sample, step="direct")
-            return Outcome(reply, (), tuple(dict.fromkeys([*steps, "direct"])))
-        located = hide.locate(session, sample.question)
-        every = tuple(dict.fromkeys([*steps, *HIDE_STEPS]))
-        return with_regions(session, sample, located.regions, "answer", every, maps=located.maps)
-
-    return method

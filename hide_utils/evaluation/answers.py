@@ -1,4 +1,4 @@
-"""One picture's questions answered by every method, as rows; what they hold, and what one picture may do to a run."""
+"""The questions about one picture, answered by every method, as rows: what a row holds, and what may fail."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from torch import OutOfMemoryError
 
-from hide_utils.baselines.methods import Method, Outcome
+from hide_utils.baselines import Method, Outcome
 from hide_utils.evaluation import localisation
 from hide_utils.images import ImageError
 from hide_utils.method.hide import HiDe, read_letter
 from hide_utils.method.session import Session
 from hide_utils.samples import Sample
 
-SCHEMA = 2  # counts up when a row's columns or their meaning change; rows of two schemas never share a file
+SCHEMA = 2  # counts up when columns or their meaning change, because rows of two schemas never share a file
 COLUMNS: dict[str, str] = {
     "sample_id": "the sample, unique within its benchmark",
     "method": "name of the method; with sample_id the key of the row",
@@ -45,7 +45,7 @@ COLUMNS: dict[str, str] = {
     "flops": "floating-point operations by hide_utils.models.flops (torch's conventions)",
     "peak_bytes": "most memory the CUDA allocator held, weights included; null without CUDA",
 }
-# What a picture may well do in a run of thousands: the sample counts as wrong, and its row says why.
+# What happens to single pictures in a run of thousands. The sample counts as wrong, and its row says why.
 SAMPLE_ERRORS = (ImageError, FileNotFoundError, OutOfMemoryError)
 
 Job = tuple[Sample, Mapping[str, Method]]
@@ -53,18 +53,23 @@ Job = tuple[Sample, Mapping[str, Method]]
 
 @dataclass(frozen=True)
 class Answered:
-    """Rows of one sample, and the first exception among them that is none of `SAMPLE_ERRORS`."""
+    """Rows of one sample, and the first exception behind them that is none of `SAMPLE_ERRORS`."""
 
     rows: list[dict[str, Any]]
     error: Exception | None = None
 
 
 def answer_picture(hide: HiDe, jobs: Sequence[Job], protocol: str) -> Iterator[Answered]:
-    """Rows of the samples of one picture, each with its methods; all share the prefill.
+    """Answer the samples of one picture, which share its prefill.
 
-    Samples that follow one another with the same question (the four cycles of HR-Bench) share the localisation too,
-    which is run once, and charged to each row as if it had run alone. An error costs its own row only, or those of the
-    sample where the picture itself is at fault.
+    Samples that follow one another with the same question (the four cycles of HR-Bench) share the localisation too. It
+    is run once, and each row is charged for it as if it had run alone. An error costs its own row, or all rows of the
+    sample where the picture itself cannot be used.
+
+    Args:
+        hide: the method with its settings.
+        jobs: samples of one picture, each with the methods that answer it.
+        protocol: how letters are read, a name in `hide_utils.scoring.PROTOCOLS`.
     """
     session: Session | None = None
     question = ""
@@ -78,26 +83,26 @@ def answer_picture(hide: HiDe, jobs: Sequence[Job], protocol: str) -> Iterator[A
         except Exception as error:
             yield failed(sample, methods, error)
             continue
-        found = [_answer(hide, session, sample, *method, protocol) for method in methods.items()]
+        found = [_attempt(hide, session, sample, name, method, protocol) for name, method in methods.items()]
         errors = [one.error for one in found if one.error is not None]
         yield Answered([row for one in found for row in one.rows], errors[0] if errors else None)
 
 
-def _answer(hide: HiDe, session: Session, sample: Sample, name: str, method: Method, protocol: str) -> Answered:
+def _attempt(hide: HiDe, session: Session, sample: Sample, name: str, method: Method, protocol: str) -> Answered:
     try:
-        return Answered([_row(hide, session, sample, name, method, protocol)])
+        return Answered([_row(hide, session, sample, name, method(hide, session, sample), protocol)])
     except Exception as error:
         return failed(sample, [name], error)
 
 
 def failed(sample: Sample, methods: Iterable[str], error: Exception) -> Answered:
-    """Rows of a sample that could not be answered, with the error."""
+    """Rows of a sample that could not be answered, with the error's type and message."""
     rows = [empty_row(sample, method) | {"error": f"{type(error).__name__}: {error}"} for method in methods]
     return Answered(rows, None if isinstance(error, SAMPLE_ERRORS) else error)
 
 
 def empty_row(sample: Sample, method: str) -> dict[str, Any]:
-    """The row of an unanswered sample: every column of `COLUMNS`."""
+    """The row of an unanswered sample: every column of `COLUMNS`, null where it says something of an answer."""
     known = {
         "sample_id": sample.id,
         "method": method,
@@ -112,39 +117,40 @@ def empty_row(sample: Sample, method: str) -> dict[str, Any]:
     return dict.fromkeys(COLUMNS) | known
 
 
-def _row(hide: HiDe, session: Session, sample: Sample, name: str, method: Method, protocol: str) -> dict[str, Any]:
-    outcome = method(hide, session, sample)
+def _row(hide: HiDe, session: Session, sample: Sample, name: str, outcome: Outcome, protocol: str) -> dict[str, Any]:
     letter = read_letter(hide.model, outcome.reply, sample.options, outcome.protocol or protocol)
+    searched = [found.entities.text for found in session.localisations.values()] if "search" in outcome.steps else []
     seconds, counts = session.cost(outcome.steps)
-    located = [found.entities.text for found in session.localisations.values()] if "search" in outcome.steps else []
-    found = {
+    truth = sample.boxes_xyxy
+    quality = localisation.box_quality(outcome.regions, truth, session.image.size) if outcome.regions else {}
+    return empty_row(sample, name) | {
         "reply": outcome.reply.text,
         "letter": letter,
         "margin": margin(hide.model.letter_logits(outcome.reply, len(sample.options))),
         "correct": letter == sample.label,
         "fallback": outcome.fallback,
-        "entities": located[-1] if located else None,
+        "entities": searched[-1] if searched else None,
+        "regions": [float(v) for region in outcome.regions for v in region] or None,
+        "recall50": quality.get("recall50") if truth else None,
+        "iou": quality.get("iou") if truth else None,
+        "pointing": _pointing(session, sample, outcome),
+        "area": quality.get("area"),
         "seconds": seconds,
         "calls": counts.get("passes", 0),
+        **{name: counts.get(name, 0) for name in ("image_tokens", "text_tokens", "decoded", "flops")},
         "peak_bytes": session.peak(outcome.steps),
     }
-    costs = {name: counts.get(name, 0) for name in ("image_tokens", "text_tokens", "decoded", "flops")}
-    return empty_row(sample, name) | _box_quality(session, sample, outcome) | found | costs
 
 
 def margin(logits: Mapping[str, float]) -> float:
-    """The best letter's logit minus the second's: how sure the model is of its answer; at least two letters."""
+    """How sure the model is of its answer: the best letter's logit minus the second's. Needs at least two letters."""
     second, best = sorted(logits.values())[-2:]
     return best - second
 
 
-def _box_quality(session: Session, sample: Sample, outcome: Outcome) -> dict[str, Any]:
-    known: dict[str, Any] = {}
-    if outcome.maps is not None and sample.boxes_xyxy:
-        hits = localisation.pointing(outcome.maps, np.array(sample.boxes_xyxy) / (session.image.size * 2))
-        known["pointing"] = None if np.isnan(hits).all() else float(np.nanmean(hits))
-    if not outcome.regions:
-        return known
-    quality = localisation.box_quality(outcome.regions, sample.boxes_xyxy, session.image.size)
-    known |= quality if sample.boxes_xyxy else {"area": quality["area"]}
-    return known | {"regions": [float(v) for region in outcome.regions for v in region]}
+def _pointing(session: Session, sample: Sample, outcome: Outcome) -> float | None:
+    """Share of the outcome's maps that point into a true box. None without maps, boxes, or a map that is not zero."""
+    if outcome.maps is None or not sample.boxes_xyxy:
+        return None
+    hits = localisation.pointing(outcome.maps, np.array(sample.boxes_xyxy) / (session.image.size * 2))
+    return None if np.isnan(hits).all() else float(np.nanmean(hits))

@@ -1,4 +1,4 @@
-"""Choosing layer, sigma and alpha on a calibration split: rows are captured once, then every setting is array work."""
+"""Choosing layer, sigma and alpha on a calibration split. Rows are captured once, then every setting is array work."""
 
 from __future__ import annotations
 
@@ -26,9 +26,14 @@ def search_rows(
 ) -> list[SearchAttention]:
     """Attention rows of every sample's reference entities, in one pass each.
 
-    layers: counted from 0; None: all.
+    Args:
+        model: from `load_model`.
+        samples: with reference entities.
+        layers: to capture, counted from 0. None captures all.
+        progress: show a bar.
 
-    Raises ValueError for a sample without reference entities.
+    Raises:
+        ValueError: a sample has no reference entities.
     """
     hide, layers = HiDe(model), list(range(model.n_layers)) if layers is None else list(layers)
     found = []
@@ -46,12 +51,17 @@ def sweep_settings(
     sigmas: Sequence[float] = SIGMAS,
     alphas: Sequence[float] = ALPHAS,
 ) -> pd.DataFrame:
-    """Box quality of every layer, sigma and alpha from captured rows; the model does not run.
+    """Box quality of every layer, sigma and alpha, from captured rows alone.
 
-    sizes_wh: pixel sizes of the samples' pictures as the session has them.
+    Args:
+        found: rows of every sample, as from `search_rows`.
+        samples: those of the rows, with true boxes.
+        sizes_wh: width and height in pixels of the samples' pictures as the session has them.
+        sigmas: standard deviations in grid cells.
+        alphas: thresholds in (0, 1].
 
-    Returns one row a sample, layer, sigma and alpha: recall50 (share of true boxes half covered), iou and area (share
-    of the picture) of the merged regions.
+    Returns:
+        One row a sample, layer, sigma and alpha, with the three of `localisation.box_quality` for the merged regions.
     """
     rows = []
     for one, sample, size in zip(found, samples, sizes_wh, strict=True):
@@ -65,10 +75,14 @@ def sweep_settings(
 
 
 def candidates(table: pd.DataFrame, most: int = 8) -> list[Settings]:
-    """The settings worth answering with, best first by two rules in turn, ``most`` in all.
+    """The settings worth answering with, best first by two rules in turn.
 
-    One rule is the highest mean of recall minus area (objects kept minus background kept), the other the highest mean
-    IoU, which also counts distractors that are kept.
+    One rule is the highest mean of recall minus area, which is objects kept minus background kept. The other is the
+    highest mean IoU, which counts distractors that are kept too.
+
+    Args:
+        table: from `sweep_settings`.
+        most: how many settings.
     """
     mean = table.groupby(["layer", "sigma", "alpha"])[["recall50", "iou", "area"]].mean()
     rules = (mean["recall50"] - mean["area"], mean["iou"])
@@ -87,12 +101,18 @@ def choose_settings(
 ) -> tuple[Settings, pd.DataFrame]:
     """The first candidate whose answer accuracy lies within one standard error of the best one's.
 
-    The candidates come best boxes first, so differences that the samples cannot tell apart do not decide.
+    The candidates come with the best boxes first, so differences that the samples cannot tell apart do not decide. Each
+    picture is prefilled once for all candidates.
 
-    found: the samples' captured rows, as from `search_rows`, with every candidate's layer among them; each picture is
-    prefilled once for all candidates.
+    Args:
+        model: from `load_model`.
+        samples: of the calibration split.
+        found: captured rows of the samples, with every candidate's layer among them.
+        settings: the candidates, as from `candidates`.
+        progress: show a bar.
 
-    Returns the choice and one row a candidate with accuracy, recall50, iou and area. Use calibration samples only.
+    Returns:
+        The choice, and one row a candidate with layer, sigma, alpha, accuracy, recall50, iou and area.
     """
     hide, rows = HiDe(model), []
     for sample, one in zip(tqdm(samples, desc="candidates", disable=not progress), found, strict=True):
@@ -111,7 +131,7 @@ def choose_settings(
 
 
 def first_within_one_error(accuracies: Sequence[float], n: int) -> int:
-    """Index of the first accuracy (of ``n`` samples each) within one standard error of the highest."""
+    """Index of the first accuracy within one standard error of the highest, each of `n` samples."""
     best = max(accuracies)
     least = best - np.sqrt(best * (1 - best) / n)
     return next(i for i, accuracy in enumerate(accuracies) if accuracy >= least)

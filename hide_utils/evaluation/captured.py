@@ -214,10 +214,9 @@ def model_key(model: VLM) -> dict[str, object]:
     These are the weights, the pixel budget, the type of numbers, the device and the attention kernel. The weights of a
     local folder are a hash of its content, those of a model of the hub its name and commit.
     """
-    folder = paths.MINI if model.name == "mini" else Path(model.name)
-    local = folder.is_dir()
+    hub = [model.name, getattr(model.model.config, "_commit_hash", None)]
     return {
-        "weights": hash_folder(folder) if local else [model.name, getattr(model.model.config, "_commit_hash", None)],
+        "weights": hash_folder(model.folder) if model.folder else hub,
         "pixels": [model.min_pixels, model.max_pixels],
         "dtype": str(model.dtype),
         "device": str(model.device).split(":")[0],

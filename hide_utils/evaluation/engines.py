@@ -1,7 +1,7 @@
 """Where pictures are answered: here, in processes of this machine (one a GPU), or on a Ray cluster.
 
-An engine yields `Answered` as samples are done, in any order. Only the program that called it stores rows, so a worker
-that dies loses nothing but the picture in its hands, and that is answered again by another.
+An engine yields `Answered` as samples are done, in any order. The program that called it is the only one that stores
+rows. A worker that dies loses nothing but the picture in its hands, and another answers that again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from hide_utils.baselines.methods import Method, named
+from hide_utils.baselines import Method, named
 from hide_utils.evaluation.answers import Answered, answer_picture, failed
 from hide_utils.method.hide import HiDe
 from hide_utils.models import load_model
@@ -36,7 +35,15 @@ Task = Sequence[tuple[Sample, tuple[str, ...]]]  # samples of one picture, each 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a worker needs to answer as the calling program would: model, settings, methods, device."""
+    """What a worker needs to answer as the calling program would.
+
+    Attributes:
+        model: arguments of `load_model`.
+        settings: arguments of `HiDe` besides model and protocol.
+        methods: names, or a mapping of own names to methods.
+        protocol: how letters are read.
+        threads: threads of torch. None leaves that to torch.
+    """
 
     model: dict[str, Any]
     settings: dict[str, Any]
@@ -46,17 +53,21 @@ class Recipe:
 
     @classmethod
     def of(cls, hide: HiDe, methods: Sequence[str] | Mapping[str, Method], protocol: str) -> Recipe:
-        """The recipe of a running method; a model's folder is named in full, for workers start elsewhere."""
-        model = hide.model
-        folder = Path(model.name).expanduser()
-        chosen = {name: model.choices[name].value for name in ("device", "dtype", "attention")}
-        recipe = {"name_or_path": str(folder.resolve()) if folder.is_dir() else model.name} | chosen
-        recipe |= {"min_pixels": model.min_pixels, "max_pixels": model.max_pixels}
-        if "/" in model.name and not folder.is_dir():
-            recipe["revision"] = getattr(model.model.config, "_commit_hash", None)
-        settings = {name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")}
-        settings |= {name: getattr(hide, name) for name in ("reuse_prefix", "max_megapixels", "compact_pixels")}
-        return cls(recipe, settings, methods, protocol)
+        """The recipe of a running method. A model's folder is named in full, because workers start elsewhere."""
+        vlm = hide.model
+        model = {
+            "name_or_path": vlm.name if vlm.folder is None or vlm.name == "mini" else str(vlm.folder.resolve()),
+            **{name: vlm.choices[name].value for name in ("device", "dtype", "attention")},
+            "min_pixels": vlm.min_pixels,
+            "max_pixels": vlm.max_pixels,
+            # The commit of a model of the hub, so that every worker gets the same files.
+            **({} if vlm.folder else {"revision": getattr(vlm.model.config, "_commit_hash", None)}),
+        }
+        settings = {
+            **{name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")},
+            **{name: getattr(hide, name) for name in ("reuse_prefix", "max_megapixels", "compact_pixels")},
+        }
+        return cls(model, settings, methods, protocol)
 
     def on(self, device: str, threads: int | None = None) -> Recipe:
         """The same on another device."""
@@ -64,7 +75,7 @@ class Recipe:
 
 
 class Worker:
-    """One process's model; answers the pictures it is given."""
+    """The model of one process, which answers the pictures that it is given."""
 
     def __init__(self, recipe: Recipe) -> None:
         if recipe.threads:
@@ -80,9 +91,9 @@ class Worker:
 
 
 def _sendable(error: Exception) -> Exception:
-    """The exception, or its words where it does not survive the way to the calling program, as not all do."""
+    """The exception, or its words where it cannot be sent to the calling program."""
     try:
-        copy.copy(error)  # is made anew as on arrival
+        copy.copy(error)  # makes it anew from its arguments, as unpickling does
         pickle.dumps(error)
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
@@ -90,18 +101,25 @@ def _sendable(error: Exception) -> Exception:
 
 
 def over_processes(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) -> Iterator[Answered]:
-    """Answer in `workers` processes of this machine: by default one a GPU, without any one for every four cores.
+    """Answer in processes of this machine.
 
-    A process that dies (for lack of memory, say) is replaced, and the pictures that were lost are answered again.
-    Raises ValueError for methods or samples that cannot be sent to a process, RuntimeError where workers die without
-    finishing anything `ATTEMPTS` times.
+    A process that dies, for lack of memory perhaps, is replaced, and the pictures that were lost are answered again.
+
+    Args:
+        tasks: what to answer.
+        recipe: what a process needs for it.
+        workers: how many processes. None takes one a GPU, or without any one for every four cores.
+
+    Raises:
+        ValueError: methods or samples cannot be sent to a process.
+        RuntimeError: workers died `ATTEMPTS` times without finishing anything.
     """
     try:
         pickle.dumps((recipe, tasks[:1]))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
             f"engine 'processes' cannot send these methods or samples to its workers ({error}): name methods of "
-            "hide_utils.baselines.methods.METHODS, or use functions that a module defines"
+            "hide_utils.baselines.METHODS, or use functions that a module defines"
         ) from error
     left, idle = dict(enumerate(tasks)), 0
     while left:
@@ -123,7 +141,7 @@ def _shares() -> int:
 
 
 def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[tuple[int, list[Answered]]]:
-    """What one pool of processes finishes: everything, unless one of them dies."""
+    """Numbers and answers of the tasks that one pool of processes finishes: all of them, unless a process dies."""
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     workers = min(workers, len(left))
     gpus, threads = torch.cuda.device_count(), max((os.cpu_count() or 1) // workers, 1)
@@ -132,7 +150,7 @@ def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[t
         recipes.put(recipe.on(f"cuda:{i % gpus}") if gpus else recipe.on("cpu", threads))
     pool = ProcessPoolExecutor(workers, context, _start, (recipes,))
     try:
-        futures = {pool.submit(_answer, task): number for number, task in left.items()}
+        futures = {pool.submit(_answer_task, task): number for number, task in left.items()}
         for future in as_completed(futures):
             try:
                 answered = future.result()
@@ -143,7 +161,7 @@ def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[t
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-_worker: Worker  # one a process, in worker processes only
+_worker: Worker  # exists in worker processes alone, one in each
 
 
 def _start(recipes) -> None:
@@ -153,25 +171,31 @@ def _start(recipes) -> None:
 
 
 def _end_with_the_program() -> None:
-    """Without this the workers of a killed program would wait for work for ever, and keep their GPUs' memory."""
+    """End this process when the calling program ends. A killed program's workers would keep their GPUs' memory."""
     if (program := multiprocessing.parent_process()) is not None:
         program.join()
         os._exit(1)
 
 
-def _answer(task: Task) -> list[Answered]:
+def _answer_task(task: Task) -> list[Answered]:
     return _worker.answer(task)
 
 
 def over_ray(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) -> Iterator[Answered]:
-    """Answer on Ray: one actor a GPU of the cluster, or where it has none one for every four cores.
+    """Answer on Ray. The model's folder and the pictures have to be in reach of every machine under the same path.
 
     Without a running `ray.init` the cluster that RAY_ADDRESS names is joined, else one is started here. Every actor has
-    one picture at a time, and gets the next when its answers were taken. Ray restarts an actor that dies and gives it
-    its picture again; one whose actors die `RAY_RETRIES` times more counts as failed, and the run goes on. The model's
-    folder and the pictures have to be in reach of every machine under the same path.
+    one picture at a time and gets the next when its answers were taken. Ray restarts an actor that dies and gives it
+    its picture again. A picture whose actors die `RAY_RETRIES` times more counts as failed, and the run goes on.
 
-    Raises ImportError where Ray is not installed, RuntimeError where no actor is left.
+    Args:
+        tasks: what to answer.
+        recipe: what an actor needs for it.
+        workers: how many actors. None takes one a GPU of the cluster, or without any one for every four cores.
+
+    Raises:
+        ImportError: Ray is not installed.
+        RuntimeError: no actor is left.
     """
     try:
         import ray
@@ -190,7 +214,7 @@ def over_ray(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) 
     while pool.has_next():
         try:
             answered = pool.get_next_unordered()
-        except RayActorError as error:  # at this picture every time; the pool does not say which it was
+        except RayActorError as error:  # all attempts at one picture died; the pool does not say at which
             died.append(error)
             continue
         del left[answered[0].rows[0]["sample_id"]]
@@ -209,7 +233,7 @@ def _join(ray: Any) -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster started here reports to nobody
-    # Without "local", Ray waits minutes for the last cluster that was started by hand, if that was killed.
+    # Without "local" Ray waits minutes for a cluster that was started by hand before, even where that was killed.
     where = {} if os.environ.get("RAY_ADDRESS") else {"address": "local"}
     ray.init(include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False, **where)
 
@@ -229,9 +253,14 @@ def _actors(ray: Any, recipe: Recipe, workers: int | None) -> list[Any]:
 
 
 def shares(cores: Sequence[int], workers: int | None = None) -> tuple[int, float]:
-    """How many workers, and the cores of each, such that all of them find room on machines with so many `cores`.
+    """How many workers, and the cores of each, such that all find room.
 
-    By default one worker for every four cores; fractions of a core where there are more workers than cores.
+    Args:
+        cores: of each machine.
+        workers: how many. None takes one for every four cores.
+
+    Returns:
+        Workers and cores of each, a fraction where there are more workers than cores.
     """
     cores = [n for n in cores if n]
     if workers is None:

@@ -1,21 +1,24 @@
-"""Why HiDe failed on a sample: one cause each, by definitions that leave none out and overlap nowhere."""
+"""Why HiDe failed on a sample: one cause for each, by definitions that leave none out and do not overlap."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from hide_utils.edits.layouts import Places, order_kept
 from hide_utils.evaluation import localisation
+from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
 from hide_utils.models import VLM
+from hide_utils.plots import Panel, plain_text
 from hide_utils.samples import Sample
-from hide_utils.stats.intervals import wilson
+from hide_utils.stats import wilson
 
-# In the order in which they are asked: a sample has the first that applies, and the last applies to all that are left.
+# A sample has the first cause that applies. The last applies to all that are left.
 CAUSES = {
     "missed": "less than half of some true box lies in the regions",
     "background": "more than half of the area kept lies farther than one visual token from every true box",
@@ -33,8 +36,14 @@ def cause_of(
 ) -> str:
     """The first of `CAUSES` that applies.
 
-    regions: kept of the picture; places: where each lies in the compact image; truth: the true boxes; all in pixels.
-    token: side of a visual token in pixels. Raises ValueError without true boxes.
+    Args:
+        regions: what was kept of the picture, in pixels.
+        places: where each region lies in the compact image, in pixels.
+        truth: the true boxes in pixels of the picture.
+        token: side of a visual token in pixels.
+
+    Raises:
+        ValueError: there are no true boxes.
     """
     truth = lpd.as_boxes(truth)
     if not len(truth):
@@ -42,7 +51,7 @@ def cause_of(
     if not len(regions) or localisation.coverage_recall(regions, truth) < 1:
         return "missed"
     boxes = lpd.as_boxes(regions)
-    if _shared(boxes, truth + np.array([-token, -token, token, token])) < 0.5 * localisation.union_area(boxes):
+    if _shared_area(boxes, truth + np.array([-token, -token, token, token])) < 0.5 * localisation.union_area(boxes):
         return "background"
     overlap = (boxes[:, None, :2] < truth[:, 2:]) & (truth[:, :2] < boxes[:, None, 2:])
     if (overlap.all(2).sum(0) > 1).any():
@@ -50,16 +59,24 @@ def cause_of(
     return "none" if order_kept(regions, places) else "layout"
 
 
-def _shared(a: np.ndarray, b: np.ndarray) -> float:
+def _shared_area(a: np.ndarray, b: np.ndarray) -> float:
     """Area that two unions of boxes have in common."""
     return localisation.union_area(a) + localisation.union_area(b) - localisation.union_area(np.concatenate([a, b]))
 
 
 def causes(answers: pd.DataFrame, samples: Sequence[Sample], model: VLM, method: str = "hide") -> pd.DataFrame:
-    """Cause of each sample with its answer, right or wrong: columns sample_id, cause, correct, regions.
+    """The cause of each sample, whether it was answered right or wrong. LPD's own layout is judged.
 
-    answers: from `evaluate`, with the method's regions. The side of a visual token is that of a square whose area is
-    the picture's over its number of tokens. LPD's own layout is judged.
+    The side of a visual token is that of a square whose area is the picture's over its number of tokens.
+
+    Args:
+        answers: rows of `evaluate`, with the method's regions.
+        samples: those of the answers, with true boxes.
+        model: counts a picture's tokens.
+        method: whose regions are judged.
+
+    Returns:
+        Columns sample_id, cause, correct and regions.
     """
     rows = answers[answers["method"] == method].set_index("sample_id")
     found = []
@@ -74,10 +91,16 @@ def causes(answers: pd.DataFrame, samples: Sequence[Sample], model: VLM, method:
 
 
 def cause_table(found: pd.DataFrame, answers: pd.DataFrame, reference: str = "oracle") -> pd.DataFrame:
-    """Counts by cause: n samples, how many answered wrong, and of these how many the reference got wrong too.
+    """Counts by cause. What the reference answered wrong too, no better boxes would have saved.
 
-    Shares have Wilson intervals; what the reference got wrong too no better boxes would have saved.
-    found: from `causes`; answers: with rows of the reference on the same samples.
+    Args:
+        found: from `causes`.
+        answers: rows of `evaluate`, with the reference on the same samples.
+        reference: method that has the best boxes there are.
+
+    Returns:
+        Columns cause, definition, n, wrong, share_wrong with its Wilson interval low and high, and
+        wrong_with_<reference>_too.
     """
     other = answers[answers["method"] == reference].set_index("sample_id")["correct"].astype(bool)
     rows = []
@@ -92,6 +115,41 @@ def cause_table(found: pd.DataFrame, answers: pd.DataFrame, reference: str = "or
 
 
 def regions_in(answers: pd.DataFrame, method: str) -> list[Places]:
-    """The regions behind each of a method's answers (rows of `evaluate`); answers without regions are left out."""
+    """Regions in pixels behind each answer of a method in rows of `evaluate`. Answers without regions are left out."""
     flat = answers.loc[answers["method"] == method, "regions"].dropna()
     return [[tuple(box) for box in np.reshape(row, (-1, 4)).astype(int).tolist()] for row in flat]
+
+
+def panels(
+    found: pd.DataFrame, samples: Sequence[Sample], answers: pd.DataFrame, titles: Mapping[str, str], most: int = 3
+) -> list[list[Panel]]:
+    """The first wrongly answered samples of each cause, for `hide_utils.plots.gallery`.
+
+    Args:
+        found: from `causes`, for the method "hide".
+        samples: those of the answers.
+        answers: rows of `evaluate`.
+        titles: cause -> its title.
+        most: samples of one cause.
+
+    Returns:
+        A line for each cause that occurs. Of each sample it has the picture, with the regions solid and the true boxes
+        dashed, and the compact image.
+    """
+    by_id = {sample.id: sample for sample in samples}
+    letters = answers[answers["method"] == "hide"].set_index("sample_id")["letter"].fillna("no letter")
+    wrong, lines = found[~found["correct"]], []
+    for cause, title in titles.items():
+        line: list[Panel] = []
+        for case in wrong[wrong["cause"] == cause].head(most).itertuples():
+            sample, regions = by_id[case.sample_id], case.regions
+            asked = textwrap.fill(plain_text(sample.question, 90), 26)
+            said = f"said {letters[sample.id]}, right: {sample.label}\n({plain_text(sample.answer, 24)})"
+            compact = composite_on_white(lpd.compact_image(sample.image, regions)) if regions else None
+            head = "" if line else title
+            line += [
+                Panel(sample.image, f"{head}\n{asked}", regions, sample.boxes_xyxy, flush=True),
+                Panel(compact, said, framed=bool(regions)),
+            ]
+        lines += [line + [Panel()] * (2 * most - len(line))] if line else []
+    return lines or [[Panel(title="no sample was answered wrong"), *[Panel()] * (2 * most - 1)]]

@@ -30,10 +30,15 @@ _VISION_KERNEL = "hide_flash_count"  # "flash" in the name: windows then come as
 
 @dataclass(frozen=True)
 class Architecture:
-    """A published model: its name, where its config.json lies, its captured layer (from 0) and its own token budgets.
+    """A published model.
 
-    tokens: of the largest picture that its processor lets through; compact: of a compact image, about 900 x 900 pixels
-    for the Qwen models, one tile for InternVL.
+    Attributes:
+        name: as its authors call it.
+        hub_id: where its config.json lies.
+        layer: whose attention HiDe captures, counted from 0.
+        tokens: of the largest picture that its processor lets through.
+        compact: tokens of a compact image: about 900 x 900 pixels for the Qwen models, one tile for InternVL.
+        config: makes its configuration.
     """
 
     name: str
@@ -87,7 +92,7 @@ def _internvl3() -> transformers.PreTrainedConfig:
     )
 
 
-# Pictures: Qwen's processors let 16 384 tokens through; InternVL3's twelve tiles and the thumbnail, of 256 tokens each.
+# Qwen's processors let 16 384 tokens through, InternVL3's twelve tiles and a thumbnail of 256 tokens each.
 ARCHITECTURES = {
     one.name: one
     for one in (
@@ -99,9 +104,12 @@ ARCHITECTURES = {
 
 
 def visual(config: transformers.PreTrainedConfig, tokens: int) -> Visual:
-    """A picture of about that many tokens: the largest square that fits (Qwen), whole tiles with thumbnail (InternVL).
+    """A picture of about that many tokens, whose pixels lie on the meta device.
 
-    Its pixels lie on the meta device. Raises ValueError for fewer tokens than the smallest picture has.
+    For the Qwen models it is the largest square that fits, for InternVL whole tiles with the thumbnail.
+
+    Raises:
+        ValueError: the family's smallest picture has more tokens.
     """
     vision = config.vision_config
     if config.model_type == "internvl":
@@ -123,9 +131,14 @@ def _at_least_one(n: int, tokens: int) -> None:
 
 
 def work_for(architecture: Architecture, tokens: int | None = None, compact: int | None = None, **more: Any) -> Work:
-    """A question about a picture of so many tokens with such a compact image; None: the architecture's own numbers.
+    """A question about a picture.
 
-    Without a budget the compact image takes a quarter of the picture's tokens, or the budget's where that is more.
+    Args:
+        architecture: the model that is asked.
+        tokens: of the picture. None takes the architecture's.
+        compact: tokens of the compact image, at most the picture's. None takes the architecture's. Without a budget the
+            compact image takes a quarter of the picture's tokens, or the budget's where that is more.
+        **more: further fields of `Work`.
     """
     config, tokens = architecture.config(), tokens or architecture.tokens
     compact = min(compact or architecture.compact, tokens)
@@ -134,10 +147,17 @@ def work_for(architecture: Architecture, tokens: int | None = None, compact: int
 
 
 def by_resolution(architecture: Architecture, sides: Sequence[int] = SIDES) -> pd.DataFrame:
-    """FLOPs of direct_answer answering, HiDe and the released procedure for square pictures of these sides in pixels.
+    """FLOPs of the direct answer, HiDe and the released procedure by the size of a square picture.
 
-    Columns side, tokens, compact, direct_answer, hide, released. The processor's limit on pixels is lifted, so that every side
-    counts in full; the compact image has the architecture's budget, or the picture's own size where that is less.
+    The processor's limit on pixels is lifted, so that every side counts in full. The compact image has the
+    architecture's budget, or the picture's own size where that is less.
+
+    Args:
+        architecture: the model that is asked.
+        sides: of the picture in pixels.
+
+    Returns:
+        Columns side, tokens, compact, plain (the direct answer), hide and released.
     """
     config, rows = architecture.config(), []
     vision = config.vision_config
@@ -159,22 +179,33 @@ def by_resolution(architecture: Architecture, sides: Sequence[int] = SIDES) -> p
 
 
 def cost_table() -> pd.DataFrame:
-    """A question about the largest picture at each architecture's own settings, a row each, nothing run.
+    """What a question about the largest picture costs on each architecture with its own settings. Nothing is run.
 
-    Columns model, layer (from 0), tokens, compact, plain_tflop; hide, released (three full passes) and hide_causal as
-    multiples of direct_answer; eager_gb, what all layers' attention of a pass takes in bfloat16, and rows_gb, ours in float32.
+    Returns:
+        One row an architecture: model, layer (counted from 0), tokens and compact. plain_tflop is the direct answer's
+        cost; hide, released (three full passes) and hide_causal are multiples of it. eager_gb is what all layers'
+        attention of a pass takes in bfloat16, rows_gb what captured rows take in float32.
     """
     rows = []
     for one in ARCHITECTURES.values():
         config, work = one.config(), work_for(one)
         text, keys = config.get_text_config(), work.around + work.image.n_tokens + work.search
-        base, causal = (flops(config, direct_answer(work), causal=masked) for masked in (False, True))
-        released = hide(work, RELEASED.but(compact_budget=True))
-        row = {"model": one.name, "layer": one.layer, "tokens": work.image.n_tokens, "compact": work.compact.n_tokens}
-        row |= {"plain_tflop": base / 1e12, "hide": flops(config, hide(work)) / base}
-        row |= {"released": flops(config, released) / base, "hide_causal": flops(config, hide(work), True) / causal}
-        row["eager_gb"] = text.num_hidden_layers * text.num_attention_heads * keys**2 * 2 / 1e9
-        rows.append(row | {"rows_gb": (1 + text.num_attention_heads) * work.rows * keys * 4 / 1e9})
+        plain = direct_answer(work)
+        base = flops(config, plain)
+        rows.append(
+            {
+                "model": one.name,
+                "layer": one.layer,
+                "tokens": work.image.n_tokens,
+                "compact": work.compact.n_tokens,
+                "plain_tflop": base / 1e12,
+                "hide": flops(config, hide(work)) / base,
+                "released": flops(config, hide(work, RELEASED.but(compact_budget=True))) / base,
+                "hide_causal": flops(config, hide(work), causal=True) / flops(config, plain, causal=True),
+                "eager_gb": text.num_hidden_layers * text.num_attention_heads * keys**2 * 2 / 1e9,
+                "rows_gb": (1 + text.num_attention_heads) * work.rows * keys * 4 / 1e9,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -191,10 +222,14 @@ def meta_model(config: transformers.PreTrainedConfig) -> transformers.PreTrained
 
 @torch.no_grad()
 def counted(model: transformers.PreTrainedModel, passes: Iterable[Pass]) -> list[int]:
-    """FLOPs of each pass (whoever bears them) by `torch.utils.flop_counter`; the model comes from `meta_model`.
+    """FLOPs of each whole pass by `torch.utils.flop_counter`.
 
     Everything is run that has FLOPs: vision tower and projector, the language model behind a cache of the pass's
     length with rows captured and the early exit taken, its head, and every decoded token.
+
+    Args:
+        model: from `meta_model`.
+        passes: what to count.
     """
     found = []
     for one in passes:
@@ -240,7 +275,7 @@ def _cache(text: transformers.PreTrainedConfig, past: int) -> DynamicCache:
 
 
 class _MetaWins(TorchDispatchMode):
-    """Grids are real numbers on the CPU; where one meets a tensor without numbers, it becomes one too."""
+    """Moves a CPU tensor to the meta device where it meets a tensor there, as the pictures' grids do."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         args, kwargs = (args, kwargs or {})
@@ -251,7 +286,7 @@ class _MetaWins(TorchDispatchMode):
 
 
 def _windows_at_once(module, query, key, value, attention_mask, cu_seq_lens_q=None, **kwargs):
-    """Attention within windows, all of one length in one multiplication: their cost is that of one call each."""
+    """Attention within windows, those of one length in one multiplication. That has the FLOPs of a call for each."""
     lengths = torch.diff(cu_seq_lens_q).tolist() if cu_seq_lens_q is not None else [query.shape[2]]
     _, heads, patches, width = query.shape
     for length in set(lengths):

@@ -1,4 +1,7 @@
-"""How well maps and boxes find what is asked: measures against true boxes, in array work alone."""
+"""How well maps and boxes find what is asked: measures against true boxes, in array work alone.
+
+Boxes are half-open xyxy. Where maps and boxes meet, boxes are normalised to [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,15 @@ from hide_utils.method.lpd import BoxesXYXY, as_boxes
 
 
 def average_prior(priors: Sequence[Float[np.ndarray, "_ _"]], grid_hw: Sequence[int]) -> Float[np.ndarray, "h w"]:
-    """Mean of priors from other pictures, each resized (bilinear) to `grid_hw`: learned once, used everywhere."""
+    """A noise prior learned from other pictures: the mean of theirs, each resized bilinearly to a grid.
+
+    Args:
+        priors: `(h_i, w_i)` maps in [0, 1], as from `tad.noise_prior`.
+        grid_hw: rows and columns of the grid.
+
+    Raises:
+        ValueError: there is no prior.
+    """
     if not len(priors):
         raise ValueError("no priors to average: give at least one (h, w) map")
     zooms = [tuple(new / old for new, old in zip(grid_hw, prior.shape, strict=True)) for prior in priors]
@@ -22,7 +33,7 @@ def average_prior(priors: Sequence[Float[np.ndarray, "_ _"]], grid_hw: Sequence[
 
 
 def box_coverage(boxes_xyxy: BoxesXYXY, grid_hw: Sequence[int]) -> Float[np.ndarray, "h w"]:
-    """Share of each grid cell that lies inside the union of the (normalised) boxes, exact for overlapping boxes."""
+    """Share in [0, 1] of each grid cell that lies inside the union of normalised boxes, exact where these overlap."""
     boxes = as_boxes(boxes_xyxy)
     height, width = grid_hw
     xs, ys, inside = _strips(boxes)
@@ -30,7 +41,7 @@ def box_coverage(boxes_xyxy: BoxesXYXY, grid_hw: Sequence[int]) -> Float[np.ndar
 
 
 def energy_in_boxes(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "*lead"]:
-    """Share of each map's mass that lies inside the boxes, in [0, 1]; NaN for a map that is all zero."""
+    """Share in [0, 1] of each map's mass that lies inside the normalised boxes. NaN for a map that is all zero."""
     mass = np.asarray(maps, np.float64)
     inside = (mass * box_coverage(boxes_xyxy, maps.shape[-2:])).sum((-2, -1))
     total = mass.sum((-2, -1))
@@ -38,13 +49,13 @@ def energy_in_boxes(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY)
 
 
 def concentration(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "*lead"]:
-    """Energy in the boxes over the boxes' share of the area: 1 is what a flat map has, 5 is five times as much."""
+    """Energy in the normalised boxes over their share of the area. A flat map has 1; 5 is five times as much."""
     area = union_area(boxes_xyxy)
     return energy_in_boxes(maps, boxes_xyxy) / area if area else np.full(maps.shape[:-2], np.nan)
 
 
 def pointing(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "*lead"]:
-    """Pointing game: 1.0 where the map's largest cell overlaps a box, else 0.0; NaN for a map that is all zero."""
+    """Pointing game: 1.0 where a map's largest cell overlaps a normalised box, else 0.0. NaN for a map of zeros."""
     flat = maps.reshape(*maps.shape[:-2], -1)
     hit = box_coverage(boxes_xyxy, maps.shape[-2:]).ravel()[flat.argmax(-1)] > 1e-9
     return np.where(flat.max(-1) > 0, hit.astype(np.float64), np.nan)
@@ -53,9 +64,9 @@ def pointing(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Flo
 def map_iou(
     maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY, alphas: Collection[float]
 ) -> Float[np.ndarray, " alphas *lead"]:
-    """IoU of {map >= alpha} with the union of the boxes, for every alpha (partly covered cells count in part).
+    """IoU of {map >= alpha} with the union of normalised boxes, at every threshold.
 
-    The best-alpha IoU of a map is `map_iou(...).max(0)`.
+    A cell that a box covers in part counts in part. A map's IoU at its best threshold is `map_iou(...).max(0)`.
     """
     inside = box_coverage(boxes_xyxy, maps.shape[-2:])
     mask = np.asarray(maps)[None] >= np.asarray(list(alphas), np.float32).reshape(-1, *[1] * maps.ndim)
@@ -64,20 +75,20 @@ def map_iou(
 
 
 def union_area(boxes_xyxy: BoxesXYXY) -> float:
-    """Area of the union of boxes, in squared units of the coordinates (normalised boxes: share of the picture)."""
+    """Area of the union of boxes in squared units of their coordinates: of normalised boxes, a share of the picture."""
     xs, ys, inside = _strips(as_boxes(boxes_xyxy))
     return float(np.diff(ys) @ inside @ np.diff(xs))
 
 
 def iou(boxes_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY) -> float:
-    """IoU of two unions of boxes in the same units; 0.0 when both are empty."""
+    """IoU of two unions of boxes in the same units. 0.0 when both are empty."""
     boxes, truth = as_boxes(boxes_xyxy), as_boxes(truth_xyxy)
     either = union_area(np.concatenate([boxes, truth]))
     return (union_area(boxes) + union_area(truth) - either) / either if either else 0.0
 
 
 def coverage_recall(boxes_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY, least: float = 0.5) -> float:
-    """Share of the true boxes of which at least `least` (by area) is covered by the boxes; NaN without true boxes."""
+    """Share of the true boxes of whose area at least `least` is covered, in the same units. NaN without true boxes."""
     boxes, truth = as_boxes(boxes_xyxy), as_boxes(truth_xyxy)
     both = [np.concatenate([np.maximum(boxes[:, :2], t[:2]), np.minimum(boxes[:, 2:], t[2:])], axis=1) for t in truth]
     real = [b[(b[:, 2:] > b[:, :2]).all(1)] for b in both]
@@ -86,9 +97,16 @@ def coverage_recall(boxes_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY, least: float =
 
 
 def box_quality(regions_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY, image_size_wh: Sequence[int]) -> dict[str, float]:
-    """What found regions are worth, all in pixels: `recall50`, `iou` with the true boxes, and `area`, their share.
+    """What found regions are worth.
 
-    Without regions all three are 0. Without true boxes recall50 is NaN and iou 0.
+    Args:
+        regions_xyxy: the regions in pixels.
+        truth_xyxy: the true boxes in pixels.
+        image_size_wh: width and height of the picture in pixels.
+
+    Returns:
+        recall50, the share of true boxes of which half is covered; iou with the true boxes; and area, the regions'
+        share of the picture. Without regions all three are 0. Without true boxes recall50 is NaN and iou 0.
     """
     regions, (width, height) = as_boxes(regions_xyxy), image_size_wh
     if not len(regions):
@@ -98,7 +116,7 @@ def box_quality(regions_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY, image_size_wh: S
 
 
 def _strips(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sorted x edges, y edges, and the 0/1 grid of the rectangles between them that some box covers."""
+    """Sorted x edges and y edges, and the grid of the rectangles between them: 1 where some box covers one, else 0."""
     xs, ys = np.unique(boxes[:, ::2]), np.unique(boxes[:, 1::2])
     across = (boxes[:, :1] <= xs[:-1]) & (boxes[:, 2:3] >= xs[1:])
     down = (boxes[:, 1:2] <= ys[:-1]) & (boxes[:, 3:] >= ys[1:])
@@ -106,15 +124,23 @@ def _strips(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _overlap(edges: np.ndarray, cells: int) -> np.ndarray:
-    """(cells, strips): length that each of `cells` equal parts of [0, 1] shares with each strip between `edges`."""
+    """`(cells, strips)` lengths that each of `cells` equal parts of [0, 1] shares with each strip between `edges`."""
     lines = np.arange(cells + 1) / cells
     return np.clip(np.minimum(lines[1:, None], edges[1:]) - np.maximum(lines[:-1, None], edges[:-1]), 0, None)
 
 
 def held_out_maps(noise: Float[np.ndarray, "rows h w"], sigma: float) -> Float[np.ndarray, "rows h w"]:
-    """Each instruction token purified with the prior of the others: what purifying makes of a token that seeks nothing.
+    """Each instruction token purified with the prior of the others: what TAD makes of a token that seeks nothing.
 
-    Raises ValueError for fewer than two rows.
+    Args:
+        noise: `(rows, h, w)` raw attention of the instruction's tokens.
+        sigma: standard deviation of the Gaussian in grid cells.
+
+    Returns:
+        `(rows, h, w)` maps in [0, 1].
+
+    Raises:
+        ValueError: there are fewer than two rows.
     """
     if len(noise) < 2:
         raise ValueError(f"{len(noise)} instruction row(s): holding one out needs at least two")

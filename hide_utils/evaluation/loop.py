@@ -1,4 +1,4 @@
-"""Run methods over samples: resumable, one prefill a picture, a row for each sample and method, on one machine or many.
+"""Run methods over samples: a row for each of both, resumable, one prefill a picture, on one machine or many.
 
 The columns of a row are documented in `hide_utils.evaluation.answers.COLUMNS`.
 """
@@ -29,7 +29,7 @@ from hide_utils.method.hide import HiDe
 from hide_utils.models import VLM
 from hide_utils.samples import Sample
 
-FIRST_FAILURES = 3  # samples that fail in a row at the start of a run: then it is no single sample's fault
+FIRST_FAILURES = 3  # when so many samples fail at the start of a run, it is no single sample's fault
 
 
 def evaluate(
@@ -49,28 +49,30 @@ def evaluate(
 
     Args:
         model: from `load_model`.
-        samples: with unique ids. Those of one picture share its prefill where they follow one another, and the
-            localisation too where their question is the same (HR-Bench's cycles).
-        methods: names from `hide_utils.baselines.methods.METHODS`, or a mapping of own names to methods.
-        out: Parquet file to keep rows in; what it holds already is not run again. None keeps nothing.
-        hide: the method's settings; None: the model's defaults.
+        samples: with unique ids. Those of one picture share its prefill where they follow one another. They share the
+            localisation too where their question is the same, as in HR-Bench's cycles.
+        methods: names from `hide_utils.baselines.METHODS`, or a mapping of own names to methods.
+        out: Parquet file to keep rows in. What it holds already is not run again. None keeps nothing.
+        hide: the method's settings. None takes the model's defaults.
         protocol: how letters are read, the same for every method.
         progress: show a bar with the accuracy so far and the time left.
-        shard: ``(i, n)`` answers the i-th (from 0) of n shares of the pictures alone, into a file of its own beside
-            ``out``; a later run without it takes in all shares and answers what is missing.
+        shard: ``(i, n)`` answers one of n shares of the pictures, the i-th counted from 0, into a file of its own
+            beside ``out``. A later run without it takes in all shares and answers what is missing.
         engine: ``"local"``; ``"processes"``, one a GPU of this machine; ``"ray"``, on a cluster (extra ``[ray]``).
-        workers: how many processes or actors; None: one a GPU, or for every four cores.
+        workers: how many processes or actors. None takes one a GPU, or one for every four cores.
 
     Returns:
         One row a sample and method, in the order of ``samples`` and ``methods``, with the columns of
-        `hide_utils.evaluation.answers.COLUMNS`; with ``shard`` those of its share. A reply that states no letter counts as wrong
-        and has ``letter`` None; a sample that could not be answered counts as wrong and has an ``error``.
+        `hide_utils.evaluation.answers.COLUMNS`. With ``shard`` it has the rows of that share. A reply that states no
+        letter counts as wrong and has ``letter`` None. A sample that could not be answered counts as wrong and has an
+        ``error``.
 
     Raises:
-        ValueError: unknown method or engine, repeated sample ids, "oracle" without boxes, a file of another's where the
-            sidecar of ``out`` would be written, or (`SettingsError`) rows in ``out`` made with other settings.
+        ValueError: a method or the engine is unknown, sample ids repeat, "oracle" is asked for without true boxes, or
+            another's file lies where the sidecar of ``out`` would be written.
+        SettingsError: rows in ``out`` were made with other settings. It is a ValueError.
         RuntimeError: another process is writing ``out``.
-        Exception: whatever a method raises, where the first samples all fail: then it is not a sample that is bad.
+        Exception: what a method raises, where the first samples all fail.
     """
     hide = hide or HiDe(model, protocol=protocol)
     wanted = _checked(samples, methods, engine)
@@ -101,7 +103,11 @@ def evaluate(
 
 
 def _with_free_sidecar(out: Path) -> Path:
-    """The path of the rows, if what lies at their sidecar's is one: `signs.parquet` must not cost `signs.json`."""
+    """The path of the rows. `signs.parquet` must not cost the user a `signs.json` that is no sidecar.
+
+    Raises:
+        ValueError: another's file lies where the sidecar would be written.
+    """
     sidecar = out.with_suffix(".json")
     if sidecar.is_file() and not is_sidecar(sidecar):
         raise ValueError(f"{sidecar} is there and would be replaced by the sidecar of {out}: give out another name")
@@ -118,16 +124,30 @@ def stored_answers(
 ) -> pd.DataFrame:
     """`evaluate` for a notebook: rows are kept under ``data/results`` by a hash of all they depend on.
 
-    Methods of a mapping are known by their names alone, so a name has to say all that the answer depends on; a change
-    of what one does calls for another name, or another value in ``draw``.
+    The methods of a mapping are known by their names alone. A name has to say all that the answer depends on, so a
+    method that is changed needs another name, or another value in ``draw``.
 
-    name: of the file, where a notebook keeps several tables. draw: what else distinguishes these samples from others of
-    the same benchmark, split and seed (a resolution, say).
+    Args:
+        hide: the method's settings, with its model.
+        samples: as for `evaluate`.
+        methods: as for `evaluate`.
+        config: the notebook's parameters.
+        name: of the file, where a notebook keeps several tables.
+        **draw: what else distinguishes these samples from others of the same benchmark, split and seed, as a
+            resolution does.
+
+    Raises:
+        ValueError, RuntimeError: as for `evaluate`.
     """
-    settings = run_settings(hide, config.protocol) | draw
-    settings |= {"benchmark": paths.portable(config.benchmark), "split": config.split, "seed": config.seed}
-    if commit := revision_of(config.benchmark):
-        settings["benchmark_revision"] = commit
+    commit = revision_of(config.benchmark)
+    settings = {
+        **run_settings(hide, config.protocol),
+        **draw,
+        "benchmark": paths.portable(config.benchmark),
+        "split": config.split,
+        "seed": config.seed,
+        **({"benchmark_revision": commit} if commit else {}),
+    }
     out = results_path(config.notebook, name, settings)
     return evaluate(
         hide.model, samples, methods, out,
@@ -136,14 +156,13 @@ def stored_answers(
 
 
 def run_settings(hide: HiDe, protocol: str) -> dict[str, Any]:
-    """What an answer depends on besides sample and method; rows made with other values are never mixed in."""
+    """What an answer depends on besides sample and method. Rows that were made with other values are never mixed in."""
     model, settings = hide.model, hide.settings
-    folder = paths.MINI if model.name == "mini" else Path(model.name)
-    known = {"compact_pixels": hide.compact_pixels} if hide.compact_pixels else {}
-    return known | {
+    return {
+        **({"compact_pixels": hide.compact_pixels} if hide.compact_pixels else {}),
         "schema": SCHEMA,
         "model": paths.portable(model.name),
-        "weights": hash_folder(folder) if folder.is_dir() else None,
+        "weights": hash_folder(model.folder) if model.folder else None,
         "layer": settings.layer,
         "sigma": settings.sigma,
         "alpha": settings.alpha,
@@ -157,7 +176,11 @@ def run_settings(hide: HiDe, protocol: str) -> dict[str, Any]:
 def _checked(
     samples: Sequence[Sample], methods: Sequence[str] | Mapping[str, Method], engine: str
 ) -> dict[str, Method]:
-    """Methods by name; errors that would meet every sample are raised before any is answered."""
+    """Methods by name. Errors that every sample would meet are raised before any is answered.
+
+    Raises:
+        ValueError: as `evaluate` for methods, engine, sample ids and true boxes.
+    """
     if engine not in engines.ENGINES:
         raise ValueError(f"unknown engine {engine!r}; {nearest(engine, engines.ENGINES)}")
     if len({sample.id for sample in samples}) < len(samples):
@@ -173,7 +196,11 @@ def _checked(
 
 
 def _share(samples: Sequence[Sample], i: int, n: int) -> list[Sample]:
-    """The i-th of n shares by whole pictures, so that no prefill is run on two machines."""
+    """The i-th of n shares, made of whole pictures so that no prefill is run on two machines.
+
+    Raises:
+        ValueError: i is not among 0 to n - 1.
+    """
     if not 0 <= i < n:
         raise ValueError(f"shard=({i}, {n}): want 0 <= i < n, the shares are counted from 0")
     number = {image: place for place, image in enumerate(dict.fromkeys(sample.image_id for sample in samples))}
@@ -181,7 +208,7 @@ def _share(samples: Sequence[Sample], i: int, n: int) -> list[Sample]:
 
 
 def _tasks(samples: Sequence[Sample], methods: Sequence[str], done: set[tuple[str, str]]) -> list[engines.Task]:
-    """What is missing, grouped by pictures that follow one another."""
+    """The samples that lack answers, each with the methods that are missing, grouped by picture."""
     missing = [(s, tuple(m for m in methods if (s.id, m) not in done)) for s in samples]
     missing = [(sample, names) for sample, names in missing if names]
     return [list(group) for _, group in groupby(missing, key=lambda job: job[0].image_id)]
@@ -201,7 +228,17 @@ def _stream(hide, tasks, methods, protocol, engine, workers) -> Iterator[Answere
 def _collect(
     stream: Iterable[Answered], store: ResultStore | None, n: int, progress: bool, proven: bool
 ) -> list[dict[str, Any]]:
-    """Store rows as they come. Failures are held back until one sample succeeds: a broken method raises instead."""
+    """Store rows as they come, and return them.
+
+    Failures are held back until one sample succeeds, so that a broken method raises and leaves no row.
+
+    Args:
+        stream: answers as they are done.
+        store: where rows are kept. None keeps none.
+        n: samples in all, for the bar.
+        progress: show the bar.
+        proven: one of the methods has succeeded before.
+    """
     kept: list[dict[str, Any]] = []
     held: list[Answered] = []
     tally: dict[str, list[int]] = {}
@@ -231,7 +268,7 @@ def _collect(
 
 
 def _count(tally: dict[str, list[int]], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add rows to the numbers of right answers, rows and errors of each method."""
+    """Add rows to each method's numbers of right answers, rows and errors."""
     for row in rows:
         of_method = tally.setdefault(row["method"], [0, 0, 0])
         for i, add in enumerate((row["correct"], 1, row["error"] is not None)):

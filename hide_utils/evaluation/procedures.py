@@ -1,8 +1,8 @@
-"""The method, direct_answer answering and the released procedure as lists of forward passes, and what each lever saves.
+"""HiDe, the released procedure and the direct answer as lists of forward passes, and what each ablation switch saves.
 
 A procedure is what runs for one question: which tokens, behind which cache, with which pictures, through how many
-layers. `flops` adds it up from a model's configuration; `hide_utils.evaluation.fullsize` counts the same passes with torch's own
-counter on models without weights, and the tests compare them with a real run of `HiDe`.
+layers. `flops` adds it up from a model's configuration. `hide_utils.evaluation.fullsize` counts the same passes with
+torch's own counter on models without weights, and the tests compare them with a real run of `HiDe`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from hide_utils.models.flops import capture_flops, forward_flops, reply_flops
 
 @dataclass(frozen=True)
 class Visual:
-    """A picture as the model takes it: its tokens, and the processor's tensors that its cost depends on."""
+    """A picture as the model takes it.
+
+    Attributes:
+        n_tokens: visual tokens that it becomes.
+        inputs: the processor's tensors, on whose shapes its cost depends.
+    """
 
     n_tokens: int
     inputs: Mapping[str, Tensor]
@@ -27,14 +32,24 @@ class Visual:
 
 @dataclass(frozen=True)
 class Work:
-    """Tokens of one question. Defaults: a question in V*Bench's manner and our prompts under Qwen's own tokenizer.
+    """Tokens of one question. The defaults are a question as in V*Bench and our prompts under Qwen's own tokenizer.
 
-    image, compact: the picture, and the compact image within its budget; compact_free: the compact image without one.
-    around: template in front of the picture and its closing token; between: tokens around the compact image. search:
-    text behind the picture in the search prompt, with its end; rows: those of it whose attention is captured.
-    layer: the one that is captured, counted from 0. question: text behind the pictures when answering, with its end.
-    static, asked, listed: extraction prompt's unchanging part, question behind it, tokens of the reply. answered:
-    decoding passes of the answer. batch: questions that are extracted together; cycles: answers to one localisation.
+    Attributes:
+        image: the picture.
+        compact: the compact image within its token budget.
+        layer: whose attention is captured, counted from 0.
+        compact_free: the compact image without a budget. None where there is no difference.
+        around: template in front of the picture, and the picture's closing token.
+        between: tokens around the compact image.
+        search: text behind the picture in the search prompt, with its end.
+        rows: tokens of that text whose attention is captured.
+        question: text behind the pictures when answering, with its end.
+        static: unchanging part of the extraction prompt.
+        asked: question behind that part.
+        listed: tokens of the extraction's reply.
+        answered: decoding passes of the answer.
+        batch: questions whose entities are listed together.
+        cycles: answers to one localisation.
     """
 
     image: Visual
@@ -56,7 +71,7 @@ class Work:
 
 @dataclass(frozen=True)
 class AblationSwitches:
-    """What is switched on; all on is how `HiDe` runs over a data set, all off the released procedure."""
+    """What is switched on, each as `SWITCHES` words it."""
 
     shared_prefill: bool = True
     early_exit: bool = True
@@ -67,12 +82,14 @@ class AblationSwitches:
     shared_questions: bool = False
 
     def but(self, **changes: bool) -> AblationSwitches:
-        """The same with some of them switched."""
+        """The same with some of the switches set anew."""
         return replace(self, **changes)
 
 
-# Generation in transformers projects the last token alone, so the released code has that lever too.
+# How `HiDe` runs over a data set, and how the released code does. Its generation is transformers' own, which projects
+# the last token alone.
 OURS, RELEASED = AblationSwitches(), AblationSwitches(False, False, False, False, False, True, False)
+_BESIDES = "direct_besides"  # the row of `ablation_table` that is no switch
 SWITCHES = {
     "shared_prefill": "one image prefill, forked",
     "early_exit": "search ends at the captured layer",
@@ -86,11 +103,20 @@ SWITCHES = {
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass of `new` tokens behind `past`, and `decoded` single tokens after it.
+    """One forward pass, and the single tokens that are decoded after it.
 
-    step: what it belongs to. visuals: pictures among the new tokens. rows: query tokens whose attention is captured at
-    `layer`, where the pass ends if `early_exit`. heads: positions that go through the language-model head. share: the
-    part of it that one question bears; weights_share: the part of its reading of the weights.
+    Attributes:
+        step: what it belongs to.
+        new: tokens that are run.
+        past: cached tokens in front of them.
+        visuals: pictures among the new tokens.
+        rows: query tokens whose attention is captured.
+        layer: where it is captured, counted from 0.
+        early_exit: whether the pass ends there.
+        heads: positions that go through the language-model head.
+        decoded: single tokens that are run after it.
+        share: the part of the pass that one question bears.
+        weights_share: the part of its reading of the weights that one question bears.
     """
 
     step: str
@@ -106,62 +132,67 @@ class Pass:
     weights_share: float = 1.0
 
 
-def direct_answer(work: Work, levers: AblationSwitches = OURS) -> list[Pass]:
-    """Answering once, directly, in one pass over the whole prompt."""
+def direct_answer(work: Work, switches: AblationSwitches = OURS) -> list[Pass]:
+    """The direct answer: one pass over the whole prompt."""
     new = work.around + work.image.n_tokens + work.question
-    return [Pass("answer", new, visuals=(work.image,), heads=_heads(new, levers), decoded=work.answered)]
+    return [Pass("answer", new, visuals=(work.image,), heads=_heads(new, switches), decoded=work.answered)]
 
 
-def hide(work: Work, levers: AblationSwitches = OURS) -> list[Pass]:
+def hide(work: Work, switches: AblationSwitches = OURS) -> list[Pass]:
     """Extraction, search and answer over original and compact image."""
-    return [_extraction(work, levers), *_search(work, levers), _answer(work, levers)]
+    return [_extraction(work, switches), *_search(work, switches), _answer_pass(work, switches)]
 
 
-def direct_besides(work: Work, levers: AblationSwitches = OURS) -> list[Pass]:
-    """What a direct answer costs when HiDe runs anyway (for a gate): a suffix on the shared prefill, else all of it."""
-    whole = replace(direct_answer(work, levers)[0], step="direct")
-    if not levers.shared_prefill:
+def direct_besides(work: Work, switches: AblationSwitches = OURS) -> list[Pass]:
+    """What a direct answer adds where HiDe runs anyway: a suffix on the shared prefill, else all of it."""
+    whole = replace(direct_answer(work, switches)[0], step="direct")
+    if not switches.shared_prefill:
         return [whole]
     return [Pass("direct", work.question, work.around + work.image.n_tokens, decoded=work.answered)]
 
 
-def _heads(new: int, levers: AblationSwitches) -> int:
-    return 1 if levers.last_head else new
+def _heads(new: int, switches: AblationSwitches) -> int:
+    return 1 if switches.last_head else new
 
 
-def _extraction(work: Work, levers: AblationSwitches) -> Pass:
-    past = work.static if levers.static_prompt else 0
+def _extraction(work: Work, switches: AblationSwitches) -> Pass:
+    past = work.static if switches.static_prompt else 0
     new = work.asked + work.static - past
-    share = 1 / work.cycles if levers.shared_questions else 1.0
-    reads = share / (work.batch if levers.batched else 1)
-    heads = _heads(new, levers)
+    share = 1 / work.cycles if switches.shared_questions else 1.0
+    reads = share / (work.batch if switches.batched else 1)
+    heads = _heads(new, switches)
     return Pass("extract", new, past, heads=heads, decoded=work.listed, share=share, weights_share=reads)
 
 
-def _search(work: Work, levers: AblationSwitches) -> list[Pass]:
-    share = 1 / work.cycles if levers.shared_questions else 1.0
-    common: dict[str, Any] = {"rows": work.rows, "layer": work.layer, "early_exit": levers.early_exit}
-    common |= {"share": share, "weights_share": share}
+def _search(work: Work, switches: AblationSwitches) -> list[Pass]:
+    share = 1 / work.cycles if switches.shared_questions else 1.0
+    common: dict[str, Any] = {
+        "rows": work.rows,
+        "layer": work.layer,
+        "early_exit": switches.early_exit,
+        "share": share,
+        "weights_share": share,
+    }
     first = work.around + work.image.n_tokens
-    if not levers.shared_prefill:
+    if not switches.shared_prefill:
         new = first + work.search
-        return [Pass("search", new, visuals=(work.image,), heads=_heads(new, levers), **common)]
-    prefill = Pass("prefill", first, 0, (work.image,), heads=_heads(first, levers), share=share, weights_share=share)
-    return [prefill, Pass("search", work.search, first, heads=_heads(work.search, levers), **common)]
+        return [Pass("search", new, visuals=(work.image,), heads=_heads(new, switches), **common)]
+    prefill = Pass("prefill", first, 0, (work.image,), heads=_heads(first, switches), share=share, weights_share=share)
+    return [prefill, Pass("search", work.search, first, heads=_heads(work.search, switches), **common)]
 
 
-def _answer(work: Work, levers: AblationSwitches) -> Pass:
-    compact = work.compact if levers.compact_budget or work.compact_free is None else work.compact_free
+def _answer_pass(work: Work, switches: AblationSwitches) -> Pass:
+    compact = work.compact if switches.compact_budget or work.compact_free is None else work.compact_free
     first = work.around + work.image.n_tokens
     new = work.between + compact.n_tokens + work.question
     visuals: tuple[Visual, ...] = (compact,)
-    if not levers.shared_prefill:
+    if not switches.shared_prefill:
         new, visuals, first = first + new, (work.image, compact), 0
-    return Pass("answer", new, first, visuals, heads=_heads(new, levers), decoded=work.answered)
+    return Pass("answer", new, first, visuals, heads=_heads(new, switches), decoded=work.answered)
 
 
 def pass_flops(config: Any, one: Pass) -> int:
-    """FLOPs of a pass and the decoding after it, whoever bears them; conventions of `hide_utils.models.flops`."""
+    """FLOPs of a whole pass and the decoding after it, by the conventions of `hide_utils.models.flops`."""
     text, keys = config.get_text_config(), one.past + one.new
     flops = forward_flops(config, one.new, one.past)
     flops += sum(forward_flops(config, 0, 0, 0, visual.inputs) for visual in one.visuals)
@@ -173,9 +204,9 @@ def pass_flops(config: Any, one: Pass) -> int:
 
 
 def masked_flops(config: Any, one: Pass) -> int:
-    """The part of `pass_flops` that causal masking could save: half the square of a pass's new tokens, in its layers.
+    """The part of `pass_flops` that causal masking could save: half the square of the new tokens in each layer.
 
-    Torch's counter takes attention as the whole rectangle of queries and keys; fast kernels skip what is masked.
+    Torch's counter takes attention as the whole rectangle of queries and keys. Fast kernels skip what is masked.
     """
     text = config.get_text_config()
     width = text.num_attention_heads * (getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
@@ -183,38 +214,42 @@ def masked_flops(config: Any, one: Pass) -> int:
 
 
 def flops(config: Any, passes: Sequence[Pass], causal: bool = False) -> float:
-    """FLOPs that one question bears; `causal`: without what masking saves (see `masked_flops`)."""
+    """FLOPs that one question bears.
+
+    Args:
+        config: the model's configuration.
+        passes: what runs for the question.
+        causal: leave out what masking saves, as `masked_flops` counts it.
+    """
     saved = [masked_flops(config, one) if causal else 0 for one in passes]
     return sum((pass_flops(config, one) - less) * one.share for one, less in zip(passes, saved, strict=True))
 
 
 def weight_reads(passes: Iterable[Pass]) -> float:
-    """How often one question has the whole language model's weights read: what decoding is bound by."""
+    """How often one question has all weights of the language model read, which is what bounds decoding."""
     return sum((1 + one.decoded) * one.weights_share for one in passes)
 
 
 def ablation_table(config: Any, work: Work) -> pd.DataFrame:
-    """Each lever alone, switched on in the released procedure and off in ours.
+    """Each ablation switch alone, switched on in the released procedure and off in ours.
 
-    Columns lever, meaning, and without and with it: released_* and ours_*, FLOPs over a direct_answer answer's, and reads_*,
-    how often ours has all weights read a question. The last row adds a direct answer to each.
+    Returns:
+        One row a switch and a last one, `direct_besides`, for a direct answer besides each. Columns are switch and
+        meaning, and without and with the switch `released_*` and `ours_*`, FLOPs over a direct answer's, and `reads_*`,
+        how often ours has all weights read for a question.
     """
     base = flops(config, direct_answer(work))
     rows = []
-    for name, meaning in SWITCHES.items():
-        row: dict[str, str | float] = {"lever": name, "meaning": meaning}
-        for start, levers in (("released", RELEASED), ("ours", OURS)):
+    for name, meaning in {**SWITCHES, _BESIDES: "direct answer too (a gate), on the same prefill"}.items():
+        row: dict[str, str | float] = {"switch": name, "meaning": meaning}
+        for start, switches in (("released", RELEASED), ("ours", OURS)):
             for state, on in (("without", False), ("with", True)):
-                passes = hide(work, levers.but(**{name: on}))
+                if name == _BESIDES:
+                    passes = hide(work, switches) + direct_besides(work, switches.but(shared_prefill=on))
+                else:
+                    passes = hide(work, switches.but(**{name: on}))
                 row[f"{start}_{state}"] = flops(config, passes) / base
                 if start == "ours":
                     row[f"reads_{state}"] = weight_reads(passes)
         rows.append(row)
-    beside: dict[str, str | float] = {"lever": "direct_besides"}
-    beside["meaning"] = "direct answer too (a gate), on the same prefill"
-    for start, levers in (("released", RELEASED), ("ours", OURS)):
-        for state, shared in (("without", False), ("with", True)):
-            passes = hide(work, levers) + direct_besides(work, levers.but(shared_prefill=shared))
-            beside[f"{start}_{state}"] = flops(config, passes) / base
-            beside[f"reads_{state}"] = weight_reads(passes)
-    return pd.DataFrame([*rows, beside])
+    return pd.DataFrame(rows)

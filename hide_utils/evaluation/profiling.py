@@ -1,8 +1,9 @@
-"""Time and memory of direct_answer answering, HiDe and the released procedure on models with random weights.
+"""Time and memory of the direct answer, HiDe and the released procedure on models with random weights.
 
-Neither depends on what the weights are, so full-size models are profile without their files, by the code that answers
-real questions. `python -m hide_utils.evaluation.profiling` measures Qwen2.5-VL-7B, Qwen3-VL-8B and InternVL3-8B where CUDA is
-there; `profile_in_children` gives the peak memory of smaller ones on a CPU, each run in a process of its own.
+Neither depends on what the weights are. Full-size models are therefore profiled without their files, by the code that
+answers real questions. `python -m hide_utils.evaluation.profiling` profiles Qwen2.5-VL-7B, Qwen3-VL-8B and InternVL3-8B
+on a machine with CUDA. `profile_in_children` gives the peak memory of smaller models on a CPU, where each question runs
+in a process of its own.
 """
 
 from __future__ import annotations
@@ -42,38 +43,43 @@ from hide_utils.prompts import multiple_choice
 NOTEBOOK = "06_memory_and_latency"
 QUESTION, OPTIONS = "What is the color of the bicycle?", ["red", "blue", "green", "white"]
 ENTITIES = ["bicycle with large size with blue color", "scooter"]
-ROWS = 20  # whose attention is wanted where memory is compared
+ROWS = 20  # tokens whose attention is wanted where memory is compared
 LISTED, ANSWERED = 30, 2  # tokens of the extraction's reply and of an answer (a letter and the end)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One question: the picture, and the side in pixels of the square that the compact image is cut from."""
+    """One question.
+
+    Attributes:
+        image: the picture.
+        compact_side: side in pixels of the square that the compact image is made of.
+    """
 
     image: Image.Image
     compact_side: int
 
     @property
     def regions(self) -> list[lpd.Region]:
-        """The compact image's square in the middle of the picture."""
+        """The square in the middle of the picture that the compact image is made of."""
         width, height = self.image.size
         side = min(self.compact_side, width, height)
         return [((width - side) // 2, (height - side) // 2, (width + side) // 2, (height + side) // 2)]
 
 
 def task(side: int, compact_side: int) -> Task:
-    """A question about a square picture of noise of that side."""
+    """A question about a square picture of noise, with both sides in pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     return Task(Image.fromarray(pixels), compact_side)
 
 
 def direct_answer(vlm: VLM, work: Task, session: Session) -> None:
-    """Answering once, directly."""
+    """The direct answer."""
     session.answer(QUESTION, OPTIONS, limit=ANSWERED)
 
 
 def whole_method(vlm: VLM, work: Task, session: Session, extractor: Extractor) -> None:
-    """HiDe with entities and regions of a fixed size; what the session and the extractor share decides its cost."""
+    """HiDe with fixed entities and regions. What session and extractor reuse makes it ours or the released one."""
     with session.timed("extract"):
         extractor.extract(QUESTION)
     layer, sigma, alpha = vlm.defaults.layer, vlm.defaults.sigma, vlm.defaults.alpha
@@ -86,7 +92,14 @@ def whole_method(vlm: VLM, work: Task, session: Session, extractor: Extractor) -
 
 
 def one_pass(vlm: VLM, work: Task, session: Session, eager: bool = False) -> None:
-    """One pass of the stock class over picture and question; `eager`: with every layer's whole attention handed out."""
+    """One pass of the stock class over picture and question.
+
+    Args:
+        vlm: the model.
+        work: the question.
+        session: what the pass is charged to.
+        eager: hand out every layer's whole attention, as eager kernels do.
+    """
     prompt = vlm.prompt(vlm.prepare(work.image), multiple_choice(QUESTION, OPTIONS))
     inputs = {name: tensor.to(vlm.device) for name, tensor in prompt.images[0].picture.inputs.items()}
     if vlm.position_axes > 1:
@@ -104,7 +117,7 @@ def one_pass(vlm: VLM, work: Task, session: Session, eager: bool = False) -> Non
 
 
 def rows_by_capture(vlm: VLM, work: Task, session: Session) -> None:
-    """The same rows while the fast kernel runs, in a pass of all layers too."""
+    """The rows that `one_pass` reads, captured while the fast kernel runs, in a pass of all layers too."""
     prompt = vlm.prompt(vlm.prepare(work.image), multiple_choice(QUESTION, OPTIONS))
     with session.timed("answer"):
         vlm.capture(prompt, list(range(len(prompt) - ROWS, len(prompt))), [vlm.defaults.layer], early_exit=False)
@@ -114,7 +127,7 @@ Procedure = Callable[[Task], Session]
 
 
 def procedures(vlm: VLM) -> dict[str, Procedure]:
-    """What is compared, by name; each call runs one question and returns its session with what the steps took."""
+    """What is compared, by name. Each runs one question and returns its session, which knows what the steps took."""
     ours = Extractor(vlm, max_new_tokens=LISTED)
     released = Extractor(vlm, reuse_prefix=False, max_new_tokens=LISTED)
 
@@ -124,7 +137,7 @@ def procedures(vlm: VLM) -> dict[str, Procedure]:
         return session
 
     return {
-        "direct_answer": partial(run, direct_answer, False),
+        "plain": partial(run, direct_answer, False),
         "hide": partial(run, partial(whole_method, extractor=ours), True),
         "released": partial(run, partial(whole_method, extractor=released), False),
         "pass": partial(run, one_pass, False),
@@ -134,11 +147,20 @@ def procedures(vlm: VLM) -> dict[str, Procedure]:
 
 
 def profile(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_up: int = 1) -> pd.DataFrame:
-    """Seconds and allocated bytes of each step: columns procedure, step, repeat, seconds, peak_bytes.
+    """Seconds and allocated bytes of each step.
 
-    Procedures are run in turn, forwards and backwards, so that a drift of the machine meets all alike; the step
-    "whole" is the whole question. peak_bytes is None where there is no CUDA. A procedure that does not fit the memory
-    has one row without seconds.
+    Procedures are run in turn, forwards and backwards, so that a drift of the machine meets all alike.
+
+    Args:
+        vlm: the model.
+        work: the question.
+        names: of `procedures`.
+        repeats: how often each is measured.
+        warm_up: how often each is run before.
+
+    Returns:
+        Columns procedure, step, repeat, seconds and peak_bytes. The step "whole" is the whole question. peak_bytes is
+        None where there is no CUDA. A procedure that does not fit the memory has one row without seconds.
     """
     known, rows = procedures(vlm), list[tuple[str, str, int, float | None, int | None]]()
     too_large: set[str] = set()
@@ -163,9 +185,17 @@ def profile(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_u
 
 
 def forked(name: str, work: Task, names: Sequence[str], repeats: int) -> Iterator[dict]:
-    """Peak resident memory and seconds of one question, each in a fork of this process that holds the model already.
+    """Peak resident memory and seconds of one question, each in a fork of this process. Not on Windows.
 
-    Yields procedure, repeat, seconds, peak_bytes and start_bytes, what the fork had resident before. Not on Windows.
+    Args:
+        name: model of `random_models.SIZES`, which this process holds before it forks.
+        work: the question.
+        names: of `procedures`.
+        repeats: how often each is measured.
+
+    Yields:
+        model, procedure, repeat, seconds, peak_bytes, and start_bytes, what the fork had resident before. The last
+        three are None where the fork died.
     """
     vlm = random_model(name, device="cpu")
     known = procedures(vlm)
@@ -189,15 +219,17 @@ def forked(name: str, work: Task, names: Sequence[str], repeats: int) -> Iterato
 
 
 def _peak() -> int:
+    """Most bytes that this process had resident so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def profile_in_children(
     name: str, side: int, compact_side: int, names: Sequence[str], repeats: int = 3
 ) -> pd.DataFrame:
-    """Rows of `forked` for a model of `random_models.SIZES`, from a fresh process with one thread.
+    """Rows of `forked` from a fresh process with one thread, for a `task` of these sides in pixels.
 
-    Raises RuntimeError with the process's last words where it fails.
+    Raises:
+        RuntimeError: the process failed. The message has the end of what it wrote.
     """
     words = ["--cpu", name, "--side", str(side), "--compact", str(compact_side), "--repeats", str(repeats)]
     command = [sys.executable, "-m", "hide_utils.evaluation.profiling", *words, "--procedures", *names]
@@ -209,15 +241,25 @@ def profile_in_children(
 
 
 def on_gpu(names: Sequence[str], side: int, compact_side: int, repeats: int = 5, device: str = "cuda") -> pd.DataFrame:
-    """`profile` for full-size models one after another, each freed before the next; a column `model` in front.
+    """`profile` for full-size models one after another, each freed before the next.
 
-    InternVL cuts any picture into its twelve tiles, so its compact image is one tile there.
+    InternVL cuts any picture into its twelve tiles, so its compact image is one tile here.
+
+    Args:
+        names: models of `fullsize.ARCHITECTURES`.
+        side: of the picture, in pixels.
+        compact_side: of the compact image, in pixels.
+        repeats: how often each procedure is measured.
+        device: where the models run.
+
+    Returns:
+        Columns model and those of `profile`.
     """
     tables = []
     for name in names:
         vlm = random_model(name, device=device)
         work = task(side, 448 if vlm.family == "internvl" else compact_side)
-        table = profile(vlm, work, ["direct_answer", "hide", "released", "pass", "rows", "eager"], repeats)
+        table = profile(vlm, work, ["plain", "hide", "released", "pass", "rows", "eager"], repeats)
         table.insert(0, "model", name)
         tables.append(table)
         del vlm
@@ -227,14 +269,18 @@ def on_gpu(names: Sequence[str], side: int, compact_side: int, repeats: int = 5,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: the full-size models on this machine's GPU into figures/, or a small one on the CPU as JSON."""
+    """Command line: full-size models on this machine's GPU into figures/, or a small one on the CPU as JSON lines.
+
+    Returns:
+        Exit status: 1 where there is no CUDA for full-size models, else 0.
+    """
     parser = argparse.ArgumentParser(prog="python -m hide_utils.evaluation.profiling", description=__doc__)
     parser.add_argument("--models", nargs="+", default=list(ARCHITECTURES), help="full-size models to measure")
     parser.add_argument("--side", type=int, default=3584, help="side of the picture in pixels")
     parser.add_argument("--compact", type=int, default=896, help="side of the compact image in pixels")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cpu", metavar="SIZE", help="measure a small model on the CPU and print rows as JSON")
-    parser.add_argument("--procedures", nargs="+", default=["direct_answer", "hide"])
+    parser.add_argument("--procedures", nargs="+", default=["plain", "hide"])
     asked = parser.parse_args(argv)
     if asked.cpu:
         for row in forked(asked.cpu, task(asked.side, asked.compact), asked.procedures, asked.repeats):

@@ -170,9 +170,9 @@ def provenance(
         entry["seeds"] = {"seed": config.seed}
         model = config.model if model is None else model
     if model is not None:
-        folder = paths.MINI if model == "mini" else Path(model)
+        folder = paths.model_folder(model)
         entry["model"] = {"name": "mini" if model == "mini" else paths.portable(model)}
-        entry["model"]["hash"] = hash_folder(folder) if folder.is_dir() else None
+        entry["model"]["hash"] = hash_folder(folder) if folder else None
     if samples is not None:
         samples = list(samples)
         entry["benchmark"] = {"n": len(samples), "hash": hash_samples(samples)}

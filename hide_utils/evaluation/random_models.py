@@ -1,4 +1,4 @@
-"""Models with random weights: full-size architectures for a GPU, smaller ones for a CPU, ready to answer (nonsense)."""
+"""Models with random weights, whose time and memory can be measured: full-size ones for a GPU, smaller for a CPU."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hide_utils.evaluation.fullsize import ARCHITECTURES
 from hide_utils.models import FAMILIES, VLM, load_tokenizer
 from hide_utils.models.backends import choose_attention, choose_device, choose_dtype
 
-_PROCESSORS = {"internvl": "GotOcr2ImageProcessor"}  # the Qwen families share one
-_IMAGE = re.compile(r"<\|vision_start\|>.*<\|vision_end\|>")  # in the miniature's chat template
+_PROCESSORS = {"internvl": "GotOcr2ImageProcessor"}  # the Qwen families share another
+_IMAGE = re.compile(r"<\|vision_start\|>.*<\|vision_end\|>")  # a picture in the miniature's chat template
 _INTERNVL_TOKENS = ("<img>", "</img>", "<IMG_CONTEXT>")
 
 
 def sized(layers: int, hidden: int, heads: int) -> transformers.PreTrainedConfig:
-    """Qwen3-VL's architecture at a size that a CPU runs: head width 32, gated MLP three times as wide."""
+    """Qwen3-VL's architecture at a size that a CPU runs. Heads are 32 wide, and the MLP is three times `hidden`."""
     text = {
         "hidden_size": hidden, "intermediate_size": 3 * hidden, "num_hidden_layers": layers, "head_dim": 32,
         "num_attention_heads": heads, "num_key_value_heads": heads // 2, "vocab_size": 2048,
@@ -39,10 +39,18 @@ SIZES = {"small": partial(sized, 4, 192, 6), "middle": partial(sized, 6, 384, 12
 
 
 def random_model(name: str, device: str | None = None, dtype: str | None = None, attention: str | None = None) -> VLM:
-    """A model of `fullsize.ARCHITECTURES` or `SIZES` with random weights, ready to answer (nonsense).
+    """A model with random weights, ready to answer nonsense. Its replies end at their limit.
 
-    Texts are the miniature's tokens, about as many as a real tokenizer makes; replies end at their limit. Raises
-    KeyError for an unknown name.
+    Texts become the miniature's tokens, which are about as many as a real tokenizer makes.
+
+    Args:
+        name: of `fullsize.ARCHITECTURES` or `SIZES`.
+        device: as in `load_model`, like the next two.
+        dtype: floating-point format of the weights.
+        attention: kernel of the text model.
+
+    Raises:
+        KeyError: the name is unknown.
     """
     config = (ARCHITECTURES[name].config if name in ARCHITECTURES else SIZES[name])()
     place = choose_device(device)
@@ -58,16 +66,16 @@ def random_model(name: str, device: str | None = None, dtype: str | None = None,
     torch.manual_seed(0)
     with place.value:
         model = transformers.AutoModelForImageTextToText.from_config(config, dtype=number.value).eval()
-    # No special token is ever the most likely: an image's token without a picture would be an error.
+    # A special token must never be the most likely one: an image's token without a picture would be an error.
     with torch.no_grad():
         model.lm_head.weight[list(tokenizer.get_added_vocab().values())] = 0
-    vlm = kind(name, model, tokenizer, _processor(config), choices, (None, None))
+    vlm = kind(name, model, tokenizer, _processor(config), choices)
     vlm.end_ids = set()
     return vlm
 
 
 def _processor(config: transformers.PreTrainedConfig) -> transformers.BaseImageProcessor:
-    """The family's own, with a limit on pixels that lets 16 384 tokens through."""
+    """The family's image processor, with a limit on pixels that lets 16 384 tokens through."""
     name = _PROCESSORS.get(config.model_type, "Qwen2VLImageProcessor")
     kind = getattr(transformers, name + "Pil", None) or getattr(transformers, name)
     if config.model_type == "internvl":

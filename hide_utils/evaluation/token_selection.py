@@ -1,8 +1,9 @@
-"""Tokens that point: which tokens' attention is concentrated enough to be read, told without knowing the entities.
+"""Token selection: which tokens' attention is concentrated enough to be read, told without knowing the entities.
 
-A token that seeks nothing looks everywhere, as the instruction's tokens do. How much more concentrated than theirs a
-token's attention is decides whether its map is used: to drop the diffuse words of listed entities ("with", "color"), or
-to search for the question itself and let its own tokens stand in for the entities, without a call that lists them.
+A token that seeks nothing looks everywhere, as the instruction's tokens do. Whether a token's map is used is decided by
+how much more concentrated its attention is than theirs. That drops the diffuse words of listed entities ("with",
+"color"). It also lets the question itself be searched for: its own tokens stand in for the entities, without a call
+that lists them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from hide_utils.baselines.methods import Method, of_regions
+from hide_utils.baselines import Method, of_regions
 from hide_utils.evaluation import localisation
 from hide_utils.method import lpd
 from hide_utils.method.entities import Entities
@@ -24,7 +25,7 @@ from hide_utils.method.session import Localisation, SearchAttention, Session
 from hide_utils.samples import Sample
 
 ALPHAS = (0.5, 0.7, 0.8, 0.9)
-SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the calibration tokens that a threshold drops
+SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)  # shares of the calibration tokens that a threshold drops
 TOKEN_SCORES = {
     "entropy": "by how much the row's entropy lies below that of the instruction's rows (share of the highest)",
     "peak": "log of the row's peak over its mean, above that of the instruction's rows",
@@ -36,7 +37,7 @@ Scores = Float[np.ndarray, " tokens"]
 
 
 def entropy_score(maps: Maps) -> Scores:
-    """1 - entropy / log(cells) of each map as a distribution over the grid: 0 for a flat map, 1 for a single cell."""
+    """1 - entropy / log(cells) of each map as a distribution over the grid. 0 for a flat map, 1 for a single cell."""
     flat = np.asarray(maps, np.float64).reshape(len(maps), -1)
     share = flat / np.maximum(flat.sum(1, keepdims=True), 1e-12)
     entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(1)
@@ -44,7 +45,7 @@ def entropy_score(maps: Maps) -> Scores:
 
 
 def peak_score(maps: Maps) -> Scores:
-    """Log of each map's largest cell over its mean; 0 for a flat map."""
+    """Log of each map's largest cell over its mean. 0 for a flat map."""
     flat = np.asarray(maps, np.float64).reshape(len(maps), -1)
     return np.log(np.maximum(flat.max(1), 1e-12) / np.maximum(flat.mean(1), 1e-12))
 
@@ -62,9 +63,12 @@ def token_scores(found: SearchAttention, layer: int, sigma: float) -> dict[str, 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which tokens are read, and the threshold on their maps: those with at least `least` of a measure, or the best.
+    """Which tokens are read, and the threshold on their maps.
 
-    measure: a name of `TOKEN_SCORES`; None keeps every token.
+    Attributes:
+        measure: a name of `TOKEN_SCORES`. None keeps every token.
+        least: score that a token needs. The best token is kept whatever its score.
+        alpha: threshold on the purified maps, in (0, 1].
     """
 
     measure: str | None
@@ -72,7 +76,7 @@ class Rule:
     alpha: float
 
     def kept(self, scores: Mapping[str, Scores]) -> Bool[np.ndarray, " tokens"]:
-        """Which tokens are read; the most concentrated one always is."""
+        """Which tokens are read, by their `token_scores`. The most concentrated one always is."""
         if self.measure is None:
             return np.ones(len(next(iter(scores.values()))), bool)
         own = scores[self.measure]
@@ -94,7 +98,17 @@ def sweep_rules(
 ) -> pd.DataFrame:
     """Mean box quality of every rule: all tokens, and each measure with a threshold that drops a share of the tokens.
 
-    Returns columns measure (None for all tokens), share, least, alpha, recall50, iou, area.
+    Args:
+        found: searches of every sample, with rows at the layer.
+        samples: those of the searches, with true boxes.
+        sizes_wh: width and height in pixels of the samples' pictures as the session has them.
+        layer: counted from 0.
+        sigma: standard deviation of the Gaussian in grid cells.
+        alphas: thresholds on the maps.
+        shares: of all tokens that a threshold on a measure drops.
+
+    Returns:
+        Columns measure (None for all tokens), share, least, alpha, and the three of `localisation.box_quality`.
     """
     scores = [token_scores(one, layer, sigma) for one in found]
     pooled = {name: np.concatenate([one[name] for one in scores]) for name in TOKEN_SCORES}
@@ -113,7 +127,11 @@ def sweep_rules(
 
 
 def choose_rule(table: pd.DataFrame) -> Rule:
-    """The rule with the highest mean IoU, as for the other variants of TAD; of equals the one that drops fewest."""
+    """The rule with the highest mean IoU, as for the other variants of TAD. Of equals the one that drops fewest counts.
+
+    Args:
+        table: from `sweep_rules`, of the calibration split.
+    """
     best = table.sort_values(["share", "alpha"], kind="stable")
     best = best.loc[best["iou"].idxmax()]
     return Rule(
@@ -132,7 +150,7 @@ def listed_by_model(hide: HiDe, session: Session, sample: Sample) -> Entities:
 
 
 def locate_selected(hide: HiDe, session: Session, question: str, entities: Entities, rule: Rule) -> Localisation:
-    """`HiDe.locate` with the tokens and the threshold of a rule; layer and sigma are those of `hide`."""
+    """`HiDe.locate` with the tokens and the threshold of a rule. Layer and sigma are those of `hide`."""
     key = (question, hide.settings, entities.text, rule)
     if key not in session.localisations:
         found = session.search(entities, [hide.settings.layer])
@@ -146,9 +164,12 @@ def locate_selected(hide: HiDe, session: Session, question: str, entities: Entit
 
 
 def reading(rule: Rule, entities: Callable[[HiDe, Session, Sample], Entities], steps: Sequence[str] = ()) -> Method:
-    """HiDe that reads the tokens of a rule, of the search text that `entities` gives.
+    """HiDe that reads the tokens of a rule.
 
-    steps: what getting that text costs ("extract" where the model lists it), besides prefill, search and answer.
+    Args:
+        rule: which tokens are read.
+        entities: gives what is searched for.
+        steps: what that is charged for, "extract" where the model lists it, besides prefill, search and answer.
     """
 
     def find(hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
@@ -158,9 +179,17 @@ def reading(rule: Rule, entities: Callable[[HiDe, Session, Sample], Entities], s
 
 
 def token_table(found: Sequence[SearchAttention], layer: int, sigma: float, rule: Rule, least: int = 3) -> pd.DataFrame:
-    """How often each token is read: columns token, n, score (mean of the rule's measure) and kept (share).
+    """How often each token is read.
 
-    Tokens that occur fewer than `least` times are put together as "(rare)". Most concentrated first.
+    Args:
+        found: searches, with rows at the layer.
+        layer: counted from 0.
+        sigma: standard deviation of the Gaussian in grid cells.
+        rule: which tokens are read.
+        least: tokens that occur less often are put together as "(rare)".
+
+    Returns:
+        Columns token, n, score (mean of the rule's measure) and kept (share), the most concentrated token first.
     """
     rows: list[tuple[str, float, bool]] = []
     for one in found:
@@ -175,5 +204,5 @@ def token_table(found: Sequence[SearchAttention], layer: int, sigma: float, rule
 
 
 def strongest_score(found: Sequence[SearchAttention], layer: int, sigma: float) -> list[float]:
-    """A number for each search: the entropy measure of its most concentrated token, for deciding whether to look."""
+    """For each search, the entropy score of its most concentrated token. It is a signal for whether to look."""
     return [float(token_scores(one, layer, sigma)["entropy"].max()) for one in found]

@@ -1,7 +1,8 @@
-"""Settings that the baselines have of their own, chosen on the calibration split: ``python -m hide_utils.evaluation.tuning``.
+"""Settings that the baselines have of their own, chosen on the calibration split. The test split is never looked at.
 
-Written under ``methods`` into hide.json of the model's folder, beside HiDe's layer, sigma and alpha, where
-`hide_utils.baselines.published.tuned` reads them. Never looks at the test split. Run it after HiDe's own settings are chosen.
+`python -m hide_utils.evaluation.tuning` writes them under ``methods`` into hide.json of the model's folder, beside
+HiDe's layer, sigma and alpha. `hide_utils.baselines.published.tuned` reads them there. Run it after HiDe's own settings
+are chosen.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from hide_utils import paths
 from hide_utils.baselines import published
-from hide_utils.baselines.published import CONTENT_FREE, best_window
+from hide_utils.baselines.published import best_window
 from hide_utils.benchmarks import load_benchmark
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import ALPHAS, SIGMAS
@@ -28,17 +28,23 @@ from hide_utils.files import write_json
 from hide_utils.method import lpd, tad
 from hide_utils.method.hide import HiDe
 from hide_utils.models import VLM, load_model
-from hide_utils.prompts import multiple_choice
+from hide_utils.prompts import CONTENT_FREE, multiple_choice
 from hide_utils.samples import Sample
 
 
 def choose_margin(table: pd.DataFrame) -> dict[str, float]:
-    """Margin above which the direct answer stands, from `evaluate`'s rows of "direct" and "hide".
+    """Margin above which the direct answer stands: the one with the highest accuracy of the gated method.
 
-    The margin with the highest accuracy of the gated method; of equal ones the smallest, which asks HiDe least often.
+    Of equal ones the smallest is taken, which asks HiDe least often.
 
-    Returns margin, accuracy, and direct, the share of questions answered directly. Raises ValueError where a method is
-    missing or the samples differ.
+    Args:
+        table: rows of `evaluate` for "direct" and "hide".
+
+    Returns:
+        margin; accuracy; and direct, the share of questions that are answered directly.
+
+    Raises:
+        ValueError: a sample lacks a row of one of the methods.
     """
     wide = table.pivot(index="sample_id", columns="method", values=["correct", "margin"])
     if not {"direct", "hide"} <= set(table["method"]) or wide["correct"][["direct", "hide"]].isna().any(axis=None):
@@ -48,7 +54,7 @@ def choose_margin(table: pd.DataFrame) -> dict[str, float]:
     seen = np.unique(margins[np.isfinite(margins)])
     cuts = [0.0, *((seen[1:] + seen[:-1]) / 2), float(seen[-1]) + 1] if len(seen) else [0.0]
     accuracies = [np.where(margins > cut, right["direct"], right["hide"]).mean() for cut in cuts]
-    best = int(np.argmax(accuracies))  # the first of equal ones
+    best = int(np.argmax(accuracies))
     return {
         "margin": round(float(cuts[best]), 4),
         "accuracy": float(accuracies[best]),
@@ -57,7 +63,11 @@ def choose_margin(table: pd.DataFrame) -> dict[str, float]:
 
 
 def last_rows(model: VLM, samples: Sequence[Sample], *, progress: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Attention of the position that answers, for the question and for the content-free prompt: (layers, h, w) each."""
+    """Attention rows of the position that answers, for each sample.
+
+    Returns:
+        A pair a sample: `(layers, h, w)` rows for the question, and the same for the content-free prompt.
+    """
     hide, layers, found = HiDe(model), range(model.n_layers), []
     for sample in tqdm(samples, desc="rows", disable=not progress):
         session = hide.open(sample.image)
@@ -67,15 +77,21 @@ def last_rows(model: VLM, samples: Sequence[Sample], *, progress: bool = True) -
 
 
 def sweep_last(rows: Sequence[tuple[np.ndarray, np.ndarray]], samples: Sequence[Sample]) -> pd.DataFrame:
-    """Box quality of "rel_att" at every layer and of "first_token" at every layer, sigma and alpha; no model runs.
+    """Box quality of "rel_att" at every layer and of "first_token" at every layer, sigma and alpha. No model runs.
 
-    Returns one row a sample and setting: method, layer, sigma, alpha, recall50, iou, area.
+    Args:
+        rows: from `last_rows`.
+        samples: those of the rows, with true boxes.
+
+    Returns:
+        One row a sample and setting: method, layer (counted from 0), sigma, alpha, and the three of
+        `localisation.box_quality`.
     """
     table = []
-    for (asked, plain), sample in zip(rows, samples, strict=True):
+    for (asked, content_free), sample in zip(rows, samples, strict=True):
         size = sample.image.size
         for layer in range(len(asked)):
-            ratio = published.relative_attention(asked[layer : layer + 1], plain[layer], 0.0)[0]
+            ratio = published.relative_attention(asked[layer : layer + 1], content_free[layer], 0.0)[0]
             found = {("rel_att", layer, 0.0, 0.0): [best_window(ratio, size)]}
             for sigma in SIGMAS:
                 maps = tad.minmax(tad.smooth(asked[layer : layer + 1], sigma))
@@ -88,9 +104,12 @@ def sweep_last(rows: Sequence[tuple[np.ndarray, np.ndarray]], samples: Sequence[
 
 
 def choose_last(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Settings of "rel_att" and "first_token" from `sweep_last`: the highest mean of recall50 - area.
+    """Settings of "rel_att" and "first_token": those with the highest mean of recall50 - area, of equals the first.
 
-    Objects kept minus background kept, a rule by which HiDe's own candidates are ranked; of equals the first.
+    That is objects kept minus background kept, a rule by which HiDe's own candidates are ranked too.
+
+    Args:
+        table: from `sweep_last`.
     """
     mean = table.groupby(["method", "layer", "sigma", "alpha"])[["recall50", "area"]].mean()
     worth = mean["recall50"] - mean["area"]
@@ -101,7 +120,7 @@ def choose_last(table: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def tune(model: VLM, samples: Sequence[Sample], *, progress: bool = True) -> dict[str, Any]:
-    """All settings from calibration samples: those that need true boxes only where every sample has them."""
+    """All settings from calibration samples. Those that need true boxes are left out where a sample has none."""
     answers = evaluate(model, samples, ["direct", "hide"], progress=progress)
     chosen: dict[str, Any] = {"hide_gated": choose_margin(answers)}
     if all(sample.boxes_xyxy for sample in samples):
@@ -110,17 +129,18 @@ def tune(model: VLM, samples: Sequence[Sample], *, progress: bool = True) -> dic
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line; see ``--help``."""
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    """Command line, see ``--help``: choose the settings and write them into hide.json of the model's folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini", help='"mini" or a local folder')
     parser.add_argument("--benchmark", default="scenes", help="a name or path that load_benchmark knows")
     parser.add_argument("--n", type=int, default=80, help="calibration samples")
     parser.add_argument("--resolution", type=int, default=896, help="side of the scenes in pixels")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    file = (paths.MINI if args.model == "mini" else Path(args.model)) / "hide.json"
-    if not file.is_file():
-        parser.error(f"no {file}: choose HiDe's layer, sigma and alpha first, they are kept there")
+    folder = paths.model_folder(args.model)
+    if folder is None or not (folder / "hide.json").is_file():
+        parser.error(f"no hide.json of {args.model}: choose HiDe's layer, sigma and alpha first, they are kept there")
+    file = folder / "hide.json"
     knobs = {"resolution": args.resolution} if args.benchmark == "scenes" else {}
     samples = load_benchmark(args.benchmark, split="calibration", n=args.n, seed=args.seed, **knobs)
     chosen = tune(load_model(args.model), samples)

@@ -10,8 +10,7 @@ from checkpoints import FAMILIES, tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe
-from hide_utils.evaluation import profiling as footprint
-from hide_utils.evaluation import random_models
+from hide_utils.evaluation import profiling, random_models
 from hide_utils.evaluation.fullsize import ARCHITECTURES
 from hide_utils.evaluation.loop import run_settings
 from hide_utils.images import composite_on_white
@@ -46,7 +45,7 @@ def small(request, monkeypatch):
 
 
 def test_every_procedure_is_measured_by_step(small):
-    table = footprint.on_gpu([small], side=200, compact_side=64, repeats=2, device="cpu")
+    table = profiling.on_gpu([small], side=200, compact_side=64, repeats=2, device="cpu")
     assert set(table["model"]) == {small} and list(dict.fromkeys(table["procedure"])) == NAMES
     steps = table.groupby("procedure")["step"].agg(set)
     assert steps["plain"] == {"prefill", "answer", "whole"}
@@ -59,7 +58,7 @@ def test_every_procedure_is_measured_by_step(small):
 
 def test_tokens_of_a_procedure_are_fixed(small):
     vlm = random_models.random_model(small, device="cpu")
-    work, known = footprint.task(200, 64), footprint.procedures(vlm)
+    work, known = profiling.task(200, 64), profiling.procedures(vlm)
     for name, decoded in (("plain", 2), ("hide", 32), ("released", 32)):
         vlm.counts.clear()
         session = known[name](work)
@@ -75,9 +74,9 @@ def test_what_does_not_fit_is_a_row_without_seconds(monkeypatch):
     def full(*_):
         raise torch.cuda.OutOfMemoryError("full")
 
-    known = footprint.procedures(vlm)
-    monkeypatch.setattr(footprint, "procedures", lambda _: known | {"eager": full})
-    table = footprint.profile(vlm, footprint.task(96, 64), ["plain", "eager"], repeats=1)
+    known = profiling.procedures(vlm)
+    monkeypatch.setattr(profiling, "procedures", lambda _: known | {"eager": full})
+    table = profiling.profile(vlm, profiling.task(96, 64), ["plain", "eager"], repeats=1)
     assert (
         table[table["procedure"] == "eager"]["seconds"].isna().all() and len(table[table["procedure"] == "eager"]) == 1
     )
@@ -85,18 +84,18 @@ def test_what_does_not_fit_is_a_row_without_seconds(monkeypatch):
 
 
 def test_peak_memory_is_measured_in_forks_of_a_fresh_process():
-    table = footprint.profile_in_children("small", 448, 128, ["plain", "eager"], repeats=1)
+    table = profiling.profile_in_children("small", 448, 128, ["plain", "eager"], repeats=1)
     peak = table.set_index("procedure")["peak_bytes"]
     held = 4 * 6 * 196**2 * 4  # layers, heads, tokens, bytes: what eager attention hands out, at least
     assert peak["eager"] - table.set_index("procedure")["start_bytes"]["eager"] > held
     assert peak["plain"] > table.set_index("procedure")["start_bytes"]["plain"] > 1e8
     with pytest.raises(RuntimeError, match="huge"):
-        footprint.profile_in_children("huge", 448, 128, ["plain"], repeats=1)
+        profiling.profile_in_children("huge", 448, 128, ["plain"], repeats=1)
 
 
 def test_command_line_without_a_gpu_says_so(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert footprint.main([]) == 1
+    assert profiling.main([]) == 1
     assert "no CUDA" in capsys.readouterr().err
 
 
@@ -107,8 +106,8 @@ def test_command_line_on_a_gpu_writes_table_and_sidecar(monkeypatch, tmp_path, c
     rows = pd.DataFrame(
         [("m", "plain", "whole", 0, 1.0, 2)], columns=["model", "procedure", "step", "repeat", "seconds", "peak_bytes"]
     )
-    monkeypatch.setattr(footprint, "on_gpu", lambda *_: rows)
-    assert footprint.main(["--models", "Qwen3-VL-8B"]) == 0
+    monkeypatch.setattr(profiling, "on_gpu", lambda *_: rows)
+    assert profiling.main(["--models", "Qwen3-VL-8B"]) == 0
     (csv,) = tmp_path.rglob("full_size.csv")
     assert csv.parent.name == "nvidia_h200" and pd.read_csv(csv).shape == (1, 6)
     assert json.loads(csv.with_suffix(".json").read_text())["asked"]["models"] == ["Qwen3-VL-8B"]
