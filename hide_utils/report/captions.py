@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hide_utils.plots.style import METHOD_LABELS
+from hide_utils.baselines import LOOKS
+from hide_utils.plots import look_of
 from hide_utils.report.items import Chapter, Item
 
 # The table that holds the numbers of a figure of another name.
@@ -29,20 +30,14 @@ TABLE_OF = {
 }
 MOST_NAMED = 4  # methods or groups that a caption names one by one
 LEVEL = 0.05
-HEADINGS = {
-    "ame": "average marginal effect",
-    "p_holm": "p (Holm)",
-    "recall50": "recall at 50 %",
-    "iou": "IoU",
-}
+NUMBER = r"[-+−<≥ ]*[\d.e+-]+( [%×])?( \[[^]]*\])?|−?∞|–|"  # a printed cell, an interval with it or not
+COLUMNS = {"ame": "average marginal effect", "p_holm": "p (Holm)", "recall50": "recall at 50 %", "iou": "IoU"}
+NAMES = {"tad": "TAD", "lpd": "LPD", "iou": "IoU", "hide": "HiDe"}  # words of a file's name
 
 
-NAMES = {"tad": "TAD", "lpd": "LPD", "iou": "IoU", "hide": "HiDe"}
-
-
-def heading(column: str) -> str:
+def column_in_words(column: str) -> str:
     """A column's name in words."""
-    return HEADINGS.get(column, column.replace("_", " "))
+    return COLUMNS.get(column, column.replace("_", " "))
 
 
 def percent(value: float) -> str:
@@ -56,12 +51,12 @@ def points(value: float) -> str:
 
 
 def p_text(value: float) -> str:
-    """A p value with two digits, or a bound."""
+    """A p value with two digits, or that it is below 0.0001."""
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
-def number(value: Any) -> str:
-    """A cell as it is printed: three significant digits, a dash for what is missing."""
+def number_text(value: Any) -> str:
+    """A cell as text: numbers with three significant digits, a dash for what is missing."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "–"
     if isinstance(value, (bool, np.bool_)):
@@ -77,8 +72,11 @@ def number(value: Any) -> str:
     return str(value)
 
 
-def intervals(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Estimate -> the columns of its interval: they follow it, named `low` and `high`, with or without a prefix."""
+def interval_columns(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """The columns that hold intervals: estimate -> (low, high).
+
+    They follow their estimate in the table and are named `low` and `high`, with a prefix or without.
+    """
     names, found = list(table.columns), {}
     for low in (name for name in names[1:] if name == "low" or name.endswith("_low")):
         if (high := low[: -len("low")] + "high") in names:
@@ -92,27 +90,35 @@ def is_share(column: str, table: pd.DataFrame) -> bool:
     return "accuracy" in column or "share" in column or (column == "difference" and accuracies)
 
 
-def printed(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as text: estimates joined with their intervals, shares in per cent, methods by their labels."""
-    pairs = intervals(table)
+def printed_table(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with every cell as text.
+
+    An estimate stands in one cell with its interval, shares are in per cent, and methods go by their labels.
+    """
+    pairs = interval_columns(table)
     ends = {end for pair in pairs.values() for end in pair}
     shown = {}
     for column in (name for name in table.columns if name not in ends):
-        share = is_share(column, table)
+        share, name = is_share(column, table), column_in_words(column)
         if column in pairs:
             rows = table[[column, *pairs[column]]].to_numpy(float)
-            shown[f"{heading(column)}{' %' if share else ''} [95 % interval]"] = [
+            shown[f"{name}{' %' if share else ''} [95 % interval]"] = [
                 _interval(value, low, high, share) for value, low, high in rows
             ]
         elif column in ("p", "p_holm"):
-            shown[heading(column)] = ["–" if np.isnan(p) else p_text(p) for p in table[column]]
+            shown[name] = ["–" if np.isnan(p) else p_text(p) for p in table[column]]
         elif column in ("method", "against"):
-            shown[column] = [METHOD_LABELS.get(m, m) for m in table[column]]
+            shown[column] = [look_of(LOOKS, m).label for m in table[column]]
         elif share and pd.api.types.is_numeric_dtype(table[column]):
-            shown[f"{heading(column)} %"] = [number(round(100 * value, 1)) for value in table[column].tolist()]
+            shown[f"{name} %"] = [number_text(round(100 * value, 1)) for value in table[column].tolist()]
         else:
-            shown[heading(column)] = [number(value) for value in table[column].tolist()]
+            shown[name] = [number_text(value) for value in table[column].tolist()]
     return pd.DataFrame(shown)
+
+
+def alignment(frame: pd.DataFrame) -> list[str]:
+    """The side on which the cells of each column of a printed table stand: "right" for numbers, "left" for words."""
+    return ["right" if frame[name].str.fullmatch(NUMBER).all() else "left" for name in frame]
 
 
 def _interval(estimate: float, low: float, high: float, share: bool) -> str:
@@ -120,28 +126,28 @@ def _interval(estimate: float, low: float, high: float, share: bool) -> str:
         return "–"
     if share:
         return f"{100 * estimate:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-    return f"{number(estimate)} [{number(low)}, {number(high)}]"
+    return f"{number_text(estimate)} [{number_text(low)}, {number_text(high)}]"
 
 
 # --- sentences ------------------------------------------------------------------------------------------------------
 
 
 def caption(item: Item, chapter: Chapter) -> str:
-    """What a figure or table shows: its name in words, what was measured_on, and the numbers of its table.
+    """What a figure or table shows: its name in words, what it was measured on, and the numbers of its table.
 
-    A table whose numbers stand in a figure's caption already refers to that figure.
+    Where a figure's caption has the numbers of a table already, the table's caption refers to that figure.
     """
     if item.missing:
-        return f"Missing: {words(item.name)} ({item.kind}). Run {item.notebook}."
-    title = str((item.entry or {}).get("caption") or f"{words(item.name)}.")
+        return f"Missing: {file_in_words(item.name)} ({item.kind}). Run {item.notebook}."
+    title = str((item.entry or {}).get("caption") or f"{file_in_words(item.name)}.")
     if item.kind == "table":
         drawn = [i for i in chapter.items if i.kind == "figure" and not i.missing and _table_of(i, chapter) is item]
         if drawn:
-            names = ", ".join(f"“{words(figure.name)}”" for figure in drawn)
+            names = ", ".join(f"“{file_in_words(figure.name)}”" for figure in drawn)
             return f"{title} The numbers of figure {names}."
-        return " ".join(filter(None, [title, measured_on(item.entry), numbers(item.table)]))
+        return " ".join(filter(None, [title, measured_on(item.entry), table_in_words(item.table)]))
     table = _table_of(item, chapter)
-    return " ".join(filter(None, [title, measured_on(item.entry), numbers(table.table) if table else ""]))
+    return " ".join(filter(None, [title, measured_on(item.entry), table_in_words(table.table) if table else ""]))
 
 
 def _table_of(figure: Item, chapter: Chapter) -> Item | None:
@@ -149,14 +155,14 @@ def _table_of(figure: Item, chapter: Chapter) -> Item | None:
     return chapter.item(TABLE_OF.get((figure.notebook, figure.name), figure.name))
 
 
-def words(name: str) -> str:
+def file_in_words(name: str) -> str:
     """A file's name as the beginning of a sentence."""
     text = " ".join(NAMES.get(word, word) for word in re.sub(r"[_-]+", " ", name).split())
     return text[:1].upper() + text[1:]
 
 
 def measured_on(entry: Mapping[str, Any] | None) -> str:
-    """Model, benchmark, split and n of a sidecar; empty without one."""
+    """Model, benchmark, split and number of samples that a sidecar names; empty without a sidecar."""
     if not entry:
         return ""
     used, model = entry.get("parameters", {}), entry.get("model", {}).get("name")
@@ -168,12 +174,12 @@ def measured_on(entry: Mapping[str, Any] | None) -> str:
         f"n = {entry['benchmark']['n']}" if entry.get("benchmark") else None,
     ]
     known = ", ".join(part for part in parts if part)
-    return f"{words(known)}." if known else ""
+    return f"{known[:1].upper()}{known[1:]}." if known else ""
 
 
-def numbers(table: pd.DataFrame) -> str:
-    """What the rows of a table say, by the columns it has; empty for an empty one."""
-    pairs = intervals(table)
+def table_in_words(table: pd.DataFrame) -> str:
+    """What the rows of a table say, in sentences that its columns decide; empty for an empty table."""
+    pairs = interval_columns(table)
     if table.empty:
         return ""
     if "agrees" in table:
@@ -184,7 +190,7 @@ def numbers(table: pd.DataFrame) -> str:
         return _of_differences(table)
     if pairs:
         return _of_estimates(table, next(iter(pairs)))
-    return f"{len(table)} rows: {', '.join(heading(column) for column in table.columns)}."
+    return f"{len(table)} rows: {', '.join(column_in_words(column) for column in table.columns)}."
 
 
 def _of_findings(table: pd.DataFrame) -> str:
@@ -204,16 +210,16 @@ def _of_methods(table: pd.DataFrame) -> str:
         said = f"Accuracy of {len(table)} methods from {_accuracy(worst)} to {_accuracy(best)}."
     else:
         said = f"Accuracy: {'; '.join(_accuracy(row) for _, row in table.iterrows())}."
-    return f"{said} {_of_differences(table)}" if "difference" in intervals(table) and "p_holm" in table else said
+    return f"{said} {_of_differences(table)}" if "difference" in interval_columns(table) and "p_holm" in table else said
 
 
 def _accuracy(row: pd.Series) -> str:
-    name = METHOD_LABELS.get(row["method"], row["method"])
+    name = look_of(LOOKS, row["method"]).label
     return f"{name} {percent(row['accuracy'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f}, n = {int(row['n'])})"
 
 
 def _of_differences(table: pd.DataFrame) -> str:
-    """Few comparisons one by one, of many how many are significant in either direction."""
+    """Differences one by one where they are few; else how many of them are significant, in either direction."""
     compared = table[table["p_holm"].notna()]
     if compared.empty:
         return ""
@@ -225,12 +231,12 @@ def _of_differences(table: pd.DataFrame) -> str:
 
 
 def _difference(row: pd.Series, table: pd.DataFrame) -> str:
-    """A difference with its interval and verdict; the baseline is named where the table names it."""
-    low, high = intervals(table)["difference"]
+    """A difference with its interval and its verdict, and with the baseline where the table names it."""
+    low, high = interval_columns(table)["difference"]
     share = is_share("difference", table)
-    values = [points(row[c]) if share else number(float(row[c])) for c in ("difference", low, high)]
-    name = METHOD_LABELS.get(row["method"], row["method"])
-    against = f" against {METHOD_LABELS.get(row['against'], row['against'])}" if "against" in table else ""
+    values = [points(row[c]) if share else number_text(float(row[c])) for c in ("difference", low, high)]
+    name = look_of(LOOKS, row["method"]).label
+    against = f" against {look_of(LOOKS, row['against']).label}" if "against" in table else ""
     p = f"Holm-corrected p {'' if row['p_holm'] < 1e-4 else '= '}{p_text(row['p_holm'])}"
     verdict = "significant" if row["p_holm"] < LEVEL else "not significant"
     unit = " points" if share else ""
@@ -248,16 +254,19 @@ def _over_a_number(table: pd.DataFrame) -> str:
     for method, part in table.groupby("method", sort=False):
         at = part.groupby(x)["accuracy"].mean()
         if set(ends) <= set(at.index) and len(said) < MOST_NAMED:
-            said.append(f"{METHOD_LABELS.get(method, method)} {percent(at[ends[0]])} to {percent(at[ends[1]])}")
+            said.append(f"{look_of(LOOKS, method).label} {percent(at[ends[0]])} to {percent(at[ends[1]])}")
     if not said:
-        return f"{len(table)} rows of {table['method'].nunique()} methods over {heading(x)}."
+        return f"{len(table)} rows of {table['method'].nunique()} methods over {column_in_words(x)}."
     least, most = int(table["n"].min()), int(table["n"].max())
     n = f"n = {most}" if least == most else f"n = {least} to {most} a point"
-    return f"Accuracy from {heading(x)} {ends[0]:g} to {ends[1]:g}: {'; '.join(said)} ({n})."
+    return f"Accuracy from {column_in_words(x)} {ends[0]:g} to {ends[1]:g}: {'; '.join(said)} ({n})."
 
 
 def _of_estimates(table: pd.DataFrame, column: str) -> str:
-    """The range of an estimate: for each measure where there are several, else in each of a few groups, else in all."""
+    """The range of an estimate.
+
+    It is given for each measure where the table has several, else for each of a few groups, else for the whole table.
+    """
     table = table.dropna(subset=column)
     if table.empty:
         return ""
@@ -266,10 +275,10 @@ def _of_estimates(table: pd.DataFrame, column: str) -> str:
     parts = list(table.groupby(groups, sort=False)) if groups else []
     if len(parts) > 2 * MOST_NAMED or any(len(part) == 1 for _, part in parts):
         parts = []
-    show = percent if is_share(column, table) else lambda value: number(float(value))
+    show = percent if is_share(column, table) else lambda value: number_text(float(value))
     ranges = []
     for name, part in parts or [((), table)]:
-        label = " ".join(heading(str(word)) for word in name)
+        label = " ".join(column_in_words(str(word)) for word in name)
         ranges.append(f"{label} {show(part[column].min())} to {show(part[column].max())}".strip())
     n = f", n = {int(table['n'].max())}" if "n" in table else ""
-    return f"{heading(column).capitalize()} over {len(table)} rows: {'; '.join(ranges)}{n}."
+    return f"{column_in_words(column).capitalize()} over {len(table)} rows: {'; '.join(ranges)}{n}."

@@ -1,16 +1,13 @@
 """What there is to report: every figure and table that the notebooks save, what is missing and what is stale.
 
-Read from figures, tables, their sidecars and the notebooks' text; no model is loaded. A result is stale where it is
-older than the code or the settings that made it.
+It is read from figures, tables, their sidecars and the notebooks' text. A result is stale where it is older than the
+code or the settings that made it.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
-import re
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,9 +22,9 @@ from hide_utils.config import RunConfig
 from hide_utils.evaluation.notebooks import discover, inspect
 from hide_utils.evaluation.provenance import provenance
 from hide_utils.files import to_json
+from hide_utils.report.notebook_text import head_of, saved_by, texts_of
 
 OWN = "09_report"  # reports on the others
-MAKERS = {"save_figure": "figure", "save_table": "table"}
 ENDINGS = {"figure": ".png", "table": ".csv"}
 
 
@@ -35,8 +32,14 @@ ENDINGS = {"figure": ".png", "table": ".csv"}
 class Item:
     """A figure or table of a notebook, there or missing.
 
-    path: PNG of a figure, CSV of a table. section: heading under which the notebook saves it. entry: its sidecar; None
-    where that is missing. stale: why it is older than what made it; empty where it is not.
+    Attributes:
+        notebook: the notebook's name, without its ending.
+        name: of the file, without its ending.
+        kind: "figure" or "table".
+        path: PNG of a figure, CSV of a table.
+        section: heading under which the notebook saves it.
+        entry: its sidecar; None where that is missing.
+        stale: why it is older than what made it; empty where it is not.
     """
 
     notebook: str
@@ -49,7 +52,7 @@ class Item:
 
     @property
     def missing(self) -> bool:
-        """Whether the notebook saves it and the file is not there."""
+        """Whether there is no such file, though the notebook saves it."""
         return not self.path.is_file()
 
     @cached_property
@@ -71,81 +74,16 @@ class Chapter:
     items: tuple[Item, ...]
 
     def item(self, name: str, kind: str = "table") -> Item | None:
-        """One of its figures or tables; None where the notebook has no such."""
+        """The figure or table of that name; None where the notebook has none."""
         return next((item for item in self.items if (item.name, item.kind) == (name, kind)), None)
 
 
-def saved_by(book: nbformat.NotebookNode, there: Collection[tuple[str, str]] = ()) -> list[tuple[str, str, str]]:
-    """(name, kind, heading above) of what a notebook's code saves, in its order.
-
-    Found are the calls that give a literal name, and of what is `there`, as (name, kind), that whose name stands in a
-    cell in any other way. The rest of it comes last, without a heading.
-    """
-    cells = list(_code_cells(book))
-    found = {one: at for at, (_, literal, _) in reversed(list(enumerate(cells))) for one in literal}
-    for one in (one for one in there if one not in found):
-        found[one] = next((at for at, (_, _, words) in enumerate(cells) if one[0] in words), len(cells))
-    ordered = sorted(found, key=lambda one: found[one])  # stable: calls of one cell stay in their order
-    return [(*one, cells[found[one]][0] if found[one] < len(cells) else "") for one in ordered]
-
-
-def _code_cells(book: nbformat.NotebookNode) -> Iterator[tuple[str, list[tuple[str, str]], set[Any]]]:
-    """Heading above, (name, kind) of the calls that save under a literal name, and all constants, of each code cell."""
-    section, makers = "", {name: (kind, 1) for name, kind in MAKERS.items()}
-    for cell in book.cells:
-        if cell.cell_type == "markdown":
-            section = next((_unmarked(line) for line in cell.source.splitlines() if line.startswith("#")), section)
-            continue
-        try:
-            tree = ast.parse(cell.source)
-        except SyntaxError:  # a magic command
-            continue
-        makers |= _wrappers(tree)
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        made = [(call, *makers.get(getattr(call.func, "id", ""), ("", 0))) for call in sorted(calls, key=_place)]
-        named = [(call.args[at], kind) for call, kind, at in made if kind and len(call.args) > at]
-        literal = [(str(name.value), kind) for name, kind in named if isinstance(name, ast.Constant)]
-        yield section, literal, {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-
-
-def _wrappers(tree: ast.Module) -> dict[str, tuple[str, int]]:
-    """A notebook's own functions that save under a name they are given: kind, and which argument the name is."""
-    found = {}
-    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
-        given = [argument.arg for argument in function.args.args]
-        for call in (node for node in ast.walk(function) if isinstance(node, ast.Call) and len(node.args) > 1):
-            kind, name = MAKERS.get(getattr(call.func, "id", "")), getattr(call.args[1], "id", None)
-            if kind and name in given:
-                found[function.name] = kind, given.index(name)
-    return found
-
-
-def _place(node: ast.expr) -> tuple[int, int]:
-    return node.lineno, node.col_offset
-
-
-def _unmarked(text: str) -> str:
-    """Markdown's text without its marks."""
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text.lstrip("# "))
-    return " ".join(re.sub(r"[*`]", "", text).split())
-
-
-def _texts(book: nbformat.NotebookNode) -> dict[str, str]:
-    """What stands under each heading, tables and code left out."""
-    found = {}
-    for cell in book.cells:
-        lines = cell.source.splitlines()
-        if cell.cell_type == "markdown" and lines and lines[0].startswith("##"):
-            code = any(line.startswith("```") for line in lines)  # what introduces code says nothing without it
-            kept = [] if code else [line for line in lines[1:] if not line.lstrip().startswith(("|", "#"))]
-            found[_unmarked(lines[0])] = _unmarked(" ".join(kept))
-    return found
-
-
 def collect(figures: Path | None = None, notebooks: Path = paths.NOTEBOOKS) -> list[Chapter]:
-    """A chapter for each notebook: what it saves, found or missing, and whatever else lies in its folder.
+    """A chapter for each notebook: what it saves, there or missing, and whatever else lies in its folder.
 
-    figures: folder with one folder a notebook; None: the one that runs write to now.
+    Args:
+        figures: folder with one folder for each notebook; None: the one that runs write to now.
+        notebooks: folder of the notebooks.
     """
     figures = figures or paths.figures_folder()
     chapters = []
@@ -153,21 +91,13 @@ def collect(figures: Path | None = None, notebooks: Path = paths.NOTEBOOKS) -> l
         if name == OWN:
             continue
         book = nbformat.read(path, as_version=4)
-        title, question = _head(book)
+        title, question = head_of(book)
         now, there = _now(name, path), _there(figures / name)
         parameters = inspect(path) if figures == paths.FIGURES else {}
         wanted = {name: entry["default"] for name, entry in parameters.items()}
         items = tuple(_item(figures / name, *one, now, wanted) for one in saved_by(book, there))
-        chapters.append(Chapter(name, title, question, _texts(book), items))
+        chapters.append(Chapter(name, title, question, texts_of(book), items))
     return chapters
-
-
-def _head(book: nbformat.NotebookNode) -> tuple[str, str]:
-    """Title and question of the first cell: its heading, and the paragraph that **Question.** begins."""
-    text = next((cell.source for cell in book.cells if cell.cell_type == "markdown"), "")
-    title = next((line.lstrip("# ") for line in text.splitlines() if line.startswith("# ")), "untitled")
-    asked = [part for part in text.split("\n\n") if part.startswith("**Question.**")]
-    return title, _unmarked(asked[0].removeprefix("**Question.**")) if asked else ""
 
 
 def _there(folder: Path) -> list[tuple[str, str]]:
@@ -226,7 +156,7 @@ def _stale(folder: Path, entry: dict[str, Any], now: dict[str, Any], wanted: dic
 
 
 def provenance_table(chapters: list[Chapter]) -> pd.DataFrame:
-    """What made the results: a row for each notebook and distinct origin of what it saved."""
+    """What made the results: a row for each notebook and each distinct origin of what it saved."""
     rows: dict[tuple, int] = {}
     for chapter in chapters:
         for item in chapter.items:
@@ -254,9 +184,10 @@ def _origin(entry: dict[str, Any]) -> tuple:
 
 
 def state_table(chapters: list[Chapter]) -> pd.DataFrame:
-    """What is missing or stale, and why: a row for each notebook, state and reason; empty where all is as it should be.
+    """What is missing or stale, and why: a row for each notebook, state and reason.
 
-    Columns notebook, state, why, items (how many), names.
+    Returns:
+        Columns notebook, state, why, items (how many) and names. Empty where nothing is missing or stale.
     """
     found: dict[tuple[str, str, str], list[str]] = {}
     for item in (item for chapter in chapters for item in chapter.items):
@@ -268,7 +199,12 @@ def state_table(chapters: list[Chapter]) -> pd.DataFrame:
 
 
 def stored_answers_table(results: Path = paths.RESULTS) -> pd.DataFrame:
-    """Answers that are kept on disk: notebook, file, rows, model, protocol, and whether the weights are today's."""
+    """Answers that are kept on disk, a row for each file.
+
+    Returns:
+        Columns notebook, file, rows, model, protocol and current weights: whether today's weights gave the answers, a
+        dash where the model is not the embedded one.
+    """
     weights = provenance(model="mini")["model"]["hash"]
     rows = []
     for path in sorted(results.glob("[0-9]*/*.parquet")):

@@ -1,14 +1,13 @@
-"""The parts of README.md that hold measured_on numbers, written from the committed tables, so that none is ever typed.
+"""The parts of README.md that hold measured numbers, written from the committed tables, so that none is ever typed.
 
-Notebook 09 writes them whenever it reports on `figures/`; `python -m hide_utils.report.readme` does it alone. Each part
-stands between its two marks, `<!-- name: … -->` and `<!-- end of name -->`.
+`hide report` and notebook 09 write them whenever they report on `figures/`. Each part stands between its two marks,
+`<!-- name: … -->` and `<!-- end of name -->`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from hide_utils import paths
+from hide_utils.baselines import LOOKS
 from hide_utils.evaluation.notebooks import title
-from hide_utils.files import replace_file
-from hide_utils.plots.style import METHOD_LABELS
-from hide_utils.report import HEADLINE
+from hide_utils.files import write_text
+from hide_utils.plots import look_of
+from hide_utils.report.blocks import HEADLINE
 from hide_utils.report.captions import measured_on, p_text, points
 
 README = paths.ROOT / "README.md"
@@ -30,8 +30,13 @@ README = paths.ROOT / "README.md"
 class Question:
     """A question, the section of the notebook that answers it, and the finding of its table that is quoted.
 
-    section: beginning of a heading. finding: beginning of an entry in the first column of `table`, a table of the
-    notebook's; its third column is what was measured_on, its fourth whether that is as claimed.
+    Attributes:
+        text: the question, in Markdown.
+        notebook: name of the notebook that answers it.
+        section: how the heading of the section begins.
+        finding: how the entry in the first column of the table begins.
+        table: name of a table of the notebook. Its third column is what was measured, its fourth, where it has one,
+            whether that is as claimed.
     """
 
     text: str
@@ -87,7 +92,7 @@ def headline(figures: Path = paths.FIGURES) -> str:
 
 
 def _headline_row(row: pd.Series) -> str:
-    name = METHOD_LABELS.get(row["method"], row["method"])
+    name = look_of(LOOKS, row["method"]).label
     cells = [name, f"{_share(row['accuracy'])} % [{_share(row['low'])}, {_share(row['high'])}]"]
     if np.isnan(row["difference"]):
         cells += ["", "", ""]
@@ -103,18 +108,18 @@ def _share(value: float) -> str:
 
 
 def questions(figures: Path = paths.FIGURES, notebooks: Path = paths.NOTEBOOKS) -> str:
-    """The table of questions in Markdown: each with the section that answers it and what was measured_on there.
+    """The table of questions in Markdown: each with the section that answers it and what was measured there.
 
-    A notebook that is not there is left out, one without results says so; where a section or a finding has another
-    name now, the notebook itself is named (`unanswered` lists those, and a test wants none).
+    Questions of a notebook that is not there are left out, and of one without results the table says so. Where a
+    section or a finding goes by another name now, the table names the whole notebook, and `unanswered` the question.
     """
-    lines = ["| question | answered in | measured_on here | as in the paper? |", "|---|---|---|---|"]
+    lines = ["| question | answered in | measured here | as in the paper? |", "|---|---|---|---|"]
     for question in QUESTIONS:
         path = notebooks / f"{question.notebook}.ipynb"
         if path.is_file():
             number = title(path).split(" · ")[0]
-            link = f"[{number}, {heading(question, notebooks) or 'whole'}](notebooks/{path.name})"
-            said, verdict = finding(question, figures) or ("see there", "–")
+            link = f"[{number}, {section_heading(question, notebooks) or 'whole'}](notebooks/{path.name})"
+            said, verdict = quoted_finding(question, figures) or ("see there", "–")
             lines.append(f"| {question.text} | {link} | {said} | {verdict} |")
     return "\n".join(lines)
 
@@ -122,22 +127,22 @@ def questions(figures: Path = paths.FIGURES, notebooks: Path = paths.NOTEBOOKS) 
 def unanswered(figures: Path = paths.FIGURES, notebooks: Path = paths.NOTEBOOKS) -> list[str]:
     """Questions whose notebook lacks the section or the finding that they name."""
     there = [question for question in QUESTIONS if (notebooks / f"{question.notebook}.ipynb").is_file()]
-    return [q.text for q in there if not (heading(q, notebooks) and finding(q, figures))]
+    return [q.text for q in there if not (section_heading(q, notebooks) and quoted_finding(q, figures))]
 
 
-def heading(question: Question, notebooks: Path = paths.NOTEBOOKS) -> str | None:
-    """The heading of the section that answers a question; None where not exactly one begins so."""
+def section_heading(question: Question, notebooks: Path = paths.NOTEBOOKS) -> str | None:
+    """The heading of the section that answers a question; None unless exactly one begins as the question says."""
     cells = nbformat.read(notebooks / f"{question.notebook}.ipynb", as_version=4).cells
     lines = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
     found = [line.lstrip("# ") for line in lines if re.match(f"#+ {re.escape(question.section)}", line)]
     return found[0] if len(found) == 1 else None
 
 
-def finding(question: Question, figures: Path = paths.FIGURES) -> tuple[str, str] | None:
-    """What was measured_on, and whether that is as claimed; None where the table has no such finding."""
+def quoted_finding(question: Question, figures: Path = paths.FIGURES) -> tuple[str, str] | None:
+    """What was measured, and whether that is as claimed; None where no finding begins as the question says."""
     file = figures / question.notebook / f"{question.table}.csv"
     if not file.is_file():
-        return "not measured_on yet", "–"
+        return "not measured yet", "–"
     table = pd.read_csv(file).fillna("–")
     found = table[table.iloc[:, 0].str.startswith(question.finding)]
     if found.empty:
@@ -150,7 +155,11 @@ PARTS = {"headline": headline, "questions": questions}
 
 
 def filled(text: str, figures: Path = paths.FIGURES) -> str:
-    """A README's text with its parts written anew. Raises ValueError where the marks of one are not there once."""
+    """A README's text with its parts written anew.
+
+    Raises:
+        ValueError: the marks of a part are missing, or there more than once.
+    """
     for name, make in PARTS.items():
         part = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(\n<!-- end of {name} -->)", re.DOTALL)
         if len(part.findall(text)) != 1:
@@ -164,10 +173,5 @@ def write_readme(figures: Path = paths.FIGURES, readme: Path = README) -> Path:
     """Write the parts into the README; returns its path. A README that is in step is not touched."""
     text = readme.read_text(encoding="utf-8")
     if (new := filled(text, figures)) != text:
-        replace_file(readme, lambda temporary: temporary.write_text(new, encoding="utf-8"))
+        write_text(readme, new)
     return readme
-
-
-if __name__ == "__main__":
-    print(paths.portable(write_readme()))
-    sys.exit(0)

@@ -8,7 +8,7 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
-from hide_utils.stats.intervals import comparison_table
+from hide_utils.stats import comparison_table
 
 PARAMETERS = "n = 40  # samples\nmodel = 'mini'"
 CODE = """fig = draw()

@@ -6,7 +6,15 @@ import pandas as pd
 import pytest
 
 from hide_utils.report import captions
-from hide_utils.report.captions import caption, intervals, measured_on, number, numbers, printed
+from hide_utils.report.captions import (
+    alignment,
+    caption,
+    interval_columns,
+    measured_on,
+    number_text,
+    printed_table,
+    table_in_words,
+)
 
 
 def test_caption_of_a_comparison_has_its_numbers_worked_by_hand(project, monkeypatch):
@@ -31,13 +39,13 @@ def test_significance_is_said_by_the_corrected_p():
         "high": 0.8,
         "p_holm": [0.0499, 0.0501],
     }
-    said = numbers(pd.DataFrame(row))
+    said = table_in_words(pd.DataFrame(row))
     assert "a +0.500" not in said and "a 0.5 (-0.2 to 0.8; Holm-corrected p = 0.05, significant)" in said
     assert "p = 0.05, not significant" in said
     many = pd.DataFrame(
         {"layer": range(9), "difference": [1.0] * 4 + [-1.0] * 5, "low": 0, "high": 1, "p_holm": [0.01, 0.9, 0.01] * 3}
     )
-    assert numbers(many) == "Of 9 differences 3 are significantly above and 3 below zero (Holm-corrected, 5 %)."
+    assert table_in_words(many) == "Of 9 differences 3 are significantly above and 3 below zero (Holm-corrected, 5 %)."
 
 
 def test_captions_of_other_tables_say_ranges_counts_and_verdicts():
@@ -45,17 +53,17 @@ def test_captions_of_other_tables_say_ranges_counts_and_verdicts():
         {"resolution": [448, 896] * 2, "method": ["direct"] * 2 + ["hide"] * 2, "n": [40, 400] * 2,
          "accuracy": [0.8, 0.5, 0.9, 0.7], "low": 0.1, "high": 0.95}
     )  # fmt: skip
-    assert numbers(curve) == (
+    assert table_in_words(curve) == (
         "Accuracy from resolution 448 to 896: direct 80.0 % to 50.0 %; HiDe 90.0 % to 70.0 % (n = 40 to 400 a point)."
     )
     findings = pd.DataFrame({"finding": list("abc"), "agrees": ["yes", "no", "yes"]})
-    assert numbers(findings) == "Of 3 findings of the paper, agreement here: 2 “yes”, 1 “no”."
+    assert table_in_words(findings) == "Of 3 findings of the paper, agreement here: 2 “yes”, 1 “no”."
     spread = pd.DataFrame(
         {"measure": ["iou", "iou", "area", "area"], "estimate": [0.1, 0.25, 2, 3], "low": 0, "high": 4, "n": 7}
     )
-    assert numbers(spread) == "Estimate over 4 rows: IoU 0.1 to 0.25; area 2 to 3, n = 7."
-    assert numbers(pd.DataFrame({"a_b": [1], "c": [2]})) == "1 rows: a b, c."
-    assert numbers(pd.DataFrame()) == ""
+    assert table_in_words(spread) == "Estimate over 4 rows: IoU 0.1 to 0.25; area 2 to 3, n = 7."
+    assert table_in_words(pd.DataFrame({"a_b": [1], "c": [2]})) == "1 rows: a b, c."
+    assert table_in_words(pd.DataFrame()) == ""
     assert measured_on(None) == ""
 
 
@@ -69,7 +77,7 @@ def test_intervals_are_found_behind_their_estimate_whatever_it_is_called():
         "difference_low",
         "difference_high",
     ]
-    assert intervals(pd.DataFrame(columns=before_after)) == {
+    assert interval_columns(pd.DataFrame(columns=before_after)) == {
         "accuracy_before": ("before_low", "before_high"),
         "difference": ("difference_low", "difference_high"),
     }
@@ -77,10 +85,10 @@ def test_intervals_are_found_behind_their_estimate_whatever_it_is_called():
         [["x", 0.75, 0.25, 0.5, 0.1, 0.9]],
         columns=["method", "accuracy", "accuracy_against", "difference", "low", "high"],
     )
-    shown = printed(tested)
+    shown = printed_table(tested)
     assert list(shown.columns) == ["method", "accuracy %", "accuracy against %", "difference % [95 % interval]"]
     assert shown.iloc[0].tolist() == ["x", "75", "25", "50.0 [10.0, 90.0]"]
-    assert intervals(pd.DataFrame(columns=["low", "x_low"])) == {}
+    assert interval_columns(pd.DataFrame(columns=["low", "x_low"])) == {}
 
 
 @pytest.mark.parametrize(
@@ -91,4 +99,20 @@ def test_intervals_are_found_behind_their_estimate_whatever_it_is_called():
     ],
 )  # fmt: skip
 def test_numbers_are_printed_short(value, text):
-    assert number(value) == text
+    assert number_text(value) == text
+
+
+def test_columns_of_numbers_stand_on_the_right():
+    columns = {
+        "interval": ["70.5 [63.8, 76.4]", "–"],
+        "p": ["< 0.0001", "0.2"],
+        "signed": ["−∞", "+1e-05"],
+        "verdict": ["-2.7% (-10.0 to +4.3): not shown", "1"],
+        "notebook": ["00_quickstart", "01_x"],
+    }
+    assert alignment(pd.DataFrame(columns)) == ["right"] * 3 + ["left"] * 2
+
+
+def test_a_model_s_name_stays_as_it_is():
+    entry = {"model": {"name": "Qwen/Qwen2.5-VL-7B-Instruct"}, "parameters": {"split": "test"}}
+    assert measured_on(entry) == "Qwen/Qwen2.5-VL-7B-Instruct, test split."

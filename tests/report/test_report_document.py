@@ -1,17 +1,20 @@
-"""The document as Markdown, HTML and LaTeX tables, and the command."""
+"""The document as blocks, Markdown, HTML and LaTeX tables, and all of it written at once."""
 
+import html
 import re
 
 import nbformat
 import pandas as pd
 import pytest
-from nbformat.v4 import new_code_cell, new_output
+from bs4 import BeautifulSoup
 from report_parts import book, write_item
 
 from hide_utils import paths, report
-from hide_utils.report import __main__ as command
-from hide_utils.report import latex, pages
-from hide_utils.report.items import collect
+from hide_utils.report import tables
+from hide_utils.report.blocks import Block
+from hide_utils.report.items import Item, collect
+from hide_utils.report.pdf import write_pdf
+from hide_utils.report.web import write_html
 
 
 def test_document_has_everything_and_marks_the_gaps(project):
@@ -22,7 +25,7 @@ def test_document_has_everything_and_marks_the_gaps(project):
     gaps = [b.text for b in blocks if b.kind == "gap"]
     assert gaps == [
         "Missing: Never made (figure). Run 05_benchmarks.",
-        "06_memory has no results here: python -m hide_utils.cli.run 06_memory",
+        "06_memory has no results here. Run it: hide run 06_memory",
     ]
     assert "1 figures and 1 tables of 2 notebooks. Missing: 2." in blocks[1].text
     headline = blocks[2]
@@ -34,14 +37,14 @@ def test_document_of_a_project_without_any_result_is_all_gaps(project):
     chapters = collect(project.folder / "nothing", project.notebooks)
     blocks = report.document(chapters, project.folder)
     assert sum(b.kind == "gap" for b in blocks) == 3 and not any(b.kind == "figure" for b in blocks)
-    assert latex.write_tables(chapters, project.folder / "nothing") == []
-    assert pages.write_pdf(blocks, project.folder / "empty.pdf", "x").read_bytes().startswith(b"%PDF")
+    assert tables.write_tables(chapters, project.folder / "nothing") == []
+    assert write_pdf(blocks, project.folder / "empty.pdf", project.folder / "nothing").read_bytes().startswith(b"%PDF")
 
 
 def test_notebook_that_saved_nothing_yet_is_a_gap(project):
     nbformat.write(book("07 · New"), project.notebooks / "07_new.ipynb")
     gaps = [b.text for b in report.document(project(), project.folder) if b.kind == "gap"]
-    assert "07_new has no results here: python -m hide_utils.cli.run 07_new" in gaps
+    assert "07_new has no results here. Run it: hide run 07_new" in gaps
 
 
 def test_markdown_links_figures_escapes_text_and_says_what_is_stale(project):
@@ -49,45 +52,52 @@ def test_markdown_links_figures_escapes_text_and_says_what_is_stale(project):
     figure = next(b for b in report.document(project(), project.folder) if b.kind == "figure")
     text = report.markdown(figure, project.notebooks)
     assert '<img src="../figures/05_benchmarks/accuracy.png" width="240"' in text
-    assert "<b>Stale:</b> hide_utils changed since." in text
-    odd = report.Block("text", "a <b> & c")
-    assert report.markdown(odd) == "a &lt;b&gt; &amp; c"
-    long = report.Block("table", "T.", frame=pd.DataFrame({"x": range(40)}))
-    assert report.markdown(long).count("<tr") == 17 and "The first 16 of 40 rows." in report.markdown(long)
+    assert "<b>Stale:</b> hide_utils changed since." in html.unescape(text)
+    long = Block("data", "T.", project.figures / "05_benchmarks" / "main.csv", pd.DataFrame({"x": range(40)}))
+    assert report.markdown(long).count("<tr") == 17
+    assert "T. The first 16 of 40 rows, all in main.csv." in report.markdown(long)
 
 
-def test_html_holds_its_pictures_and_needs_nothing_from_elsewhere(project, monkeypatch):
-    monkeypatch.setattr(paths, "NOTEBOOKS", project.notebooks)
-    body = "\n\n".join(
-        report.markdown(block, project.notebooks) for block in report.document(project(), project.folder)
-    )
-    shown = new_code_cell("show()", metadata={"tags": ["report"]}, execution_count=1)
-    shown.outputs = [new_output("display_data", data={"text/markdown": body, "text/plain": "x"})]
-    hidden = new_code_cell("secret()", outputs=[new_output("stream", text="hidden")])
-    path = project.notebooks / "09_report.ipynb"
-    nbformat.write(book("09 · Report", hidden, shown), path)
-    text = report.write_html(path, project.folder / "out" / "report.html").read_text()
+ODD = '<b>a</b> & *b* _c_ [d](e) `f` $g$ $h$ | "i"\n\n# j'
+
+
+def test_no_word_of_the_document_is_a_mark_in_its_html(project, tmp_path):
+    figure = next(b for b in report.document(project(), project.folder) if b.kind == "figure")
+    frame = pd.DataFrame({ODD: [ODD, "< 0.1"]})
+    kinds = [Block(kind, " ".join(ODD.split())) for kind in ("title", "contents", "chapter", "section", "text", "gap")]
+    blocks = [*kinds, Block("figure", ODD, figure.path, stale=ODD), Block("table", ODD, frame=frame, stale=ODD)]
+    soup = BeautifulSoup(write_html(blocks, tmp_path / "report.html").read_text(encoding="utf-8"), "html.parser")
+    assert not soup.find_all(["em", "strong", "code"]) and len(soup.find_all("h1")) == 1
+    assert [tag.text for tag in soup.find_all("b")] == ["GAP", "Stale:", "Stale:"]
+    said = " ".join(ODD.split())
+    assert soup.img["alt"] == said and soup.title.text == said
+    assert [tag.text.removesuffix("¶") for tag in soup.find_all(["h1", "h2", "h3", "th"])] == [said] * 4
+    assert [tag.text for tag in soup.find_all(["i", "td"])] == [said, said, said, "<\xa00.1"]
+    assert {tag["href"].removeprefix("#") for tag in soup.ul.find_all("a")} <= {
+        tag["id"] for tag in soup.find_all("h1")
+    }
+
+
+def test_html_holds_its_pictures_and_needs_nothing_from_elsewhere(project):
+    blocks = report.document(project(), project.folder)
+    text = write_html(blocks, project.folder / "out" / "report.html").read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == 1
     assert not re.search(r'(?:src|href)="(?!data:|#)', text) and "<script" not in text and "@import" not in text
-    assert "show()" not in text and "hidden" not in text
-    links = re.findall(r'href="#([^"]+)"', text[: text.index("</ul>")])
-    assert len(links) == 5 and set(links) <= set(re.findall(r'<h[12] id="([^"]+)"', text))
-    assert "05 · Benchmarks" in text and "GAP" in text and "<table" in text
-    nbformat.write(book("09 · Report"), path)
-    with pytest.raises(ValueError, match="09_report.ipynb has no outputs: run it first"):
-        report.write_html(path, project.folder / "report.html")
+    links = re.findall(r'<li><a href="#([^"]+)"', text)
+    assert len(links) == 4 and set(links) <= set(re.findall(r'<h[12] id="([^"]+)"', text))
+    assert "05 · Benchmarks" in html.unescape(text) and "GAP" in text and "<table" in text
 
 
-def test_tables_for_a_paper_are_ascii_latex_and_the_numbers_unrounded(project):
+def test_tables_for_a_paper_are_latex_and_the_saved_csv(project):
     folder = project.figures / "tables"
     folder.mkdir()
     (folder / "05_benchmarks_gone.tex").write_text("stale")
-    written = latex.write_tables(project(), project.figures)
+    written = tables.write_tables(project(), project.figures)
     assert [path.name for path in written] == ["05_benchmarks_main.csv", "05_benchmarks_main.tex"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in written)
     assert written[0].read_bytes() == (project.figures / "05_benchmarks" / "main.csv").read_bytes()
-    text = written[1].read_text()
-    assert text.isascii()
+    text = written[1].read_text(encoding="utf-8")
+    assert r"\caption{Main. Accuracy: direct 25.0 \% (" in text and r"\label{tab:05_benchmarks-main}" in text
     rows = re.search(r"\\midrule\n(.*)\\bottomrule", text, re.DOTALL)[1].strip().splitlines()
     columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)[1]
     assert len(rows) == 2 and all(row.count(" & ") == len(columns) - 1 and row.endswith(r" \\") for row in rows)
@@ -95,17 +105,22 @@ def test_tables_for_a_paper_are_ascii_latex_and_the_numbers_unrounded(project):
     bare = re.sub(r"\\[{}]", "", text)
     assert bare.count("{") == bare.count("}")
     before = [path.stat().st_mtime_ns for path in written], [path.read_bytes() for path in written]
-    assert [path.read_bytes() for path in latex.write_tables(project(), project.figures)] == before[1]
+    assert [path.read_bytes() for path in tables.write_tables(project(), project.figures)] == before[1]
 
 
 @pytest.mark.parametrize(
     ("text", "tex"),
     [("50 % & a_b #1 $x {y}", r"50 \% \& a\_b \#1 \$x \{y\}"),
      (r"a\b~c^", r"a\textbackslash{}b\textasciitilde{}c\textasciicircum{}"),
-     ("σ ≥ 0.5 – “x” → ☃", r"$\sigma$ $\geq$ 0.5 -- ``x'' $\rightarrow$ ?")],
+     ("σ ≥ 0.5 – “x” → <y>", r"$\sigma$ $\geq$ 0.5 -- ``x'' $\rightarrow$ \textless{}y\textgreater{}"),
+     ("[0.1, 0.2]", "{}[0.1, 0.2]"), ("Straße, café, 标志", "Straße, café, 标志")],
 )  # fmt: skip
-def test_latex_is_escaped(text, tex):
-    assert latex._tex(text) == tex
+def test_latex_is_escaped_and_letters_survive(text, tex, tmp_path):
+    assert tables.in_latex(text) == tex
+    path = tmp_path / "a.csv"
+    pd.DataFrame({text: [text], "n": [1]}).to_csv(path, index=False)
+    written = tables.latex(Item("05_x", "a", "table", path))
+    assert f"{tex} & 1 " in written
 
 
 def test_report_folder_is_beside_the_figures_of_a_run():
@@ -113,15 +128,15 @@ def test_report_folder_is_beside_the_figures_of_a_run():
     assert report.report_folder(paths.RUNS / "x" / "figures") == paths.RUNS / "x" / "report"
 
 
-def test_command_runs_the_notebook_and_writes_the_html(project, monkeypatch, capsys):
-    asked, written = [], []
-    monkeypatch.setattr(command, "run_notebooks", lambda words: asked.append(words) or 0)
-    monkeypatch.setattr(command, "write_html", lambda notebook, target: written.append((notebook, target)) or target)
-    assert command.main([]) == 0
-    assert command.main(["--preset", "tiny"]) == 0
-    assert asked == [["09_report", "--preset", "mini", "--inplace"], ["09_report", "--preset", "tiny"]]
-    assert written[0] == (paths.NOTEBOOKS / "09_report.ipynb", paths.RESULTS / "report" / "report.html")
-    assert written[1] == (paths.RUNS / "tiny" / "09_report.ipynb", paths.RUNS / "tiny" / "report" / "report.html")
-    assert "data/results/report/report.pdf" in capsys.readouterr().out
-    monkeypatch.setattr(command, "run_notebooks", lambda words: 1)
-    assert command.main([]) == 1
+def test_everything_is_written_and_the_readme_for_the_committed_figures_alone(project, monkeypatch):
+    monkeypatch.setattr(report, "collect", lambda figures: project())
+    monkeypatch.setattr(report, "write_readme", lambda figures: figures / "README.md")
+    written = report.write_report(project.figures)
+    names = ["report.html", "report.pdf", "05_benchmarks_main.csv", "05_benchmarks_main.tex"]
+    assert [path.name for path in written] == names and all(path.is_file() for path in written)
+    assert written[0].parent == project.folder / "report"
+    monkeypatch.setattr(paths, "FIGURES", project.figures)
+    again = report.write_report(project.figures, project.folder / "elsewhere")
+    assert [path.name for path in again] == [*names, "README.md"]
+    assert again[1] == project.folder / "elsewhere" / "report.pdf"
+    assert [path.read_bytes() for path in again[:4]] == [path.read_bytes() for path in written]

@@ -8,7 +8,8 @@ from report_parts import book, write_item
 from hide_utils import paths, report
 from hide_utils.evaluation.store import ResultStore
 from hide_utils.report.captions import TABLE_OF
-from hide_utils.report.items import Item, provenance_table, saved_by, state_table, stored_answers_table
+from hide_utils.report.items import Item, provenance_table, state_table, stored_answers_table
+from hide_utils.report.notebook_text import saved_by
 
 
 def test_collects_what_notebooks_save_in_their_order_with_titles_and_questions(project):

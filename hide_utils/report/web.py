@@ -1,0 +1,99 @@
+"""The document as Markdown, for a notebook, and as one HTML file that needs no other."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+from nbconvert.filters import markdown2html
+
+from hide_utils import paths
+from hide_utils.files import write_text
+from hide_utils.report.blocks import Block
+
+MOST_ROWS = 16  # of a table that are shown; its file has all
+ENLARGED = 1.25  # times the printed size, on a screen
+HEADINGS = {"title": "# ", "chapter": "## ", "section": "### "}
+IN_IDS = "?/:@!$&'()*+,;="  # what nbconvert and JupyterLab leave as it is in a heading's address
+# What Markdown, HTML or MathJax would take for a mark, as an entity, which all three take for the character.
+LITERAL = str.maketrans({mark: f"&#{ord(mark)};" for mark in '&<>"\\`*_[]$~|#'})
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+h2 {{ margin-top: 3rem; border-top: 1px solid #8884; padding-top: 1rem; }}
+img {{ max-width: 100%; height: auto; background: white; }}
+table {{ border-collapse: collapse; font-size: .85rem; display: block; overflow-x: auto; margin-bottom: 1.5rem; }}
+th, td {{ padding: .2rem .6rem; text-align: left; border-bottom: 1px solid #8884; }}
+.anchor-link {{ display: none; }}
+</style></head><body>
+{body}
+</body></html>
+"""
+
+
+def write_html(blocks: Sequence[Block], target: Path) -> Path:
+    """Write the document as one HTML file with its figures inside and without scripts; returns its path."""
+    body = "\n".join(markdown2html(markdown(block, base=None)) for block in blocks)
+    write_text(target, PAGE.format(title=_literal(blocks[0].text), body=body))
+    return target
+
+
+def markdown(block: Block, base: Path | None = paths.NOTEBOOKS) -> str:
+    """A block as Markdown, in which its words are words and no marks.
+
+    Args:
+        block: what to show.
+        base: folder of the notebook that shows it, from where figures are linked; None: figures are copied in.
+    """
+    said = _literal(block.text)
+    stale = f" <b>Stale:</b> {_literal(block.stale)}." if block.stale else ""
+    if block.kind in HEADINGS:
+        return HEADINGS[block.kind] + said
+    if block.kind == "contents":
+        return "\n".join(f"- [{_literal(line)}](#{_anchor(line)})" for line in block.text.splitlines())
+    if block.kind == "gap":
+        return f'<p style="border:1px dashed;padding:4px 8px"><b>GAP</b> {said}</p>'
+    if block.kind == "figure":
+        source, width = _source(block.path, base), round(block.width * 96 * ENLARGED)
+        return f'<p><img src="{source}" width="{width}" alt="{said}"></p>\n\n<p><i>{said}</i>{stale}</p>'
+    if block.kind in ("table", "data"):
+        return f"<p><i>{said}{_left_out(block)}</i>{stale}</p>\n\n{_rows(block.frame.head(MOST_ROWS))}"
+    return f"<p>{said}</p>"
+
+
+def _left_out(table: Block) -> str:
+    """Says how many rows are shown, and which file has all; empty where none is left out."""
+    if len(table.frame) <= MOST_ROWS:
+        return ""
+    file = f", all in {_literal(paths.portable(table.path))}" if table.path.name else ""
+    return f" The first {MOST_ROWS} of {len(table.frame)} rows{file}."
+
+
+def _rows(frame: pd.DataFrame) -> str:
+    """A table in HTML; a sign stays on the line of its number."""
+    texts = frame.map(_literal).rename(columns=_literal)
+    return texts.to_html(index=False, border=0, escape=False).replace("&#60; ", "&#60;&nbsp;")
+
+
+def _literal(text: object) -> str:
+    """A text on one line that stands for itself in Markdown and in HTML."""
+    return " ".join(str(text).split()).translate(LITERAL)
+
+
+def _anchor(heading: str) -> str:
+    return quote(heading.replace(" ", "-"), safe=IN_IDS)
+
+
+def _source(picture: Path, base: Path | None) -> str:
+    """A PNG's address: relative to a folder, or its content."""
+    if base is None:
+        return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    return html.escape(Path(os.path.relpath(picture, base)).as_posix())
