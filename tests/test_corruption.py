@@ -36,7 +36,7 @@ def test_spoilt_boxes_by_kind_and_number(name):
     one = sample(name, THREE)
     sizes = sorted((x1 - x0, y1 - y0) for x0, y0, x1, y1 in THREE)
     for kind, k in itertools.product(corruption.CORRUPTIONS, range(4)):
-        found = corruption.corrupted(kind, k, one, SIZE)
+        found = corruption.corrupted_boxes(kind, k, one, SIZE)
         true, other = [b for b in found if b in THREE], [b for b in found if b not in THREE]
         assert len(true) == (3 if kind == "extra" else 3 - k)
         assert len(other) == (0 if kind == "missing" else k)
@@ -44,35 +44,35 @@ def test_spoilt_boxes_by_kind_and_number(name):
         if kind != "missing" and k == 3:
             assert sorted((x1 - x0, y1 - y0) for x0, y0, x1, y1 in other) == sizes
         if k:
-            before = set(corruption.corrupted(kind, k - 1, one, SIZE))
+            before = set(corruption.corrupted_boxes(kind, k - 1, one, SIZE))
             assert len(before ^ set(found)) == (2 if kind == "wrong" else 1), "one more box, and no other, is spoilt"
-    wrong, extra = (set(corruption.corrupted(kind, 3, one, SIZE)) for kind in ("wrong", "extra"))
+    wrong, extra = (set(corruption.corrupted_boxes(kind, 3, one, SIZE)) for kind in ("wrong", "extra"))
     assert extra == wrong | set(THREE)
-    assert corruption.corrupted("missing", 3, one, SIZE) == []
+    assert corruption.corrupted_boxes("missing", 3, one, SIZE) == []
 
 
 def test_spoiling_refuses_what_it_does_not_know():
     with pytest.raises(ValueError, match="unknown corruption 'bad'"):
-        corruption.corrupted("bad", 1, sample(), SIZE)
+        corruption.corrupted_boxes("bad", 1, sample(), SIZE)
     with pytest.raises(ValueError, match="has 2 true box"):
-        corruption.corrupted("wrong", 3, sample(), SIZE)
+        corruption.corrupted_boxes("wrong", 3, sample(), SIZE)
     with pytest.raises(ValueError, match="at least 1"):
-        corruption.grown(0.5, sample(), SIZE)
+        corruption.enlarged_boxes(0.5, sample(), SIZE)
 
 
 @given(st.integers(0, 80), st.integers(0, 60), st.integers(100, 1500))
 @settings(max_examples=80)
 def test_whole_pixels_survive_merging(x, y, side):
     box = (x, y, x + 7, y + 9)
-    assert corruption.grown(1, sample(boxes=[box]), (side, side)) == [box]
+    assert corruption.enlarged_boxes(1, sample(boxes=[box]), (side, side)) == [box]
 
 
 def test_enlarged_boxes_are_cut_at_the_edge_and_merge():
     far = sample(boxes=[(2, 30, 12, 40), (60, 30, 70, 40)])
-    assert corruption.grown(2, far, SIZE) == [(0, 25, 17, 45), (55, 25, 75, 45)]
-    assert corruption.grown(6, far, SIZE) == [(0, 5, 90, 65)]  # 30 either side of 7 and 65 meet at 36
-    names = list(variants.enlarged([2, 4.5]))
-    assert names == ["true x 2", "true x 4.5"] and variants.enlarged_name(1) == "true"
+    assert corruption.enlarged_boxes(2, far, SIZE) == [(0, 25, 17, 45), (55, 25, 75, 45)]
+    assert corruption.enlarged_boxes(6, far, SIZE) == [(0, 5, 90, 65)]  # 30 either side of 7 and 65 meet at 36
+    names = list(variants.enlarged_box_finders([2, 4.5]))
+    assert names == ["true x 2", "true x 4.5"] and variants.enlarged_boxes_name(1) == "true"
 
 
 def test_rates_hold_exactly_over_all_boxes_and_are_nested():
@@ -80,8 +80,8 @@ def test_rates_hold_exactly_over_all_boxes_and_are_nested():
     rates = [0, 0.25, 0.5, 0.75, 1]
     table = corruption.corrupted_counts(samples, rates)
     boxes = sum(len(s.boxes_xyxy) for s in samples)
-    assert table.groupby("rate")["spoilt"].sum().tolist() == [round(rate * boxes) for rate in rates]
-    wide = table.pivot(index="sample_id", columns="rate", values="spoilt")
+    assert table.groupby("rate")["n_corrupted"].sum().tolist() == [round(rate * boxes) for rate in rates]
+    wide = table.pivot(index="sample_id", columns="rate", values="n_corrupted")
     assert (np.diff(wide.to_numpy(), axis=1) >= 0).all()
     assert (wide[1] == table.set_index("sample_id")["boxes"].groupby("sample_id").first()).all()
     with pytest.raises(ValueError, match="a share of the boxes"):
@@ -95,17 +95,17 @@ def test_rates_are_put_together_from_states():
     answers = pd.DataFrame(
         [{"sample_id": s.id, "method": name, "correct": right[name]} for s in samples for name in states]
     )
-    table = corruption.at_rates(answers, samples, [0, 0.5, 1])
+    table = variants.answers_at_box_rates(answers, samples, [0, 0.5, 1])
     means = table.groupby(["corruption", "rate"])["correct"].mean().unstack()
     assert means.loc["extra"].tolist() == [1, 1, 1]
     assert means.loc["wrong"].tolist() == means.loc["missing"].tolist()
-    spoilt = corruption.corrupted_counts(samples, [0.5])
-    assert means.loc["wrong", 0.5] == (spoilt["spoilt"] == 0).mean() and means.loc["wrong", 1] == 0
+    counts = corruption.corrupted_counts(samples, [0.5])
+    assert means.loc["wrong", 0.5] == (counts["n_corrupted"] == 0).mean() and means.loc["wrong", 1] == 0
     assert table["method"].tolist()[:1] == ["wrong 0%"] and len(table) == 3 * 3 * 8
 
 
 def test_states_of_a_sample_with_fewer_boxes_are_its_last():
-    finders = variants.states(2)
+    finders = variants.corrupted_box_finders(2)
     assert list(finders) == ["wrong 1", "wrong 2", "extra 1", "extra 2", "missing 1", "missing 2"]
     model = tiny_model("qwen3_vl")
     hide, one = HiDe(model), sample(boxes=[TWO[0]])

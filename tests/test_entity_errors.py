@@ -5,7 +5,7 @@ import pytest
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model
 from hide_utils.analyses import extraction
-from hide_utils.analyses.extraction import searched, state_name
+from hide_utils.analyses.extraction import corrupted_method, entities_or_question
 from hide_utils.edits import entity_corruption as entity_errors
 from hide_utils.edits.entity_corruption import ERRORS, corrupted_names, reworded
 from hide_utils.scenes.world import COLORS
@@ -40,16 +40,17 @@ def test_one_more_spoilt_entity_changes_that_one_alone(samples):
             assert set(corrupted_names(kind, 1, s)) - kept <= set(corrupted_names(kind, 2, s))
 
 
-def test_what_cannot_be_spoilt_is_refused(samples):
+def test_what_cannot_be_corrupted_is_refused(samples):
     with pytest.raises(ValueError, match="unknown kind 'typo'"):
         corrupted_names("typo", 1, samples[0])
-    with pytest.raises(ValueError, match="cannot spoil 3"):
+    with pytest.raises(ValueError, match="cannot corrupt 3"):
         corrupted_names("dropped", 3, samples[0])
     alone = load_benchmark("scenes", split="calibration", n=1, resolution=256, seed=1)[0]
     alone.others = []
     with pytest.raises(ValueError, match="no distractor"):
         corrupted_names("distractor", 1, alone)
-    assert "distractor" not in extraction.applicable([alone]) and extraction.applicable(samples) == tuple(ERRORS)
+    assert "distractor" not in extraction.possible_errors([alone])
+    assert extraction.possible_errors(samples) == tuple(ERRORS)
 
 
 def test_reworded_questions_keep_their_entities(samples):
@@ -73,19 +74,19 @@ def test_states_are_answered_and_rates_put_together(samples):
     hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
     part = [s for s in samples if len(s.entities) == 2][:2]
     kinds = ("dropped", "absent")
-    table = evaluate(hide.model, part, extraction.states(kinds, 2), hide=hide, progress=False)
-    assert set(table["method"]) == set(extraction.n_corrupted_by(kinds, 2))
+    table = evaluate(hide.model, part, extraction.corrupted_methods(kinds, 2), hide=hide, progress=False)
+    assert set(table["method"]) == set(extraction.n_corrupted_by_method(kinds, 2))
     by = table.set_index(["sample_id", "method"])["entities"]
     for s in part:
-        assert by[s.id, state_name("", 0)] == ", ".join(s.entities)
-        assert by[s.id, state_name("absent", 2)] == ", ".join(corrupted_names("absent", 2, s))
-        assert by[s.id, state_name("dropped", 2)] == s.question  # nothing left: the question is searched for
-    rates = extraction.at_rates(table, part, [0, 0.5, 1], kinds)
+        assert by[s.id, corrupted_method("", 0)] == ", ".join(s.entities)
+        assert by[s.id, corrupted_method("absent", 2)] == ", ".join(corrupted_names("absent", 2, s))
+        assert by[s.id, corrupted_method("dropped", 2)] == s.question  # nothing left: the question is searched for
+    rates = extraction.answers_at_entity_rates(table, part, [0, 0.5, 1], kinds)
     assert (rates.groupby(["corruption", "rate"]).size() == 2).all()
     half = rates[(rates["rate"] == 0.5) & (rates["corruption"] == "absent")]
     found = sum(name in row.split(", ") for row, s in zip(half["entities"], part, strict=True) for name in s.entities)
     assert found == 2, "half of the four entities are still there"
-    means = extraction.means(rates, ["corruption", "rate"])
+    means = extraction.accuracy_and_boxes(rates, ["corruption", "rate"])
     assert len(means) == 2 * 3 * 3 and means[["low", "high"]].stack().between(0, 1).all()
     pd.testing.assert_series_equal(
         means.query("measure == 'accuracy' and rate == 0")["estimate"].reset_index(drop=True),
@@ -93,6 +94,7 @@ def test_states_are_answered_and_rates_put_together(samples):
     )
 
 
-def test_without_names_the_question_is_searched():
-    assert searched((), " Which? ").text == "Which?" and searched((), "Which?").source == "question"
-    assert searched(("dog", "cat"), "Which?").text == "dog, cat"
+def test_without_names_the_question_is_searched_for():
+    instead = entities_or_question((), " Which? ")
+    assert (instead.text, instead.source) == ("Which?", "question")
+    assert entities_or_question(("dog", "cat"), "Which?").text == "dog, cat"

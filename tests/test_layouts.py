@@ -13,7 +13,7 @@ from model_helpers import picture
 from PIL import Image
 
 from hide_utils.analyses import layouts as variants
-from hide_utils.baselines.methods import METHODS
+from hide_utils.baselines import METHODS
 from hide_utils.edits import layouts, placement
 from hide_utils.edits.interventions import FILLS
 from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS
@@ -219,8 +219,8 @@ def test_share_of_the_compact_image_that_is_empty_and_how_much_it_is_enlarged():
     assert variants.empty_share(TWO[:1]) == 0
     # 30 x 25 pixels to at least 64 x 64: sides of 73.9 and 61.6 pixels, rounded up to multiples of 32
     assert layouts.budget_size((30, 25), 4096, 32) == (96, 64)
-    assert variants.enlargement(TWO, (4096, 32)) == pytest.approx(math.sqrt(96 * 64 / 750))
-    assert variants.enlargement([(0, 0, 64, 64)], (4096, 32)) == 1
+    assert variants.compact_enlargement(TWO, (4096, 32)) == pytest.approx(math.sqrt(96 * 64 / 750))
+    assert variants.compact_enlargement([(0, 0, 64, 64)], (4096, 32)) == 1
 
 
 def test_regions_are_read_from_rows_and_missing_ones_left_out():

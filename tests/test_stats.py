@@ -20,6 +20,7 @@ from hide_utils.stats import (
     mean_over_cycles,
     minimum_detectable_difference,
     paired_difference,
+    ratio_interval,
     wilson,
 )
 
@@ -245,3 +246,15 @@ def test_comparison_resamples_pictures_where_they_carry_several_questions():
     single = comparison_table(several.assign(image_id=several["sample_id"])).set_index(["kind", "method"])
     assert single.loc[("all", "hide"), "low"] == pytest.approx(wilson(25, 40).low)
     assert single.loc[("all", "hide"), "p"] == pytest.approx(mcnemar_exact(wide["hide"], wide["direct"]).p)
+
+
+def test_ratio_interval_covers_the_true_ratio():
+    rng, hits = np.random.default_rng(0), 0
+    for seed in range(100):
+        below = rng.integers(1, 4, 60)
+        interval = ratio_interval(rng.binomial(below, 0.3), below, 500, seed=seed)
+        hits += interval.low <= 0.3 <= interval.high
+    assert 85 <= hits <= 100
+    assert np.isnan(ratio_interval([0, 0], [0, 0]).estimate)
+    assert ratio_interval([0, 3], [0, 4])[:3] == (0.75, 0.75, 0.75), "a resample of the first alone has no ratio"
+    assert np.isnan(ratio_interval([1], [2]).low), "of one pair the spread is unknown"

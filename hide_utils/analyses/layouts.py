@@ -1,6 +1,6 @@
-"""Variants of what the model is shown: whose *boxes*, in which *layout*, *seen* together with what.
+"""Notebook 04. Variants of what the model is shown: whose *boxes*, in which *layout*, *seen* together with what.
 
-`plan` lists variants, `methods_of` makes each a method for `evaluate`, under a name that says all three.
+`plan` lists variants, and `methods_of` makes each a method for `evaluate`, under a name that says all three.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from PIL import Image
 from pydantic import Field
 
-from hide_utils.baselines.methods import METHODS, Method, Outcome, of_pictures, of_regions, true_regions
+from hide_utils.baselines import LOOKS, METHODS, Method, Outcome, of_pictures, of_regions, true_regions
 from hide_utils.config import Alpha, Count, Layer, Margin, Pixels, RunConfig, Share, Sigma
-from hide_utils.edits import corruption
-from hide_utils.edits.layouts import LAYOUTS, Layout, budget_size
+from hide_utils.edits.corruption import CORRUPTIONS, answers_at_rates, corrupted_boxes, enlarged_boxes
+from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, budget_size, lay_out
 from hide_utils.evaluation import localisation
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import HIDE_STEPS, Session
+from hide_utils.plots import ACCURACY, PALETTE, Look, Panel, dot_rows
 from hide_utils.samples import Sample
 
 
@@ -63,7 +66,13 @@ SEEN = {
     "alone": "compact image alone",
     "half": "original at half size, then compact image",
 }
-BOXES = {"true": "true boxes", "tad": "HiDe's boxes"}
+SEEN_MARKERS = {"original": "o", "alone": "s", "half": "^"}
+BOXES = {"true": Look("true boxes", LOOKS["oracle"].color), "tad": Look("HiDe's boxes", LOOKS["hide"].color)}
+CORRUPTION_LOOKS = {
+    "wrong": Look("wrong", PALETTE[4]),
+    "extra": Look("extra", PALETTE[1]),
+    "missing": Look("missing", PALETTE[0]),
+}
 
 
 def _true(hide: HiDe, session: Session, sample: Sample) -> Sequence[lpd.Region]:
@@ -79,7 +88,7 @@ _SHIPPED = {"true": "oracle", "tad": "hide"}  # LPD behind the original is what 
 
 
 def name_of(boxes: str, layout: str = "spatial_aggregate", seen: str = "original") -> str:
-    """The name of a variant; the shipped layout behind the original has the name of the method that it is."""
+    """The name of a variant. The shipped layout behind the original has the name of the method that it is."""
     if boxes in _SHIPPED and (layout, seen) in {("spatial_aggregate", "original"), ("white_fill", "original")}:
         return _SHIPPED[boxes]
     return f"{boxes} | {layout} | {seen}"
@@ -91,7 +100,7 @@ def described(method: str) -> str:
     if method not in parts and method.count(" | ") != 2:
         return method
     boxes, layout, seen = parts.get(method) or method.split(" | ")
-    return f"{BOXES.get(boxes, boxes)}, {layout.replace('_', ' ')} ({SEEN[seen]})"
+    return f"{BOXES[boxes].label if boxes in BOXES else boxes}, {layout.replace('_', ' ')} ({SEEN[seen]})"
 
 
 def plan(
@@ -107,8 +116,13 @@ def methods_of(
 ) -> dict[str, Method]:
     """A method for every row of a `plan`, by name. Where no box is found the answer is the direct one.
 
-    finders: boxes -> how they are found. layouts: layout -> the picture made of them.
-    Raises ValueError for boxes, a layout or company (`SEEN`) that are not known.
+    Args:
+        planned: from `plan`.
+        finders: name of boxes -> how they are found.
+        layouts: name of a layout -> how it is made.
+
+    Raises:
+        ValueError: boxes, a layout, or what they are seen with (`SEEN`) are not known.
     """
     methods = {}
     for row in planned.itertuples():
@@ -142,50 +156,98 @@ def _other_company(find: Finder, layout: Layout, seen: str) -> Method:
     return method
 
 
+def draw_rows(ax: Axes, table: pd.DataFrame, rows: Mapping[str, str], row: str = "layout") -> None:
+    """Accuracies with their intervals, a line for each of `rows`; colors say whose boxes, markers what the model saw.
+
+    Args:
+        ax: panel to draw in.
+        table: columns `row`, boxes, seen, accuracy, low and high.
+        rows: value of `row` -> label of its line, from top to bottom.
+        row: the column that says on which line a point stands.
+    """
+    looks: dict[str, Look] = {}
+    series = []
+    for boxes, seen in zip(table["boxes"], table["seen"], strict=True):
+        label = BOXES[boxes].label + (f", {SEEN[seen]}" if table["seen"].nunique() > 1 else "")
+        looks[label] = Look(label, BOXES[boxes].color, SEEN_MARKERS[seen], filled=seen == "original")
+        series.append(label)
+    dot_rows(ax, table.assign(series=series), row, "series", rows=rows, looks=looks, values=ACCURACY)
+
+
+def examples(image: Image.Image, boxes: Mapping[str, Sequence[lpd.Region]]) -> list[list[Panel]]:
+    """What the model is shown of one picture, for `hide_utils.plots.gallery`.
+
+    Args:
+        image: the picture.
+        boxes: key of `BOXES` -> regions.
+
+    Returns:
+        A line for each set of boxes: the picture with them, and every layout of them with its size in pixels.
+    """
+    lines = []
+    for whose, regions in boxes.items():
+        panels = [Panel(image, BOXES[whose].label, regions, color=BOXES[whose].color)]
+        for name in ARRANGEMENTS:
+            shown = composite_on_white(lay_out(name, image, regions))
+            title = "{}\n{} × {} px".format(name.replace("_", " "), *shown.size)
+            panels.append(Panel(shown, title, framed=True))
+        lines.append(panels)
+    return lines
+
+
 def empty_share(regions: Sequence[lpd.Region]) -> float:
     """Share of the compact image that no region covers."""
     places = lpd.mapping(regions)
     return 1 - localisation.union_area(places) / math.prod(np.max(places, axis=0)[2:].tolist())
 
 
-def enlargement(regions: Sequence[lpd.Region], budget: tuple[int, int]) -> float:
-    """By how much the processor enlarges the compact image's sides; 1 where it does not. budget: `model_budget`."""
+def compact_enlargement(regions: Sequence[lpd.Region], budget: tuple[int, int]) -> float:
+    """By how much the processor enlarges the compact image's sides. It is 1 where it does not.
+
+    Args:
+        regions: merged, pixel xyxy.
+        budget: from `model_budget`.
+    """
     size = np.max(lpd.mapping(regions), axis=0)[2:].tolist()
     return math.sqrt(math.prod(budget_size(size, *budget)) / math.prod(size))
 
 
-def states(most: int) -> dict[str, Finder]:
+def corrupted_box_finders(most: int) -> dict[str, Finder]:
     """Boxes by name for `methods_of`: every corruption with 1 to `most` boxes corrupted, "wrong 2" for instance.
 
     A sample with fewer boxes has all of them corrupted.
     """
-    return {_state(kind, k): partial(_corrupt, kind, k) for kind in corruption.CORRUPTIONS for k in range(1, most + 1)}
+    counts = range(1, most + 1)
+    return {corrupted_boxes_name(kind, k): partial(_corrupt, kind, k) for kind in CORRUPTIONS for k in counts}
 
 
-def enlarged(factors: Sequence[float]) -> dict[str, Finder]:
-    """Boxes by name for `methods_of`: the true ones, sides `factor` times as long ("true x 2")."""
-    return {enlarged_name(factor): partial(_enlarge, factor) for factor in factors}
+def enlarged_box_finders(factors: Sequence[float]) -> dict[str, Finder]:
+    """Boxes by name for `methods_of`: the true ones with sides so many times as long, "true x 2" for instance."""
+    return {enlarged_boxes_name(factor): partial(_enlarge, factor) for factor in factors}
 
 
-def enlarged_name(factor: float) -> str:
-    """Name of the true boxes with sides `factor` times as long; of the true ones for 1."""
-    return "true" if factor == 1 else f"true x {factor:g}"
-
-
-def _state(kind: str, n_corrupted: int) -> str:
+def corrupted_boxes_name(kind: str, n_corrupted: int) -> str:
+    """Name of the boxes with so many corrupted. Without any it is that of the true ones."""
     return f"{kind} {n_corrupted}" if n_corrupted else "true"
 
 
+def enlarged_boxes_name(factor: float) -> str:
+    """Name of the true boxes with sides `factor` times as long. For 1 it is that of the true ones."""
+    return "true" if factor == 1 else f"true x {factor:g}"
+
+
 def _corrupt(kind: str, n_corrupted: int, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-    return corruption.corrupted_boxes(kind, min(n_corrupted, len(sample.boxes_xyxy)), sample, session.image.size)
+    return corrupted_boxes(kind, min(n_corrupted, len(sample.boxes_xyxy)), sample, session.image.size)
 
 
 def _enlarge(factor: float, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-    return corruption.grown(factor, sample, session.image.size)
+    return enlarged_boxes(factor, sample, session.image.size)
 
 
-def at_rates(answers: pd.DataFrame, samples: Sequence[Sample], rates: Sequence[float]) -> pd.DataFrame:
-    """Answers at each rate of corrupted boxes, put together from those to the `states` (`corruption.at_rates`)."""
-    return corruption.at_rates(
-        answers, samples, rates, corruption.CORRUPTIONS, lambda kind, n: name_of(_state(kind, n))
-    )
+def answers_at_box_rates(answers: pd.DataFrame, samples: Sequence[Sample], rates: Sequence[float]) -> pd.DataFrame:
+    """Answers at each rate of corrupted boxes: `answers_at_rates` of those to the `corrupted_box_finders`."""
+
+    def method(kind: str, n_corrupted: int) -> str:
+        return name_of(corrupted_boxes_name(kind, n_corrupted))
+
+    return answers_at_rates(answers, samples, rates, CORRUPTIONS, method)

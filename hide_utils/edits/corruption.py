@@ -1,7 +1,7 @@
 """True boxes made worse at known rates: moved away, joined by others, dropped, or enlarged until they overlap.
 
 What the model has to answer depends only on how many of a sample's boxes are corrupted. Those few states are answered
-once. Any rate is put together from them afterwards (`at_rates`), without running the model again.
+once. `answers_at_rates` puts any rate together from them, without running the model again.
 """
 
 from __future__ import annotations
@@ -56,10 +56,16 @@ def corrupted_boxes(kind: str, n_corrupted: int, sample: Sample, image_size_wh: 
     return _merged([*left, *places[:n_corrupted]], image_size_wh)
 
 
-def grown(factor: float, sample: Sample, image_size_wh: Sequence[int]) -> list[lpd.Region]:
-    """The true boxes with sides `factor` times as long around their centres, cut at the edges, merged where they meet.
+def enlarged_boxes(factor: float, sample: Sample, image_size_wh: Sequence[int]) -> list[lpd.Region]:
+    """The true boxes with longer sides around their centres, cut at the picture's edges, merged where they meet.
 
-    Raises ValueError for a factor below 1.
+    Args:
+        factor: by which the sides are longer, at least 1.
+        sample: with true boxes in pixels.
+        image_size_wh: width and height of the picture in pixels.
+
+    Raises:
+        ValueError: the factor is below 1.
     """
     if not factor >= 1:
         raise ValueError(f"factor {factor}: boxes are enlarged, so give at least 1")
@@ -115,7 +121,7 @@ def corrupted_counts(
     return pd.DataFrame(rows, columns=["sample_id", "rate", "boxes", "n_corrupted"])
 
 
-def at_rates(
+def answers_at_rates(
     answers: pd.DataFrame,
     samples: Sequence[Sample],
     rates: Sequence[float],
@@ -134,8 +140,8 @@ def at_rates(
         count: as in `corrupted_counts`.
 
     Returns:
-        One row a sample, corruption and rate, with the columns of `answers`. `corruption` and `rate` are added, and
-        `method` is "<corruption> <rate>".
+        One row a sample, corruption and rate, with the columns of `answers`. Columns `corruption` and `rate` are added,
+        and `method` is "<corruption> <rate>".
     """
     by_state = answers.set_index(["sample_id", "method"])
     table, rows = corrupted_counts(samples, rates, count), []

@@ -1,7 +1,7 @@
 """Entities made wrong at known rates, and questions in words that a model was not trained on, to make it err by itself.
 
-As in `hide_utils.edits.corruption`, what has to be answered depends only on how many of a sample's entities are corrupted: those
-few states are answered once, and any rate is put together from them (`at_rates`) without running the model again.
+As with boxes in `hide_utils.edits.corruption`, only the number of a sample's corrupted entities decides what has to be
+answered. Those few states are answered once, and any rate is put together from them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ERRORS = {
     "duplicate": "listed a second time in other words",
     "over-long": "followed by the whole question",
 }
-# What the miniature's lessons never said; {0}, {1} are the entities as a speaker would name them.
+# Phrases that the miniature's lessons never had. {0} and {1} are the entities as a speaker would name them.
 REWORDED = {
     "color": (
         "Tell me which color the {0} has.",
@@ -49,11 +49,18 @@ _SPOKEN = re.compile(r"^(?P<noun>.+?) with (?P<value>\S+) (?P<property>\S+)$")
 
 
 def corrupted_names(kind: str, n_corrupted: int, sample: Sample) -> tuple[str, ...]:
-    """A sample's reference entities after the first `n_corrupted` of them, in an order of its own, were corrupted.
+    """A sample's reference entities after some of them were corrupted. May be empty.
 
-    Order and replacements are drawn once a sample (by its id), so that one more corrupted entity changes that one alone.
-    May be empty. Raises ValueError for a kind that is not among `ERRORS`, for more entities than there are, and for
-    "distractor" where the picture's other objects are not known.
+    Order and replacements are drawn once a sample, by its id, so that one more corrupted entity changes that one alone.
+
+    Args:
+        kind: a key of `ERRORS`.
+        n_corrupted: how many entities, the first in the sample's own order.
+        sample: with reference entities.
+
+    Raises:
+        ValueError: an unknown kind, more entities than there are, or "distractor" where the picture's other objects are
+            not known.
     """
     if kind not in ERRORS:
         raise ValueError(f"unknown kind {kind!r}; known: {', '.join(ERRORS)}")
@@ -105,9 +112,14 @@ def spoken(name: str) -> str:
 
 
 def reworded(sample: Sample, of: int = 0) -> str:
-    """The sample's question in other words (one of four, by its id and `of`), with the same reference entities.
+    """The sample's question in other words, with the same reference entities.
 
-    Raises ValueError for other questions than the drawn scenes'.
+    Args:
+        sample: of a drawn scene.
+        of: which of the four phrases, counted from one that the sample's id decides.
+
+    Raises:
+        ValueError: the question is not one of the drawn scenes'.
     """
     asked = re.search(r"\b(color|shape) of\b", sample.question)
     group = "relation" if len(sample.entities) == 2 else asked and asked[1]

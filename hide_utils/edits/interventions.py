@@ -4,8 +4,8 @@
     crop    = less background content at the same number of tokens (`masked`) + fewer background tokens (`on_canvas`)
 
 Each edit makes one picture, which the model answers from alone. `masked` and `on_canvas` never change an object's
-pixels; `enlargement` says where an image processor does so behind their back. `conditions` lists the settings,
-`picture_methods` makes them methods for `evaluate`, `background_left` says how much background each leaves.
+pixels. `enlargement` says where an image processor does so behind their back. `hide_utils.analyses.background` has the
+settings and the methods made of these edits.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageFilter
 
+from hide_utils.edits.placement import bounding_box
 from hide_utils.method import lpd
 from hide_utils.models import VLM
 
@@ -27,9 +28,16 @@ TOLERANCE = 0.1  # a picture's scale counts as unchanged within this share: proc
 def window(box_xyxy: Sequence[float], image_size_wh: Sequence[int], ratio: float) -> lpd.Region:
     """The picture's frame moved to the box: each edge is (1 - ratio) * picture's + ratio * box's, in pixels.
 
-    ratio: 0 is the whole picture, 1 the box; down to -1 each edge moves out by as much as it would move in, so that at
-    -1 the window is twice the picture less the box, in width and in height. Edges are rounded outwards: windows of
-    growing ratios are nested and hold the box. Raises ValueError for a ratio outside [-1, 1].
+    Edges are rounded outwards, so that windows of growing ratios are nested and hold the box.
+
+    Args:
+        box_xyxy: in pixels.
+        image_size_wh: width and height of the picture in pixels.
+        ratio: 0 is the whole picture, 1 the box. Below 0 each edge moves out by as much as it would move in. At -1 the
+            window is twice the picture less the box, in width and in height.
+
+    Raises:
+        ValueError: the ratio is outside [-1, 1].
     """
     if not -1 <= ratio <= 1:
         raise ValueError(f"ratio {ratio}: it runs from 0 (the whole picture) to 1 (the box), or out to -1")
@@ -39,9 +47,16 @@ def window(box_xyxy: Sequence[float], image_size_wh: Sequence[int], ratio: float
 
 
 def upscaled(image: Image.Image, factor: float) -> Image.Image:
-    """The whole picture enlarged by a factor >= 1 (bicubic): object and background grow alike, none is removed.
+    """The whole picture enlarged (bicubic): object and background grow alike, none is removed.
 
-    What a processor's pixel budget then takes back, the model does not see. Raises ValueError for a factor below 1.
+    What a processor's pixel budget then takes back, the model does not see.
+
+    Args:
+        image: the picture.
+        factor: by which the sides grow, at least 1.
+
+    Raises:
+        ValueError: the factor is below 1.
     """
     if not factor >= 1:
         raise ValueError(f"factor {factor}: upscaling starts at 1, the picture as it is")
@@ -53,7 +68,12 @@ def upscaled(image: Image.Image, factor: float) -> Image.Image:
 def ground(image: Image.Image, fill: str = "white") -> Image.Image:
     """What stands where the picture is hidden: white, black, its mean color, or itself blurred beyond recognition.
 
-    The blur is Gaussian with a standard deviation of `BLUR` times the longer side. Raises ValueError for another fill.
+    Args:
+        image: the picture, RGB.
+        fill: one of `FILLS`. The blur is Gaussian with a standard deviation of `BLUR` times the longer side.
+
+    Raises:
+        ValueError: the fill is unknown.
     """
     if fill == "blur":
         return image.filter(ImageFilter.GaussianBlur(BLUR * max(image.size)))
@@ -68,9 +88,17 @@ def ground(image: Image.Image, fill: str = "white") -> Image.Image:
 def masked(image: Image.Image, regions: Sequence[lpd.Region], ratio: float, fill: str = "white") -> Image.Image:
     """Semantic background: everything outside a window that shrinks from the picture (0) to the boxes (1) is hidden.
 
-    Every box has a window of its own (`window`), and what lies in any of them stays, so that at 1 only the boxes are
-    left, however far apart. The picture keeps size and layout, and so its number of tokens: only content goes.
-    ratio: mask ratio in [0, 1]; 0 gives the picture itself. Raises ValueError outside it, and without regions.
+    Every box has a `window` of its own, and what lies in any of them stays. So at 1 only the boxes are left, however
+    far apart. The picture keeps size and layout, and so its number of tokens. Only content goes.
+
+    Args:
+        image: the picture, RGB.
+        regions: true boxes, pixel xyxy.
+        ratio: mask ratio in [0, 1]. 0 gives the picture itself.
+        fill: one of `FILLS`.
+
+    Raises:
+        ValueError: the ratio is out of its range, the fill is unknown, or there is no region.
     """
     if not len(regions) or not 0 <= ratio <= 1:
         raise ValueError(f"{len(regions)} regions at mask ratio {ratio}: need a region, and a ratio in [0, 1]")
@@ -83,20 +111,30 @@ def masked(image: Image.Image, regions: Sequence[lpd.Region], ratio: float, fill
 
 
 def canvas_window(regions: Sequence[lpd.Region], image_size_wh: Sequence[int], ratio: float) -> lpd.Region:
-    """The canvas of `on_canvas` in the picture's coordinates: one `window`, for the boxes' common bounding box."""
+    """The canvas of `on_canvas` in the picture's coordinates: the `window` of the boxes' common bounding box.
+
+    Raises:
+        ValueError: the ratio is outside [-1, 1], or there is no region.
+    """
     if not len(regions):
         raise ValueError("no regions: a canvas is drawn around boxes")
-    edges = np.array(regions)
-    return window([*edges[:, :2].min(0).tolist(), *edges[:, 2:].max(0).tolist()], image_size_wh, ratio)
+    return window(bounding_box(regions), image_size_wh, ratio)
 
 
 def on_canvas(image: Image.Image, regions: Sequence[lpd.Region], ratio: float) -> Image.Image:
     """Token background: the boxes alone, in their layout, on a white canvas of varying size.
 
-    ratio: expand/crop ratio. At 0 the canvas has the picture's size (the same as mask ratio 1); positive ratios crop it
-    towards the boxes' common bounding box, reached at 1; negative ones expand it beyond the picture, along the same
-    straight lines (`window`). Tokens come and go, but none of them ever holds background content.
-    Raises ValueError outside [-1, 1] and without regions.
+    Tokens come and go, but none of them ever holds background content.
+
+    Args:
+        image: the picture, RGB.
+        regions: true boxes, pixel xyxy.
+        ratio: expand/crop ratio in [-1, 1]. At 0 the canvas has the picture's size, as at mask ratio 1. Positive ratios
+            crop it towards the boxes' common bounding box, reached at 1. Negative ones expand it beyond the picture,
+            along the same straight lines (see `window`).
+
+    Raises:
+        ValueError: the ratio is out of its range, or there is no region.
     """
     x, y, x1, y1 = canvas_window(regions, image.size, ratio)
     canvas = Image.new("RGB", (x1 - x, y1 - y), (255, 255, 255))
@@ -108,8 +146,9 @@ def on_canvas(image: Image.Image, regions: Sequence[lpd.Region], ratio: float) -
 def enlargement(model: VLM, image_size_wh: tuple[int, int], reference_wh: tuple[int, int]) -> float:
     """How much larger the model sees things in a picture of one size than in the reference: a ratio of lengths.
 
-    From the tokens a pixel gets in each, so that it holds for every processor: above 1 where a small picture is
-    enlarged to the least pixel budget (a hidden zoom), below 1 where a large one is reduced to the greatest.
+    It follows from the tokens that a pixel gets in each, so that it holds for every processor. It is above 1 where a
+    small picture is enlarged to the least pixel budget, which is a hidden zoom, and below 1 where a large one is
+    reduced to the greatest.
     """
     tokens = [model.n_image_tokens(size) / math.prod(size) for size in (image_size_wh, reference_wh)]
     return math.sqrt(tokens[0] / tokens[1])

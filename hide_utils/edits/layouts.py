@@ -1,7 +1,7 @@
 """What else could be shown of the regions: other layouts than LPD's, other fills, other sizes.
 
-Regions are merged pixel boxes as from `lpd.merge_boxes`. An arrangement says where each comes to lie (`ARRANGEMENTS`),
-a layout makes the picture of them (`LAYOUTS`).
+Regions are merged pixel boxes as from `lpd.merge_boxes`. An arrangement of `ARRANGEMENTS` says where each comes to lie.
+A layout of `LAYOUTS` makes the picture of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from hide_utils.edits.interventions import FILLS, ground
-from hide_utils.edits.placement import scatter
+from hide_utils.edits.placement import bounding_box, scatter
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
 from hide_utils.models import VLM
@@ -25,12 +25,12 @@ Layout = Callable[[Image.Image, Sequence[lpd.Region]], Image.Image]
 
 
 def sequential_tiling(regions: Sequence[lpd.Region]) -> Places:
-    """Side by side in reading order: by upper edge, then by left edge; tops aligned."""
+    """Side by side in reading order, by upper edge and then by left edge, with tops aligned."""
     return _row(regions, sorted(range(len(regions)), key=lambda i: (regions[i][1], regions[i][0])))
 
 
 def random_tiling(regions: Sequence[lpd.Region]) -> Places:
-    """Side by side in random order, which the regions decide: the same at every run."""
+    """Side by side in random order. The regions decide it, so it is the same at every run."""
     return _row(regions, _rng(regions).permutation(len(regions)).tolist())
 
 
@@ -41,7 +41,7 @@ def _row(regions: Sequence[lpd.Region], order: Sequence[int]) -> Places:
 
 
 def random_aggregate(regions: Sequence[lpd.Region]) -> Places:
-    """Random places, none overlapping, on a canvas as large as the compact image; the same at every run.
+    """Random places, none overlapping, on a canvas as large as the compact image, the same at every run.
 
     Where no such places are found the canvas grows by a tenth until they are.
     """
@@ -53,7 +53,7 @@ def random_aggregate(regions: Sequence[lpd.Region]) -> Places:
 
 
 def masked_in_place(regions: Sequence[lpd.Region]) -> Places:
-    """Where they are; everything else is left out."""
+    """Where they are. Everything else is left out."""
     return [(x0, y0, x1, y1) for x0, y0, x1, y1 in regions]
 
 
@@ -73,12 +73,6 @@ ARRANGEMENTS: dict[str, Callable[[Sequence[lpd.Region]], Places]] = {
 }
 
 
-def bounding_box(regions: Sequence[lpd.Region]) -> lpd.Region:
-    """The smallest box that holds all regions."""
-    boxes = np.asarray(regions)
-    return (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
-
-
 def order_kept(regions: Sequence[lpd.Region], places: Sequence[lpd.Region]) -> bool:
     """Whether every region that lies wholly left of (or above) another one still does."""
     before, after = np.asarray(regions), np.asarray(places)
@@ -87,7 +81,10 @@ def order_kept(regions: Sequence[lpd.Region], places: Sequence[lpd.Region]) -> b
 
 
 def lay_out(name: str, image: Image.Image, regions: Sequence[lpd.Region]) -> Image.Image:
-    """The picture of an arrangement: RGBA, transparent where nothing was pasted (a bounding crop: all of the crop)."""
+    """The picture of an arrangement of `ARRANGEMENTS`: RGBA, transparent where nothing was pasted.
+
+    A bounding crop shows all of the crop, in the mode of the picture.
+    """
     if name == "bounding_crop":
         return image.crop(bounding_box(regions))
     places = ARRANGEMENTS[name](regions)
@@ -95,10 +92,18 @@ def lay_out(name: str, image: Image.Image, regions: Sequence[lpd.Region]) -> Ima
 
 
 def filled(fill: str, image: Image.Image, regions: Sequence[lpd.Region]) -> Image.Image:
-    """The compact image (RGB) with another fill where no region lies; `fill` is one of `interventions.FILLS`.
+    """The compact image (RGB) with another fill where no region lies.
 
-    A cell that no region covers still is a cell of the picture, for LPD keeps the columns and rows that regions cross:
-    "blur" shows what stands there, blurred beyond recognition. Raises ValueError for an unknown fill.
+    A cell that no region covers still is a cell of the picture, for LPD keeps the columns and rows that regions cross.
+    So "blur" shows what stands there, blurred beyond recognition.
+
+    Args:
+        fill: one of `interventions.FILLS`.
+        image: the picture, RGB.
+        regions: merged, pixel xyxy.
+
+    Raises:
+        ValueError: the fill is unknown.
     """
     rows, columns = (_crossed(regions, axis, image.size[axis]) for axis in (1, 0))
     shown = Image.fromarray(np.asarray(ground(image, fill))[rows][:, columns])
@@ -118,17 +123,23 @@ def _crossed(regions: Sequence[lpd.Region], axis: int, length: int) -> np.ndarra
 def model_budget(model: VLM) -> tuple[int, int] | None:
     """Smallest number of pixels to which the model's processor enlarges a picture, and the multiple it rounds sides to.
 
-    None for a family without a pixel budget (InternVL, which scales every picture to whole tiles).
+    It is None for a family without a pixel budget, such as InternVL, which scales every picture to whole tiles.
     """
-    budget = getattr(model, "budget", None)
-    processor = model.image_processor
-    return None if budget is None else (budget["shortest_edge"], processor.patch_size * processor.merge_size)
+    if not hasattr(model, "budget"):
+        return None
+    return model.budget()["shortest_edge"], model.image_processor.patch_size * model.image_processor.merge_size
 
 
 def budget_size(size_wh: Sequence[int], smallest: int, multiple: int) -> tuple[int, int]:
-    """Size in pixels to which Qwen's processors enlarge a picture below the budget; one above it keeps its own here.
+    """Width and height in pixels to which Qwen's processors enlarge a picture below the budget.
 
-    Sides are multiples of `multiple`, and long enough for the picture at its own size.
+    Args:
+        size_wh: of the picture, in pixels.
+        smallest: number of pixels of the budget.
+        multiple: sides are rounded to multiples of it, and are long enough for the picture at its own size.
+
+    Returns:
+        The enlarged size. A picture above the budget keeps its own.
     """
     rounded = [max(round(side / multiple), 1) * multiple for side in size_wh]
     width, height = size_wh
@@ -141,7 +152,12 @@ def budget_size(size_wh: Sequence[int], smallest: int, multiple: int) -> tuple[i
 def native_size(budget: tuple[int, int], image: Image.Image, regions: Sequence[lpd.Region]) -> Image.Image:
     """The compact image (RGB) in the middle of white, so that the processor has no reason to enlarge it.
 
-    budget: from `model_budget`. Objects keep their pixels and the model as many tokens as it spends on the enlarged.
+    Objects keep their pixels, and the model spends as many tokens as on the enlarged image.
+
+    Args:
+        budget: from `model_budget`.
+        image: the picture, RGB.
+        regions: merged, pixel xyxy.
     """
     compact = composite_on_white(lpd.compact_image(image, regions))
     size = budget_size(compact.size, *budget)

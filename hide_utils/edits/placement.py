@@ -1,4 +1,4 @@
-"""Random places for boxes: for the control that looks anywhere, and for corrupted boxes and layouts."""
+"""Places of boxes: random ones, for the control that looks anywhere and for corrupted boxes, and their bounding box."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from hide_utils.method.lpd import Region
+
+
+def bounding_box(regions: Sequence[Sequence[float]]) -> Region:
+    """The smallest box that holds all regions (pixel xyxy)."""
+    boxes = np.asarray(regions)
+    return (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
 
 
 def random_boxes(
@@ -78,7 +84,11 @@ def scatter(
 
 
 def _largest_first(sizes: np.ndarray, room_wh: Sequence[int]) -> list[int]:
-    """Numbers of the boxes by area, since large ones need room most. ValueError for one that does not fit."""
+    """Numbers of the boxes by area, since large ones need room most.
+
+    Raises:
+        ValueError: a box does not fit.
+    """
     if (sizes > np.array(room_wh)).any():
         raise ValueError(f"boxes of up to {sizes.max(0).tolist()} pixels do not fit into {list(room_wh)}")
     return np.argsort(-sizes.prod(1), kind="stable").tolist()
