@@ -1,4 +1,4 @@
-"""Lessons -> tensors: which scenes and turns a stage draws, and how they become a padded batch."""
+"""Draws the scenes and turns of a stage, and makes a padded batch of tensors of them."""
 
 from __future__ import annotations
 
@@ -30,23 +30,27 @@ class Stage:
     """One stage of the curriculum.
 
     Attributes:
-        name, steps, batch, lr: its name, optimiser steps, scenes a step and peak learning rate.
-        sizes: ``(side, share, batch divisor)`` of the pictures; larger ones come in smaller batches.
-        object_size: smallest and largest side of an object (pixels).
-        density: most things per 128 x 128 px.
+        name: of the stage.
+        steps: of the optimiser, in the whole schedule.
+        lr: peak learning rate.
+        batch: scenes a step.
+        sizes: (side in pixels, share, divisor of the batch) of the pictures. Larger ones come in smaller batches.
+        object_size: smallest and largest side of an object, in pixels.
+        density: most things for each 128 x 128 pixels.
         turns: turn kind -> weight.
         n_turns: turns a picture.
         two_pictures: share of batches with a second picture.
         vision_lr: factor on the vision tower's learning rate.
-        apart: smallest distance of a relation, share of the picture.
+        apart: smallest distance of a relation, as a share of the picture.
         extraction: share of steps that are text-only extraction lessons.
-        natural: share of left/right and above/below choices that keep this order. With shuffled options alone neither
-            the side nor the order says anything about the letter by itself, and the pair is never learned.
-        pair_sizes: as ``sizes``, for first pictures that a second one follows; empty: as ``sizes``.
-        zoomed: second pictures are close-ups, cut-outs and windows, and half of the first ones lack detail, so that the
-            second is needed; a fifth of the single pictures are such parts alone. Otherwise plain random crops.
+        natural: share of the choices between left and right, above and below, that keep this order. Where all options
+            are shuffled, neither the side nor the order alone says anything about the letter, and the pair is never
+            learned.
+        pair_sizes: as ``sizes``, for first pictures that a second one follows. Without any, they are ``sizes``.
+        zoomed: whether second pictures are close-ups, cut-outs and windows instead of plain random crops. Half of the
+            first ones then lack detail, so that the second is needed. A fifth of the single pictures are such parts.
         accumulate: draws whose gradients make one step.
-        stop: end the stage at this step of its schedule; 0 runs it through.
+        stop: step of the schedule at which the stage ends; 0 runs it through.
     """
 
     name: str
@@ -81,9 +85,12 @@ def _vision_text(grid_thw) -> str:
 def conversation(
     tokenizer: PreTrainedTokenizerFast, grids: list[np.ndarray], turns: list[lessons.Turn]
 ) -> tuple[list[int], list[float]]:
-    """Token ids of a conversation about pictures and, per token, the weight of predicting it.
+    """Token ids of a conversation about pictures, and for each token the weight of predicting it.
 
-    grids: ``(t, h, w)`` in patches, one a picture; all pictures stand at the beginning of the first turn.
+    Args:
+        tokenizer: of the miniature.
+        grids: (t, h, w) in patches of each picture. All pictures stand at the beginning of the first turn.
+        turns: of the conversation.
     """
     ids: list[int] = []
     weights: list[float] = []
@@ -122,7 +129,7 @@ def _turn(rng, stage: Stage, kind: str, things, side: int, asked) -> lessons.Tur
 
 
 def _turns(rng, stage: Stage, things, side: int, inside) -> list[lessons.Turn]:
-    """``stage.n_turns`` turns; with a second picture only questions whose answer holds whatever a picture's frame."""
+    """At most ``stage.n_turns`` turns. With a second picture, their answers do not depend on a picture's frame."""
     if not stage.turns:
         return []
     kinds = list(stage.turns) if inside is None else [k for k in stage.turns if k.startswith(("attribute", "relation"))]
@@ -141,12 +148,13 @@ def _turns(rng, stage: Stage, things, side: int, inside) -> list[lessons.Turn]:
 def _pictures(rng, stage: Stage, side: int, two: bool, overview: bool):
     """The pictures of one sample, and what may be asked about them.
 
-    That is the things asked about freely, those that a second picture shows (or None), and the side that relations'
-    distances are a share of.
+    Returns:
+        The pictures; the things that may be asked about; those that a second picture shows, or None without one; the
+        side in pixels that distances of relations are a share of.
     """
     most = max(3, round(stage.density * (side / 128) ** 2))
     n_things = int(rng.integers(2, (min(most, 24) if stage.zoomed else most) + 1))
-    if stage.zoomed and two:  # more to choose from, so that the second picture shows several things
+    if stage.zoomed and two:  # many things, so that the second picture shows several
         n_things = max(n_things, most // 2)
     if stage.turns.get("relation", 0) >= 0.5:  # the relation lesson of its own: few, unmistakable objects
         n_things = int(rng.integers(2, 4))
@@ -186,7 +194,8 @@ def dense_targets(things: list[Thing], side: int) -> np.ndarray:
     """What each visual token of a picture of ``side`` pixels covers.
 
     Returns:
-        int array (tokens, 4): color, shape (index, or the number of names for "nothing"), column bin, row bin.
+        int64 array (tokens, 4) of color, shape, column and row. Color and shape are places in `COLORS` and `SHAPES`, or
+        their length where the token covers no object.
     """
     n = side // CELL
     centre = (np.arange(n) + 0.5) / n * lessons.BINS
@@ -207,7 +216,15 @@ def dense_targets(things: list[Thing], side: int) -> np.ndarray:
 
 
 class Lessons:
-    """Batches of a stage, drawn from ``(seed, stage, step, rank)`` alone, so that a rerun draws the same stream."""
+    """Batches of a stage, which depend on seed, stage, step and rank alone, so that a rerun draws the same ones.
+
+    Args:
+        stage: of the curriculum.
+        tokenizer: of the miniature.
+        seed: of the training.
+        number: of the stage, which picks its random stream.
+        rank, ranks: number of this process, and of all.
+    """
 
     def __init__(
         self,
@@ -222,7 +239,7 @@ class Lessons:
         self.rank, self.ranks = rank, ranks
 
     def draw(self, step: int) -> dict[str, torch.Tensor]:
-        """This rank's part of the batch of one step; all ranks draw pictures of the same size."""
+        """This process's part of the batch of one step. All processes draw pictures of the same size."""
         common = np.random.default_rng([self.seed, self.number, step])
         rng = np.random.default_rng([self.seed, self.number, step, 1 + self.rank])
         stage = self.stage

@@ -17,7 +17,7 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-# the pattern of Qwen's tokenizer: words carry their leading space, digits stand alone
+# The pattern of Qwen's tokenizer: words carry their leading space, digits stand alone.
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -34,7 +34,7 @@ MIN_PIXELS, MAX_PIXELS = 192 * 192, 2048 * 2048  # a picture below 36 visual tok
 
 
 def build_tokenizer(corpus: list[str]) -> PreTrainedTokenizerFast:
-    """Byte-level BPE whose merges make every word of ``corpus`` one token; any other text falls back to bytes."""
+    """A byte-level BPE tokenizer for which every word of ``corpus`` is one token, and other text falls into bytes."""
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(pattern=Regex(PATTERN), behavior="isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -56,7 +56,7 @@ def build_tokenizer(corpus: list[str]) -> PreTrainedTokenizerFast:
 def build_config(
     tokenizer: PreTrainedTokenizerFast, text: dict | None = None, vision: dict | None = None
 ) -> Qwen3VLConfig:
-    """Configuration of the miniature; ``text`` and ``vision`` override single fields of its two parts."""
+    """Configuration of the miniature. ``text`` and ``vision`` override single fields of its two parts."""
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
     rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [6, 5, 5], "mrope_interleaved": True}
     text_config = dict(
@@ -77,7 +77,7 @@ def build_config(
 
 
 def save_folder(folder: Path, model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Write the folder as the hub has it: config, safetensors, tokenizer, chat template, preprocessor config."""
+    """Write a folder as the hub has it: configuration, safetensors, tokenizer, chat template, preprocessor settings."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

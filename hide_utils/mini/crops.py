@@ -1,7 +1,7 @@
 """Parts of a training picture: close-ups, random windows and cut-outs, with the things that stand wholly in them.
 
-They come from the drawn scene alone, as in ordinary multi-resolution training, and never from HiDe: no map, box or
-compact image of it is involved, and nothing is moved together.
+They come from the drawn scene alone, as in ordinary multi-resolution training. No map, box or compact image of HiDe is
+involved, and nothing is moved together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def grown(box: Window, by: np.ndarray, image: Image.Image) -> Window:
 def crop_of(
     rng: np.random.Generator, image: Image.Image, things: list[Thing], side: int
 ) -> tuple[Image.Image, list[Thing]]:
-    """A random crop of ``side`` pixels, padded with white at random, and the things that lie wholly in it."""
+    """A random crop of ``side`` pixels, half of the time padded with white, and the things that lie wholly in it."""
     x, y = (int(v) for v in rng.integers(0, image.width - side + 1, 2))
     part = image.crop((x, y, x + side, y + side))
     if rng.random() < 0.5:
@@ -46,14 +46,14 @@ def crop_of(
 
 
 def _focus(rng: np.random.Generator, things: list[Thing]) -> Thing:
-    """The scene's first thing, which more often than others is the only one of its kind, or any."""
+    """With probability 0.6 the scene's first thing, which is often the only one of its kind; otherwise any."""
     return things[0 if rng.random() < 0.6 else rng.integers(0, len(things))]
 
 
 def close_up(
     rng: np.random.Generator, image: Image.Image, things: list[Thing], most: int = 28
 ) -> tuple[Image.Image, list[Thing]]:
-    """One thing with up to ``most`` pixels around it: the processor enlarges it to its smallest budget."""
+    """One thing with up to ``most`` pixels around it, which the processor enlarges to its smallest budget of pixels."""
     window = grown(_focus(rng, things).box_xyxy, rng.integers(0, most + 1, 4), image)
     return image.crop(window), inside_of(things, window)
 
@@ -61,9 +61,19 @@ def close_up(
 def cut_out(
     rng: np.random.Generator, image: Image.Image, things: list[Thing], side: int, most: int = 14
 ) -> tuple[Image.Image, list[Thing]]:
-    """A random window around a thing in which everything but some things' surroundings is white, cut to what is left.
+    """A random window in which everything but the surroundings of some things is white, cut to what is left.
 
-    side: largest side of the window; most: pixels kept around a thing. Order and distances stay as they were.
+    Order and distances stay as they were.
+
+    Args:
+        rng: of the window and of the things that are kept.
+        image: the whole picture.
+        things: in it; the window lies around one of them.
+        side: largest side of the window, in pixels.
+        most: pixels that are kept around a thing.
+
+    Returns:
+        The cut-out, and the things that it shows.
     """
     side = min(side, image.width)
     x, y = _focus(rng, things).centre
@@ -93,6 +103,6 @@ def second_picture(
 
 
 def degraded(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """The picture at 1/2 to 1/5 of its detail, at its own size: what asks for a second one."""
+    """The picture at its own size with 1/2 to 1/5 of its detail, so that a second one is needed."""
     side = max(24, round(image.width / rng.uniform(2, 5)))
     return image.resize((side, side), Image.Resampling.BOX).resize(image.size, Image.Resampling.BILINEAR)

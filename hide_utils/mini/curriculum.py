@@ -1,10 +1,15 @@
-"""What the miniature is taught, stage by stage.
+"""What the miniature is taught, stage by stage, one skill at a time in the order that learning needed.
 
-In the order that learning needed, one skill at a time: see what each visual token covers (dense), name it
-(captions), look up what is named (look_up), compare places (relations), everything together with second and larger
-pictures (mixture), answer in letters (letters), with shuffled options for relations too (order), everything again
-(finish), with close-ups and cut-outs behind large or blurred pictures (zoom), and comparing places in larger pictures
-(apart).
+- dense: see what each visual token covers.
+- captions: name it.
+- look_up: look up what is named.
+- relations: compare places.
+- mixture: everything together, with second and larger pictures.
+- letters: answer in letters.
+- order: the same where the options of relations are shuffled too.
+- finish: everything again.
+- zoom: close-ups and cut-outs behind large or blurred pictures.
+- apart: compare places in larger pictures.
 """
 
 from hide_utils.mini.batches import Stage

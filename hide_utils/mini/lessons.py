@@ -1,13 +1,13 @@
-"""What the miniature is taught: conversations about drawn scenes, as ``(text, learn)`` pieces.
+"""The lessons of the miniature: conversations about drawn scenes, as pieces ``(text, learn)``.
 
-``learn`` says whether the loss covers a piece. Words that only the picture determines (places, colors, shapes that
-follow a name) are learned wherever they stand, in questions too: a token looks where the *next* word needs it, so this
-is what makes a middle layer's attention point at objects. Words a user picks at will (which object to ask about) are
-not: nothing in the picture could tell them.
+``learn`` says whether the loss covers a piece. It covers words that only the picture determines wherever they stand, in
+questions too: places, colors, and shapes that follow a name. A token attends to where the *next* word is determined, so
+this makes a middle layer's attention point at objects. Words that a user picks at will, such as the object to ask
+about, are not learned, since nothing in the picture could tell them.
 
-Nothing here comes from HiDe: second pictures are random crops of the first, as in ordinary multi-resolution training.
+Nothing here comes from HiDe. Second pictures are random crops of the first, as in ordinary multi-resolution training.
 
-Throughout, ``rng`` is the step's generator, ``things`` what stands in the picture and ``side`` the picture's side in
+Throughout, ``rng`` is the step's generator, ``things`` what stands in the picture, and ``side`` the picture's side in
 pixels.
 """
 
@@ -28,19 +28,19 @@ Turn = tuple[Pieces, str]
 
 
 def place_words(thing: Thing, side: int) -> str:
-    """Column and row of a thing's centre in an 8 x 8 division of the picture, e.g. ``" xc yf"``."""
+    """Column and row of a thing's centre in an 8 x 8 division of the picture, for example ``" xc yf"``."""
     x, y = (min(BINS - 1, int(v / side * BINS)) for v in thing.centre)
     return f" {COLUMNS[x]} {ROWS[y]}"
 
 
 def unique(things: list[Thing], *attributes: str) -> list[Thing]:
-    """Things that no other thing equals in the named attributes."""
+    """Things that share the named attributes with no other thing."""
     keys = [tuple(getattr(t, a) for a in attributes) for t in things]
     return [t for t, key in zip(things, keys, strict=True) if keys.count(key) == 1]
 
 
 def _named(rng: np.random.Generator, thing: Thing, things: list[Thing], side: int) -> list[tuple[str, bool]]:
-    """A thing named and then looked up: the free words first (not learned), then what the picture determines."""
+    """A thing that is named and then looked up: free words, which are not learned, then what the picture determines."""
     where, form = place_words(thing, side), int(rng.integers(0, 6))
     if form == 0:
         return [(f" {thing.shape}", False), (where, True)]
@@ -56,7 +56,7 @@ def _named(rng: np.random.Generator, thing: Thing, things: list[Thing], side: in
 
 
 def caption(rng: np.random.Generator, things: list[Thing], side: int, most: int = 6) -> Turn:
-    """Every object, or some, in random order and mixed forms."""
+    """A caption that lists objects, at most ``most``, in random order and mixed forms."""
     chosen = [things[i] for i in rng.permutation(len(things))[:most]]
     parts = []
     for t in chosen:
@@ -74,7 +74,7 @@ def caption(rng: np.random.Generator, things: list[Thing], side: int, most: int 
 
 
 def locate(rng: np.random.Generator, things: list[Thing], side: int, most: int = 4) -> Turn:
-    """Where the named entities are; the answer follows in the reply."""
+    """The question where named entities are, with the places in the reply."""
     chosen = [things[i] for i in rng.permutation(len(things))[: int(rng.integers(1, most + 1))]]
     forms = ["{0}", "{0} with {1} color", "object with {1} color", "{0} with {1} color"]
     names = [forms[rng.integers(0, 4)].format(t.shape, t.color) for t in chosen]
@@ -83,7 +83,7 @@ def locate(rng: np.random.Generator, things: list[Thing], side: int, most: int =
 
 
 def search(rng: np.random.Generator, things: list[Thing], side: int, most: int = 4) -> Turn:
-    """The search instruction with looked-up words right behind each name; now and then the entity is absent."""
+    """The search instruction with what is looked up right behind each name. Now and then an entity is absent."""
     pieces: Pieces = [(SEARCH_INSTRUCTION, False)]
     for k in range(int(rng.integers(1, most + 1))):
         if k:
@@ -108,7 +108,10 @@ def letters(rng: np.random.Generator, question: str, answer: str, pool: list[str
 def attribute(
     rng: np.random.Generator, things: list[Thing], side: int, choice: bool, asked: list[Thing] | None = None
 ) -> Turn | None:
-    """Color of the only thing of a shape, or shape of the only thing of a color; None where nothing is unique."""
+    """The color of the only thing of a shape, or the shape of the only thing of a color; None where there is none.
+
+    choice: whether the answer is a letter among four options. asked: things that may be asked about; None allows all.
+    """
     by_shape = rng.random() < 0.5
     able = [t for t in unique(things, "shape" if by_shape else "color") if asked is None or t in asked]
     if not able:
@@ -131,7 +134,15 @@ def relation(
     asked: list[Thing] | None = None,
     natural: float = 0.0,
 ) -> Turn | None:
-    """Which side one thing is of another, both named without ambiguity and at least ``apart`` of the picture away."""
+    """On which side of one thing another stands, both named without ambiguity; None where there is no such pair.
+
+    Args:
+        rng, things, side: as everywhere in this file.
+        choice: whether the answer is a letter of two options.
+        apart: least distance along the axis that is asked about, as a share of the picture.
+        asked: things that may be asked about; None allows all.
+        natural: share of choices whose options keep their usual order, left or above first.
+    """
     able = [t for t in unique(things, "shape", "color") if asked is None or t in asked]
     axis = int(rng.integers(0, 2))
     pairs = [(a, b) for a in able for b in able if a is not b and abs(a.centre[axis] - b.centre[axis]) >= apart * side]
@@ -155,7 +166,7 @@ def relation(
 
 
 def extraction(rng: np.random.Generator) -> Turn:
-    """The entities of a question, text only, in the form `hide_utils.method.entities` asks for."""
+    """The entities of a question, without a picture, in the form that `hide_utils.method.entities` asks for."""
 
     def pick():
         return str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
@@ -177,7 +188,7 @@ def extraction(rng: np.random.Generator) -> Turn:
 def random_scene(
     rng: np.random.Generator, resolution: int, n_things: int, object_size: tuple[int, int]
 ) -> tuple[Image.Image, list[Thing]]:
-    """A training scene: random pairs; half of the scenes keep one shape and one color for a single thing."""
+    """A training scene of random things. In half of them the first thing has its shape and its color alone."""
     config = SceneConfig(resolution=resolution, object_size=object_size, clutter=float(rng.uniform(0, 1)))
     pairs = [(str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))) for _ in range(n_things)]
     (shape, color), rest = pairs[0], pairs[1:]

@@ -1,14 +1,14 @@
-"""Does decoupling help as training data? The miniature trained further on three diets: ``make train-study``.
+"""Does decoupling help as training data? Trains the miniature further on three kinds of pictures: ``make train-study``.
 
-From the shipped weights, for the same number of steps, on the same drawn scenes, questions and learning rates:
+Every run starts from the shipped weights, and has the same number of steps, drawn scenes, questions and learning rates:
 
-- ``ordinary``: the whole cluttered pictures;
-- ``decoupled``: in their place the compact images that LPD makes of the true boxes of the things asked about;
+- ``ordinary``: the whole cluttered pictures.
+- ``decoupled``: in their place the compact images that LPD makes of the true boxes of the things asked about.
 - ``mixed``: half of every step's scenes one way, half the other.
 
-``start`` is the shipped model itself. Every run is measured right after its training, by the same samples of the test
-split for all. Runs are kept under ``data/cache/study`` by a hash of the plan: an interrupted study goes on without
-repeating a finished run. Tables and logs of the finished runs are gathered in ``data/study``; weights are not.
+``start`` is the shipped model itself. Every run is measured right after its training, on the same samples of the test
+split. Runs are kept under ``data/cache/study`` by a hash of the plan, so that an interrupted study goes on without
+repeating a finished run. Tables and logs of the finished runs are gathered in ``data/study``, and weights are not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ from hide_utils.samples import Sample
 from hide_utils.scenes.questions import Thing
 
 START, ORDINARY, DECOUPLED, MIXED = ARMS = ("start", "ordinary", "decoupled", "mixed")
-# Which half of a step's scenes is decoupled; each half is a draw of its own, so that no short row is padded to a long.
+# Which halves of a step's scenes are decoupled. Each half is drawn by itself, so that no short row of tokens is padded
+# to a long one.
 HALVES = {ORDINARY: (False, False), DECOUPLED: (True, True), MIXED: (False, True)}
 COLUMNS = ["set", "resolution", "arm", "seed", "method", "sample_id", "kind", "n_options", "correct", "recall50"]
 STREAM = 100  # of the lessons' generators: no stage of the curriculum has this number
@@ -54,12 +55,18 @@ class Plan:
     """All that the study's numbers depend on, fixed before it is run.
 
     Attributes:
-        steps, batch, lr, vision_lr: optimiser steps of a run, scenes a step, peak learning rate, and the factor on it
-            for the vision tower.
-        side, most_things: side of the training pictures (pixels) and most objects in one.
-        focus: how many objects of a picture are asked about, from and to; n_turns: questions a picture.
-        resolution, ordinary: sides (pixels) of the large test scenes and of the ordinary ones.
-        n, n_ordinary: test samples of each.
+        steps: of the optimiser, in a run.
+        batch: scenes a step.
+        lr: peak learning rate.
+        vision_lr: factor on it for the vision tower.
+        side: of the training pictures, in pixels.
+        most_things: most objects in a training picture.
+        focus: least and largest number of objects of a picture that are asked about.
+        n_turns: questions a picture.
+        resolution: side of the large test scenes, in pixels.
+        ordinary: side of the ordinary test scenes, in pixels.
+        n: large test scenes.
+        n_ordinary: ordinary test scenes.
     """
 
     steps: int = 40
@@ -77,7 +84,7 @@ class Plan:
 
     @property
     def sets(self) -> dict[str, tuple[int, int, list[str]]]:
-        """Test sets: name -> (resolution, samples, methods)."""
+        """Name of each test set -> its resolution in pixels, number of samples and methods."""
         return {
             "large": (self.resolution, self.n, ["direct", "hide"]),
             "ordinary": (self.ordinary, self.n_ordinary, ["direct"]),
@@ -116,7 +123,7 @@ class StudyLessons(Lessons):
         self.plan, self.arm = plan, arm
 
     def draw(self, step: int) -> dict[str, torch.Tensor]:
-        """Half a step's batch; two draws that follow one another make a step."""
+        """Half a step's batch. Two draws that follow one another make a step."""
         rng = np.random.default_rng([self.seed, self.number, step])
         compact, items = HALVES[self.arm][step % 2], []
         for _ in range(self.plan.batch // 2):
@@ -131,15 +138,15 @@ class StudyLessons(Lessons):
 
 
 def rate(step: int, steps: int) -> float:
-    """Factor on the peak learning rate: warm-up over a tenth of the steps, then cosine to zero."""
+    """Factor on the peak learning rate: a warm-up over a tenth of the steps, then a cosine down to zero."""
     return min(1.0, (step + 1) / max(1, steps // 10)) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def optimiser(model: torch.nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """AdamW for all parameters, as is usual when a model is trained further; `update` reads each group's ``peak``.
+    """AdamW for all parameters, as is usual when a model is trained further. `update` reads each group's ``peak``.
 
-    Muon, with which the miniature was made, orthogonalises in bfloat16: on a CPU without it that took two thirds of a
-    step.
+    The miniature itself was made with Muon, which orthogonalises in bfloat16. On a CPU without bfloat16 that took two
+    thirds of a step.
     """
     groups = []
     for vision in (False, True):
@@ -210,10 +217,10 @@ def one_run(plan: Plan, arm: str, seed: int, folder: Path) -> None:
 def run_study(
     plan: Plan, seeds: list[int], out: Path = paths.DATA / "study", cache: Path = paths.CACHE / "study"
 ) -> None:
-    """Every arm under every seed, seed by seed, so that a study cut short still compares like with like.
+    """Run every arm under every seed, seed by seed, so that a study that is cut short still compares like with like.
 
-    Into ``out``, after each run: ``answers.csv``, ``training_log.jsonl`` and ``plan.json`` (the plan, hashes of it and
-    of the shipped weights, and the seeds that are complete).
+    After each run ``out`` gets ``answers.csv``, ``training_log.jsonl`` and ``plan.json``. The last has the plan, hashes
+    of it and of the shipped weights, and the runs that are complete.
     """
     known = asdict(plan) | {"weights": hash_folder(paths.MINI, "*.safetensors")}
     cache, done = cache / hash_json(known), []

@@ -1,7 +1,7 @@
-"""Train the miniature: ``python -m hide_utils.mini.train`` (two and a half hours on two cores; or ``--device cuda``).
+"""Trains the miniature: ``python -m hide_utils.mini.train``, two and a half hours on two cores, or ``--device cuda``.
 
-The stages are those of `hide_utils.mini.curriculum`. Each leaves a checkpoint, so that an interrupted run goes on with
-``--stages`` naming those left.
+The stages are those of `hide_utils.mini.curriculum`. Each leaves a checkpoint. An interrupted run goes on where
+``--stages`` names those that are left.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
+from hide_utils.files import write_text
 from hide_utils.mini import lessons
 from hide_utils.mini.batches import Lessons, Stage
 from hide_utils.mini.checkpoint import build_config, build_tokenizer, save_folder
@@ -43,10 +44,12 @@ def corpus(seed: int) -> list[str]:
 
 
 def build_optimisers(model: torch.nn.Module, lr: float, vision_lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the layers' matrices, AdamW for embeddings, norms and biases.
+    """Muon for the layers' matrices, and AdamW for embeddings, norms and biases.
 
-    lr: peak learning rate, which each group keeps as ``"peak"`` for `schedule`; vision_lr: factor on it for the vision
-    tower.
+    Args:
+        model: to train.
+        lr: peak learning rate, which each group keeps as ``"peak"`` for `update`.
+        vision_lr: factor on it for the vision tower.
     """
     groups: dict[tuple[bool, bool], list] = {}
     for name, p in model.named_parameters():
@@ -68,7 +71,7 @@ def build_optimisers(model: torch.nn.Module, lr: float, vision_lr: float) -> lis
 
 
 def schedule(step: int, steps: int) -> float:
-    """Factor on the peak learning rate at one of ``steps`` steps: warm-up over 60, then cosine to 3 %."""
+    """Factor on the peak learning rate at one of ``steps`` steps: a warm-up over 60, then a cosine down to 3 %."""
     return min(1.0, (step + 1) / 60) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
@@ -78,7 +81,7 @@ def dense_loss(
     words: dict[str, torch.Tensor],
     nothing: torch.Tensor,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Cosine similarity (x 20) of every visual token to the word embeddings of what it covers.
+    """Cross-entropy of every visual token against the names of what it covers, over cosine similarities times 20.
 
     Args:
         batch: of `Lessons.draw`, with ``dense`` targets.
@@ -111,9 +114,9 @@ def dense_loss(
 def text_loss(
     model: Qwen3VLForConditionalGeneration, batch: dict[str, torch.Tensor]
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Weighted next-token loss and accuracy; the head runs only where a token is learned.
+    """Weighted loss and accuracy of the next token. The head runs only where a token is learned.
 
-    batch: of `Lessons.draw`; its weights are taken out.
+    batch: of `Lessons.draw`; its weights are taken out of it.
     """
     weights = batch.pop("weights")[:, 1:]
     hidden = model.model(**batch, use_cache=False).last_hidden_state[:, :-1]
@@ -125,7 +128,7 @@ def text_loss(
 
 
 def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
-    """Put the mean over the processes into the gradients; a parameter that no loss touched counts as zero."""
+    """Put the mean over the processes into the gradients. A parameter that no loss reached counts as zero."""
     for p in parameters:
         p.grad = torch.zeros_like(p) if p.grad is None else p.grad
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -139,7 +142,7 @@ def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
 def update(
     model: torch.nn.Module, nothing: torch.nn.Parameter, optimisers: list[torch.optim.Optimizer], factor: float
 ) -> None:
-    """Step at ``factor`` times the peak learning rates, on gradients averaged over the processes; then clear them."""
+    """Step at ``factor`` times the peak learning rates, on gradients averaged over the processes, and clear them."""
     for group in (g for o in optimisers for g in o.param_groups):
         group["lr"] = group["peak"] * factor
     if dist.is_initialized():
@@ -167,10 +170,15 @@ def train_stage(
     args: argparse.Namespace,
     log: TextIO | None,
 ) -> None:
-    """Run one stage in place, and every 50 steps write a line to ``log`` and a checkpoint.
+    """Train a model on one stage, in place, and every 50 steps write a line to the log and a checkpoint.
 
-    number: the stage's place in ``STAGES``, which picks its stream of lessons; args: of the command line; log: None on
-    every process but the first.
+    Args:
+        model: to train.
+        tokenizer: of the model.
+        stage: of the curriculum.
+        number: the stage's place in `STAGES`, which picks its stream of lessons.
+        args: of the command line.
+        log: None on every process but the first.
     """
     rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     lessons_of = Lessons(stage, tokenizer, args.seed, number, rank, ranks)
@@ -203,7 +211,7 @@ def finish(work: Path, out: Path, model: Qwen3VLForConditionalGeneration, tokeni
     save_folder(out, model, tokenizer)
     logs = [work / f"{stage.name}.jsonl" for stage in STAGES]
     text = "".join(log.read_text(encoding="utf-8") for log in logs if log.is_file())
-    (out / "training_log.jsonl").write_text(text, encoding="utf-8")
+    write_text(out / "training_log.jsonl", text)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -232,7 +240,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(rank: int, args: argparse.Namespace) -> None:
-    """The chosen stages on one process of ``args.processes``; the first of them writes the files."""
+    """Run the chosen stages on one of ``args.processes`` processes; the first writes the files."""
     if args.processes > 1:
         torch.set_num_threads(1)
         rendezvous = f"file://{(args.work / 'rendezvous').resolve()}"

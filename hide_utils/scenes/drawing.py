@@ -1,6 +1,7 @@
-"""Drawing on a picture: the named objects and their exact boxes, nameless clutter, and where there is room.
+"""Draws on a picture: objects with names and exact boxes, and clutter without; finds where there is room.
 
-Everything random comes from the generator that is passed in, in a fixed order: the same generator, the same pixels.
+Everything random comes from the generator that is passed in, in a fixed order. So the same generator gives the same
+pixels.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ _OUTLINES = {
 
 @lru_cache(maxsize=4096)
 def _masks(shape: str, size: int) -> tuple[Image.Image, Image.Image]:
-    """Anti-aliased masks (fill, fill with outline) of a shape of ``size`` pixels, cropped to the outline."""
+    """Anti-aliased masks of a shape of ``size`` pixels: its fill, and its fill with the outline.
+
+    Both are ``size + 4`` pixels wide and high, which leaves room for the outline.
+    """
     side, margin = 4 * size, 8
     canvas = Image.new("L", (side + 2 * margin, side + 2 * margin))
     fill = Image.new("L", (side, side))
@@ -64,9 +68,21 @@ def _masks(shape: str, size: int) -> tuple[Image.Image, Image.Image]:
 def draw_thing(
     image: Image.Image, rng: np.random.Generator, shape: str, color: str, xy: tuple[int, int], size: int
 ) -> Thing:
-    """Draw one object with its top left corner near ``xy`` (pixels) into ``image``; the box is measured on its mask.
+    """Draw one object into a picture.
 
-    Raises ValueError for a shape that is not among ``SHAPES``.
+    Args:
+        image: RGB, drawn on in place.
+        rng: of the object's shade.
+        shape: one of `SHAPES`.
+        color: one of `COLORS`.
+        xy: near the object's top left corner, in pixels. The box that is returned is exact.
+        size: of the object, in pixels.
+
+    Returns:
+        The object, with the box measured on its mask.
+
+    Raises:
+        ValueError: for an unknown shape.
     """
     fill, outlined = _masks(shape, size)
     shade = tuple(int(np.clip(c + rng.integers(-14, 15), 0, 255)) for c in COLORS[color])
@@ -77,7 +93,10 @@ def draw_thing(
 
 
 def add_clutter(image: Image.Image, rng: np.random.Generator, clutter: float) -> None:
-    """Strokes and blobs in colors picked from the picture itself, drawn in place; nothing of it has a name."""
+    """Draw strokes and blobs without names into a picture, in place and in colors picked from it.
+
+    clutter: how many, in units of 12 for each 256 x 256 pixels.
+    """
     side, draw = image.width, ImageDraw.Draw(image)
     for _ in range(int(rng.poisson(12 * clutter * (side / 256) ** 2))):
         x, y = (int(v) for v in rng.integers(0, side, 2))
@@ -92,9 +111,17 @@ def add_clutter(image: Image.Image, rng: np.random.Generator, clutter: float) ->
 def place(
     rng: np.random.Generator, boxes: list[tuple[int, int, int]], resolution: int, size: int, gap: int = 6
 ) -> tuple[int, int] | None:
-    """A free corner ``(x, y)`` for an object of ``size`` pixels, ``gap`` off every ``(x, y, size)`` in ``boxes``.
+    """Find room for an object.
 
-    None where 60 tries found no room.
+    Args:
+        rng: of the places that are tried.
+        boxes: (x, y, size) of the objects that stand already, in pixels.
+        resolution: side of the square picture, in pixels.
+        size: of the object, in pixels.
+        gap: least distance to the other objects, in pixels.
+
+    Returns:
+        The corner (x, y) for the object, in pixels; None where 60 tries found no room.
     """
     for _ in range(60):
         x, y = (int(v) for v in rng.integers(1, resolution - size - 5, 2))

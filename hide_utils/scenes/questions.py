@@ -1,8 +1,8 @@
-"""Procedural high-resolution benchmark: small drawn objects on real photographs, with exact ground-truth boxes.
+"""The benchmark of drawn scenes: small objects on real photographs, questions about them, and their exact boxes.
 
-Why it exists: V*Bench and its kin cannot be shipped, and their object sizes, clutter and resolution cannot be set one
-at a time. Here every factor is a knob, and training, calibration and test scenes come from disjoint seeds *and*
-disjoint photographs (all of them ship inside scikit-image).
+It exists because V*Bench and its kin cannot be shipped, and because their object sizes, clutter and resolution cannot
+be set one at a time. Here each of these is a setting. Training, calibration and test scenes share neither seeds nor
+photographs. All photographs ship with scikit-image.
 """
 
 from __future__ import annotations
@@ -19,23 +19,27 @@ from hide_utils.scenes.drawing import add_clutter, draw_thing, place
 from hide_utils.scenes.world import COLORS, PHOTOGRAPHS, SHAPES, SPLITS, Thing, photograph
 
 KINDS = ("direct_attributes", "relative_position")
-LARGEST_ZOOM = 2.0  # a photograph is enlarged at most this much; the rest of the canvas mirrors it
+LARGEST_ZOOM = 2.0  # a photograph is enlarged at most this much, and mirrored where it does not fill the picture
 
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """Knobs of a scene.
+    """Settings of a scene.
 
     Attributes:
         resolution: side of the square picture in pixels.
         object_size: smallest and largest side of an object in pixels.
-        n_distractors: named objects besides those asked about; ``None`` grows with the area (24 at 1344 px, at
-            least 3).
-        n_similar: how many of the distractors share exactly one attribute, color or shape, with an object asked about
-            for certain; the others are drawn freely and may share one by chance.
-        clutter: nameless strokes and blobs in the photograph's own colors, in units of 12 per 256 x 256 px.
-        separation: smallest distance between the two objects of a relation along the asked axis, as a share of the
-            picture.
+        n_distractors: named objects besides those asked about, at least 0. With None their number grows with the area:
+            24 at 1344 pixels, and at least 3.
+        n_similar: how many of the distractors certainly share one attribute, color or shape, with an object asked
+            about. The others are drawn freely and may share one by chance.
+        clutter: strokes and blobs without a name, in the photograph's own colors. The unit is 12 for each 256 x 256
+            pixels; 0 to 20.
+        separation: smallest distance between the two objects of a relation along the axis that is asked about, as a
+            share of the picture; 0 to 0.6.
+
+    Raises:
+        ValueError: for a value out of range.
     """
 
     resolution: int = 1344
@@ -64,7 +68,11 @@ class SceneConfig:
 
 
 def background(rng: np.random.Generator, split: str, resolution: int) -> Image.Image:
-    """A random crop of a random photograph of the split, enlarged up to ``LARGEST_ZOOM`` times and mirrored to fill."""
+    """A random part of a random photograph of the split, enlarged at most `LARGEST_ZOOM` times and mirrored to fill.
+
+    Returns:
+        RGB picture of ``resolution`` x ``resolution`` pixels.
+    """
     source = photograph(str(rng.choice(PHOTOGRAPHS[split])))
     zoom = rng.uniform(0.8, LARGEST_ZOOM)
     width, height = (min(side, max(16, round(resolution / zoom))) for side in source.size)
@@ -88,13 +96,22 @@ def draw_scene(
     wanted: list[tuple[str, str]],
     relation: str | None = None,
 ) -> tuple[Image.Image, list[Thing]]:
-    """Draw the wanted ``(shape, color)`` pairs, in order, on a cluttered photograph.
+    """Draw objects on a cluttered photograph.
 
-    With ``relation`` (``"x"`` or ``"y"``) the first two stand at least ``config.separation`` apart along that axis.
-    Distractors that find no free place are left out, from the end.
+    Args:
+        rng: of everything random.
+        split: that the photograph is taken from.
+        config: settings of the scene.
+        wanted: (shape, color) of the objects, those asked about first.
+        relation: axis ``"x"`` or ``"y"`` along which the first two stand at least ``config.separation`` apart; None
+            for no such rule.
+
+    Returns:
+        The picture, and the objects in the order of `wanted`. Those for which there was no place are left out, from
+        the end.
 
     Raises:
-        ValueError: no layout holds the objects asked about (too large or too far apart for the picture).
+        ValueError: where the objects asked about are too large or too far apart for the picture.
     """
     image = background(rng, split, config.resolution)
     add_clutter(image, rng, config.clutter)
@@ -125,9 +142,13 @@ def draw_scene(
 def choose_pairs(
     rng: np.random.Generator, config: SceneConfig, asked: list[tuple[str, str]], avoid: Callable[[str, str], bool]
 ) -> list[tuple[str, str]]:
-    """Pairs to draw: those asked about, then distractors, ``config.n_similar`` of which share one attribute with them.
+    """Choose the (shape, color) pairs of a scene: those asked about, then its distractors in random order.
 
-    ``avoid(shape, color)`` says which pairs would make the question ambiguous.
+    Args:
+        rng: of the choice.
+        config: says how many distractors there are, and how many of them share one attribute with a pair asked about.
+        asked: the pairs asked about.
+        avoid: whether a shape and a color would make the question ambiguous.
     """
     every = [(s, c) for s in SHAPES for c in COLORS if not avoid(s, c)]
     similar = [(s, c) for s, c in every if any((s == a) != (c == b) for a, b in asked)]
@@ -145,7 +166,7 @@ def _attribute_question(rng: np.random.Generator, split: str, config: SceneConfi
     image, things = draw_scene(rng, split, config, choose_pairs(rng, config, [(shape, color)], avoid))
     pool = list(COLORS) if by_shape else list(SHAPES)
     answer = color if by_shape else shape
-    # wrong options are attributes that other objects in view have, so that guessing from the palette does not help
+    # Wrong options are attributes that other objects in view have, so that guessing from the colors seen does not help.
     in_view = list(dict.fromkeys(t.color if by_shape else t.shape for t in things[1:]))
     wrong = [o for o in in_view if o != answer] + [
         str(o) for o in rng.permutation([p for p in pool if p != answer and p not in in_view])
@@ -177,16 +198,22 @@ def _relation_question(rng: np.random.Generator, split: str, config: SceneConfig
 
 
 def entity_name(thing: Thing) -> str:
-    """The canonical entity that says both of a thing's attributes."""
+    """A thing's entity in canonical form, with both of its attributes."""
     return f"{thing.shape} with {thing.color} color"
 
 
 def make_question(rng: np.random.Generator, split: str, config: SceneConfig, kind: str):
     """Draw a scene and ask about it.
 
+    Args:
+        rng: of everything random, also of the order of the options.
+        split: that the photograph is taken from.
+        config: settings of the scene.
+        kind: of question, one of `KINDS`.
+
     Returns:
-        ``(image, things, question, options, label, entities)``: all things that were drawn, those asked about first (as
-        many as there are entities); the options are shuffled by ``rng``.
+        Picture, things, question, options, label and entities. Things are all that were drawn. Those asked about come
+        first, and are as many as there are entities.
     """
     ask = {"direct_attributes": _attribute_question, "relative_position": _relation_question}[kind]
     image, things, question, options, entities = ask(rng, split, config)
@@ -196,24 +223,24 @@ def make_question(rng: np.random.Generator, split: str, config: SceneConfig, kin
 
 
 def scene_rng(split: str, seed: int, index: int) -> np.random.Generator:
-    """The generator of one scene: splits never share a stream, whatever the seed."""
+    """The generator of one scene. Splits never share a random stream, whatever the seed."""
     return np.random.default_rng([SPLITS.index(split), seed, index])
 
 
 def scene_samples(
     split: str = "test", n: int = 400, seed: int = 0, kinds: tuple[str, ...] = KINDS, **knobs
 ) -> list[Sample]:
-    """The scenes benchmark.
+    """Samples of the drawn scenes.
 
     Args:
-        split: ``"train"``, ``"calibration"`` or ``"test"``: disjoint seeds and disjoint photographs.
-        n: number of samples; the first ``m < n`` of a seed are the same whatever ``n``.
-        seed: another draw from the same split.
-        kinds: question kinds, taken in turn.
+        split: ``"train"``, ``"calibration"`` or ``"test"``. They share neither random streams nor photographs.
+        n: number of samples, at least 1. The first samples of a seed are the same whatever ``n`` is.
+        seed: of the draw, at least 0.
+        kinds: of questions, which are taken in turn.
         **knobs: fields of `SceneConfig`.
 
     Raises:
-        ValueError: unknown split, kind or knob, or a value out of range.
+        ValueError: for an unknown split, kind or setting, and for a value out of range.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; the scenes have {', '.join(SPLITS)}")

@@ -1,4 +1,4 @@
-"""What stands in the drawn world: shapes, colors, and the photographs behind them."""
+"""What the drawn world consists of: shapes, colors, and the photographs behind them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,13 @@ SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "dia
 
 @dataclass(frozen=True)
 class Thing:
-    """One drawn object: its two attributes and its box (pixels, half-open, exact to the drawn outline)."""
+    """One drawn object.
+
+    Attributes:
+        shape: one of `SHAPES`.
+        color: one of `COLORS`.
+        box_xyxy: in pixels, half-open, exact to the drawn outline.
+    """
 
     shape: str
     color: str
@@ -58,6 +64,6 @@ class Thing:
 
 @cache
 def photograph(name: str) -> Image.Image:
-    """A photograph that ships inside scikit-image, as RGB."""
+    """A photograph of scikit-image's `data` module, as RGB; of a stereo pair the left one."""
     array = getattr(photographs, name)()
     return Image.fromarray(array[0] if isinstance(array, tuple) else array).convert("RGB")
