@@ -7,11 +7,12 @@ No model is loaded and no notebook is run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hide_utils import paths
 from hide_utils.report.blocks import document
-from hide_utils.report.items import collect, state_table
+from hide_utils.report.items import Chapter, collect, state_table
 from hide_utils.report.pdf import write_pdf
 from hide_utils.report.readme import write_readme
 from hide_utils.report.tables import write_tables
@@ -20,7 +21,7 @@ from hide_utils.report.web import markdown, write_html
 __all__ = ["collect", "document", "markdown", "report_folder", "state_table", "write_report"]
 
 
-def write_report(figures: Path, target: Path | None = None) -> list[Path]:
+def write_report(figures: Path, target: Path | None = None, chapters: Sequence[Chapter] | None = None) -> list[Path]:
     """Write the report on a folder of figures: `report.html`, `report.pdf`, and `tables/` in the folder itself.
 
     Of the committed figures the tables in README.md are written anew too. No notebook is changed.
@@ -28,11 +29,12 @@ def write_report(figures: Path, target: Path | None = None) -> list[Path]:
     Args:
         figures: folder with one folder for each notebook.
         target: folder for HTML and PDF; None: that of `report_folder`.
+        chapters: what `collect` found in `figures`; None: it is collected here.
 
     Returns:
         What was written, HTML and PDF first.
     """
-    chapters = collect(figures)
+    chapters = collect(figures) if chapters is None else chapters
     blocks = document(chapters)
     target = target or report_folder(figures)
     written = [write_html(blocks, target / "report.html"), write_pdf(blocks, target / "report.pdf", figures)]
