@@ -174,7 +174,7 @@ class Explorer:
         Raises:
             ValueError: for an empty question and for a single option.
         """
-        self.show(open_typed(self.hide, self.case, *self.form.typed, self.upload, self.cache))
+        self.show(open_typed(self.hide, self.case, self.form.typed, self.upload, self.cache))
 
     def save(self, name: str | None = None) -> list[Path]:
         """Write the view as PDF and PNG with its sidecar, below the folder of figures.

@@ -22,6 +22,8 @@ from hide_utils.method.session import Session
 from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
 
+Typed = tuple[str, list[str] | None, str]  # question, options and entities as the user typed them
+
 
 def open_sample(hide: HiDe, sample: Sample, entities: Entities | None = None, cache: RowCache | None = None) -> Case:
     """A benchmark's sample as a case.
@@ -143,13 +145,7 @@ def open_first(hide: HiDe, listed: SampleList, config: ExplorerConfig, cache: Ro
 
 
 def open_typed(
-    hide: HiDe,
-    shown: Case,
-    question: str,
-    options: list[str] | None,
-    entities: str,
-    upload: Path | None = None,
-    cache: RowCache | None = None,
+    hide: HiDe, shown: Case, typed: Typed, upload: Path | None = None, cache: RowCache | None = None
 ) -> Case:
     """The question that the user typed as a case, about the uploaded picture or else the one that is shown.
 
@@ -159,15 +155,15 @@ def open_typed(
     Args:
         hide: the method, whose model searches.
         shown: the case that is shown.
-        question: as typed.
-        options: as typed; None for a free answer.
-        entities: as typed; where they differ from those that are shown, they are what is searched for.
+        typed: question, options and entities. Without options the answer is free. Entities that differ from those that
+            are shown are what is searched for.
         upload: path of the uploaded picture; None keeps the one that is shown.
         cache: of rows; None reads and keeps none.
 
     Raises:
         ValueError: for an empty question and for a single option.
     """
+    question, options, entities = typed
     kept = shown.entities if upload is None and question == shown.question else None
     if entities != shown.entities.text:
         kept = given_entities(entities) if entities else None
