@@ -1,3 +1,3 @@
-"""Alias of `hide_utils.baselines.methods`, for people who import it under this name."""
+"""Alias of `hide_utils.baselines`, for people who import it under this name."""
 
-from hide_utils.baselines.methods import *  # noqa: F403
+from hide_utils.baselines import *  # noqa: F403

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model_helpers import picture
 
-from hide_utils.baselines.methods import METHODS
+from hide_utils.baselines import METHODS
 from hide_utils.evaluation.answers import COLUMNS
 from hide_utils.samples import Sample
 

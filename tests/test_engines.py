@@ -7,7 +7,7 @@ from checkpoints import tiny_model
 from engine_methods import Dies, NotSendable, as_dict, samples
 
 from hide_utils import HiDe, evaluate
-from hide_utils.baselines.methods import METHODS
+from hide_utils.baselines import METHODS
 from hide_utils.evaluation import engines
 
 

@@ -6,9 +6,7 @@ from model_helpers import picture
 
 from hide_utils import HiDe, evaluate
 from hide_utils.baselines import METHODS
-from hide_utils.config import METHODS as KNOWN
 from hide_utils.evaluation.store import SettingsError
-from hide_utils.plots.style import METHOD_COLORS, METHOD_LABELS
 from hide_utils.samples import Sample
 
 
@@ -123,7 +121,3 @@ def test_refusals():
         evaluate(model, samples(1) * 2, ["direct"], progress=False)
     with pytest.raises(ValueError, match="no ground-truth boxes"):
         evaluate(model, samples(1, boxes_xyxy=[]), ["oracle"], progress=False)
-
-
-def test_every_method_has_a_name_a_color_and_a_place_in_the_configuration():
-    assert set(METHODS) == set(KNOWN) == set(METHOD_COLORS) == set(METHOD_LABELS)

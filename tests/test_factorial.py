@@ -8,9 +8,9 @@ import statsmodels.formula.api as smf
 from scipy.special import expit
 
 from hide_utils.analyses import factorial
-from hide_utils.analyses.background import interference_index
 from hide_utils.analyses.factorial import Design, InteractionModel, factorial_scenes
-from hide_utils.plots import interference as plots_interference
+from hide_utils.analyses.interference import interference_index
+from hide_utils.plots import cell_panels
 from hide_utils.scenes import questions as scenes
 
 DESIGN = Design((16, 32), (96, 192), (0.0, 2.0), (2, 4))
@@ -222,7 +222,7 @@ def test_index_of_more_samples_is_known_better():
 def test_a_panel_for_each_background():
     table = drawn(cells(10), picture=-0.4)
     fig, axes = plt.subplots(2, 2)
-    plots_interference.cell_panels(axes.flat, table.assign(fitted=InteractionModel(table).fitted()))
+    cell_panels(axes.flat, table.assign(fitted=InteractionModel(table).fitted()))
     assert [ax.get_title() for ax in axes.flat][:2] == ["clutter 0, 2 distractors", "clutter 0, 4 distractors"]
     ax = axes.flat[0]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["96", "192"]

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils.analyses import background as changes
-from hide_utils.analyses import edits_of_background
+from hide_utils import plots
+from hide_utils.analyses import background
+from hide_utils.analyses import interference as changes
 from hide_utils.edits import interventions as iv
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.method import lpd
-from hide_utils.plots import interference as plots_interference
 from hide_utils.samples import Sample
+from hide_utils.stats import accuracies
 
 BOXES = [(10, 20, 30, 40), (60, 50, 70, 90)]
 SIZE = (100, 120)
@@ -154,7 +155,7 @@ def test_mask_ratios_below_zero_are_refused():
 
 def test_enlargement_by_hand():
     model = tiny_model("qwen2_5_vl")  # 28 pixels a token, at least 3136 = 56 * 56 pixels
-    assert model.budget["shortest_edge"] == 56 * 56
+    assert model.budget()["shortest_edge"] == 56 * 56
     assert iv.enlargement(model, (112, 56), (224, 224)) == pytest.approx(1)
     assert iv.enlargement(model, (28, 28), (224, 224)) == pytest.approx(2), "enlarged to 56 by 56"
     assert iv.enlargement(model, (896, 896), (224, 224)) == pytest.approx(0.5), "reduced to the budget of 448 by 448"
@@ -176,19 +177,19 @@ def test_unenlarged_ratio_is_the_largest_that_keeps_the_scale():
 
 
 def test_settings_of_the_same_picture_share_their_method():
-    table = edits_of_background.conditions([1.0, 2.0], [0.0, 0.5, 1.0], [-0.5, 0.0, 1.0], ["white", "blur"])
+    table = background.conditions([1.0, 2.0], [0.0, 0.5, 1.0], [-0.5, 0.0, 1.0], ["white", "blur"])
     names = {(row.experiment, row.value, row.fill): row.method for row in table.itertuples()}
     assert names["upscale", 1.0, ""] == names["mask", 0.0, "white"] == "direct"
     assert names["canvas", 0.0, "white"] == names["mask", 1.0, "white"] == names["fill", 1.0, "white"]
     assert names["mask", 0.5, "white"] != names["fill", 1.0, "blur"]
-    assert len(edits_of_background.picture_methods(table)) == table["method"].nunique() == 8
+    assert len(background.picture_methods(table)) == table["method"].nunique() == 8
     with pytest.raises(ValueError, match="gray"):
-        edits_of_background.conditions([], [], [], ["gray"])
+        background.conditions([], [], [], ["gray"])
 
 
 def test_ends_are_those_of_each_scale_and_all_controls():
-    table = edits_of_background.ends(
-        edits_of_background.conditions([1.0, 1.5, 2.0], [0.0, 0.5, 1.0], [-1.0, 0.0, 1.0], ["white", "mean"])
+    table = background.ends(
+        background.conditions([1.0, 1.5, 2.0], [0.0, 0.5, 1.0], [-1.0, 0.0, 1.0], ["white", "mean"])
     )
     values = table.groupby("experiment")["value"].apply(list).to_dict()
     assert values["upscale"] == [1.0, 2.0] and values["mask"] == [0.0, 1.0] and values["canvas"] == [-1.0, 1.0]
@@ -196,36 +197,36 @@ def test_ends_are_those_of_each_scale_and_all_controls():
 
 
 def test_methods_can_be_sent_to_other_processes():
-    methods = edits_of_background.picture_methods(edits_of_background.conditions([2.0], [1.0], [-1.0], ["blur"]))
+    methods = background.picture_methods(background.conditions([2.0], [1.0], [-1.0], ["blur"]))
     assert repr(pickle.loads(pickle.dumps(methods))) == repr(methods)  # a value may be NaN, which equals nothing
 
 
 def test_every_method_answers_from_its_own_picture(monkeypatch):
     model, seen = tiny_model("qwen2_5_vl"), []
-    settings = edits_of_background.conditions([1.0, 1.5], [0.0, 1.0], [-1.0, 0.0, 1.0], ["white", "black"])
+    settings = background.conditions([1.0, 1.5], [0.0, 1.0], [-1.0, 0.0, 1.0], ["white", "black"])
     prepare = type(model).prepare
     monkeypatch.setattr(
         type(model), "prepare", lambda self, image, *_: (seen.append(image.size), prepare(self, image))[1]
     )
-    answers = evaluate(model, [sample()], edits_of_background.picture_methods(settings), progress=False)
+    answers = evaluate(model, [sample()], background.picture_methods(settings), progress=False)
     assert set(answers["method"]) == set(settings["method"]) and not answers["error"].notna().any()
-    expected = edits_of_background.background_left(settings, [sample()], model).drop_duplicates("method")
+    expected = background.background_left(settings, [sample()], model).drop_duplicates("method")
     assert sorted(w * h for w, h in seen) == sorted(expected["size_px"])
     with pytest.raises(ValueError, match="s1 has no ground-truth boxes"):
-        evaluate(model, [sample("s1", ())], edits_of_background.picture_methods(settings), progress=False)
+        evaluate(model, [sample("s1", ())], background.picture_methods(settings), progress=False)
 
 
 def test_measured_areas_agree_with_the_pictures_themselves():
     one, model = sample(boxes=((8.0, 8.0, 30.0, 30.0), (40.0, 50.0, 60.0, 84.0))), tiny_model("qwen2_5_vl")
-    settings = edits_of_background.conditions([1.5], [0.0, 0.4, 1.0], [-1.0, 0.5, 1.0], ["mean"])
-    table = edits_of_background.background_left(settings, [one], model)
+    settings = background.conditions([1.5], [0.0, 0.4, 1.0], [-1.0, 0.5, 1.0], ["mean"])
+    table = background.background_left(settings, [one], model)
     regions = [(8, 8, 30, 30), (40, 50, 60, 84)]
     black = Image.new("RGB", (84, 84))
     for row in table.itertuples():
-        edited = edits_of_background.Edit(row.experiment, row.value, row.fill).picture(model, one.image, regions)
+        edited = background.Edit(row.experiment, row.value, row.fill).picture(model, one.image, regions)
         assert np.prod(edited.size) == row.size_px
         if row.experiment in ("mask", "canvas"):
-            shown = edits_of_background.Edit(row.experiment, row.value, row.fill).picture(model, black, regions)
+            shown = background.Edit(row.experiment, row.value, row.fill).picture(model, black, regions)
             assert (np.asarray(shown) == 0).all(2).sum() == row.shown_px
     assert (table["object_px"] == 22 * 22 + 20 * 34).all()
     assert table.query("experiment == 'mask'")["enlargement"].tolist() == [1, 1, 1]
@@ -233,7 +234,7 @@ def test_measured_areas_agree_with_the_pictures_themselves():
 
 def test_windows_of_overlapping_regions_are_counted_once():
     one, model = sample(boxes=((8.0, 8.0, 30.0, 30.0), (20.0, 20.0, 60.0, 84.0))), tiny_model("qwen2_5_vl")
-    row = edits_of_background.background_left(edits_of_background.conditions([], [1.0], [], []), [one], model).iloc[0]
+    row = background.background_left(background.conditions([], [1.0], [], []), [one], model).iloc[0]
     assert (
         row["shown_px"]
         == row["object_px"]
@@ -250,16 +251,16 @@ def answers_at(values, kinds=("direct_attributes", "relative_position"), n=4):
 
 
 def test_accuracy_by_setting_has_n_and_wilson_interval():
-    table = plots_interference.setting_accuracy(answers_at([0.0, 1.0]))
+    table = accuracies(answers_at([0.0, 1.0]), ["kind", "value"])
     assert table["n"].tolist() == [4] * 4 and (table["accuracy"] == 0.75).all()
     assert table["low"].iloc[0] == pytest.approx(0.3006, abs=1e-4), "Wilson, 3 of 4"
 
 
 def test_curves_show_each_kind_chance_and_published_marks():
     fig, ax = plt.subplots()
-    table = plots_interference.setting_accuracy(answers_at([1.0, 2.0]))
+    table = accuracies(answers_at([1.0, 2.0]), ["kind", "value"])
     chance = {"direct_attributes": 0.25, "relative_position": 0.5}
-    plots_interference.setting_curves(ax, table, chance=chance, marks=changes.published("upscale"))
+    plots.setting_curves(ax, table, chance=chance, published=changes.published("upscale"), looks=background.KINDS)
     labels = ax.get_legend_handles_labels()[1]
     assert labels[:4] == ["attribute", "chance, attribute", "spatial", "chance, spatial"]
     assert sum(label.startswith("published") for label in labels) == 4
@@ -269,9 +270,11 @@ def test_curves_show_each_kind_chance_and_published_marks():
 
 
 def test_gallery_draws_every_setting_at_its_place():
-    settings = edits_of_background.conditions([], [0.0, 0.5, 1.0], [-1.0, 1.0], [])
+    settings = background.conditions([], [0.0, 0.5, 1.0], [-1.0, 1.0], [])
     rows = {name: settings[settings["experiment"] == name] for name in ("mask", "canvas")}
-    fig = plots_interference.edit_gallery(picture(84, 84), [(8, 8, 30, 30)], rows, tiny_model("qwen2_5_vl"))
+    boxes = [(8, 8, 30, 30)]
+    edits = background.example_edits(picture(84, 84), boxes, rows, tiny_model("qwen2_5_vl"))
+    fig = plots.edit_gallery(edits, boxes)
     panels = [ax for ax in fig.axes if ax.images]
     assert [len([ax for ax in panels if ax.get_title().startswith(t)]) for t in ("mask", "expand")] == [3, 2]
     crop = next(ax for ax in panels if ax.get_title() == "expand/crop 1")
@@ -282,8 +285,9 @@ def test_gallery_draws_every_setting_at_its_place():
 def test_forest_runs_from_the_top_and_reaches_the_interval_ends():
     fig, ax = plt.subplots()
     rows = [("a", 0.1, 0.0, 0.3), ("b", -0.2, -0.3, -0.1)]
-    plots_interference.forest(ax, pd.DataFrame(rows, columns=["label", "estimate", "low", "high"]))
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"] and list(ax.get_yticks()) == [0, -1]
-    ends = [bar.get_segments()[0][:, 0].tolist() for bar in ax.collections]
+    plots.forest(ax, pd.DataFrame(rows, columns=["label", "estimate", "low", "high"]))
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"] and list(ax.get_yticks()) == [0, 1]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1], "the first is on top"
+    ends = [container.lines[2][0].get_segments()[0][:, 0].tolist() for container in ax.containers]
     np.testing.assert_allclose(ends, [[0.0, 0.3], [-0.3, -0.1]])
     plt.close(fig)

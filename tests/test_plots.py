@@ -5,9 +5,9 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
-from hide_utils.config import METHODS
-from hide_utils.plots import style as plots
-from hide_utils.stats.intervals import wilson
+from hide_utils import plots
+from hide_utils.baselines import LOOKS, METHODS
+from hide_utils.stats import accuracy_table, wilson
 
 
 @pytest.fixture
@@ -26,8 +26,17 @@ def results():
 
 
 def test_every_method_has_a_color_of_its_own_and_a_label():
-    assert set(plots.METHOD_COLORS) == set(plots.METHOD_LABELS) == set(METHODS)
-    assert len(set(plots.METHOD_COLORS.values())) == len(METHODS)
+    assert list(LOOKS) == list(METHODS)
+    assert len({look.color for look in LOOKS.values()}) == len({look.label for look in LOOKS.values()}) == len(METHODS)
+
+
+def test_names_without_a_look_label_themselves_and_take_a_free_color():
+    looks = {"a": plots.Look("first", plots.PALETTE[0])}
+    assert plots.look_of(looks, "a").label == "first"
+    assert plots.look_of(looks, "b") == plots.Look("b", plots.NEUTRAL)
+    several = plots.looks_of(looks, ["b", "a", "b", "c"])
+    assert list(several) == ["b", "a", "c"] and several["a"] is looks["a"]
+    assert [several["b"].color, several["c"].color] == plots.PALETTE[1:3]
 
 
 def test_style_gives_printed_widths_and_text_that_stays_text(ax):
@@ -60,7 +69,7 @@ def test_boxes_outline_whole_pixels_with_one_legend_entry(ax):
 
 
 def test_accuracy_table_counts_each_group_and_all(results):
-    table = plots.accuracy_table(results).set_index(["kind", "method"])
+    table = accuracy_table(results).set_index(["kind", "method"])
     assert table.loc[("a", "direct"), ["n", "accuracy"]].tolist() == [10, 0.3]
     assert table.loc[("all", "hide"), ["n", "accuracy"]].tolist() == pytest.approx([15, 13 / 15])
     interval = wilson(13, 15)
@@ -69,12 +78,12 @@ def test_accuracy_table_counts_each_group_and_all(results):
 
 
 def test_accuracy_bars_draw_the_table_in_the_methods_colors(ax, results):
-    table = plots.accuracy_bars(ax, results, chance=0.25)
+    table = plots.accuracy_bars(ax, results, chance=0.25, looks=LOOKS)
     bars = {c.get_label(): c for c in ax.containers if c.get_label() in ("direct", "HiDe")}
     for method, label in (("direct", "direct"), ("hide", "HiDe")):
         part = table[table["method"] == method]
         assert [bar.get_height() for bar in bars[label]] == pytest.approx(part["accuracy"].tolist())
-        assert to_hex(bars[label][0].get_facecolor()) == to_hex(to_rgb(plots.METHOD_COLORS[method]))
+        assert to_hex(bars[label][0].get_facecolor()) == to_hex(to_rgb(LOOKS[method].color))
         ends = [segment[:, 1] for segment in bars[label].errorbar.lines[2][0].get_segments()]
         assert np.array(ends) == pytest.approx(part[["low", "high"]].to_numpy(), abs=1e-12)
     assert [text.get_text() for text in ax.get_xticklabels()] == ["a\nn = 10", "b\nn = 5", "all\nn = 15"]
@@ -83,9 +92,9 @@ def test_accuracy_bars_draw_the_table_in_the_methods_colors(ax, results):
 
 def test_accuracy_of_nothing_is_refused(results):
     with pytest.raises(ValueError, match="lack the column"):
-        plots.accuracy_table(results.drop(columns="kind"))
+        accuracy_table(results.drop(columns="kind"))
     with pytest.raises(ValueError, match="no results"):
-        plots.accuracy_table(results.head(0))
+        accuracy_table(results.head(0))
 
 
 def test_source_line_says_what_was_measured(ax):

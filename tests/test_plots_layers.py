@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hide_utils import plots
+from hide_utils.analyses.layers import LOOKS, maps_by_layer
+from hide_utils.baselines import LOOKS as METHOD_LOOKS
 from hide_utils.method.session import SearchAttention
-from hide_utils.plots import layers as plots_layers
-from hide_utils.plots import style as plots
-from hide_utils.samples import Sample
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def labels(ax):
 
 
 def test_curves_count_layers_from_one_and_share_colors(ax):
-    plots_layers.layer_curves(ax, summary(range(6)), "energy", flat=0.05)
+    plots.layer_curves(ax, summary(range(6)), "tokens", "energy", looks=LOOKS, flat=0.05)
     entity, instruction, flat = ax.lines
     assert list(entity.get_xdata()) == [1, 2, 3, 4, 5, 6]
     assert entity.get_color() != instruction.get_color()
@@ -39,7 +39,7 @@ def test_curves_count_layers_from_one_and_share_colors(ax):
 
 def test_published_peaks_stand_at_their_relative_depth(ax):
     peaks = pd.DataFrame({"model": ["M"], "layer": [14], "n_layers": [28], "depth": [0.5]})
-    plots_layers.published_marks(ax, peaks, 6)
+    plots.published_layers(ax, peaks, 6)
     line, mark = ax.lines
     assert set(line.get_xdata()) == {3.0} and list(mark.get_xdata()) == [3.0]
     assert labels(ax) == ["published: M, 14 of 28"]
@@ -48,8 +48,8 @@ def test_published_peaks_stand_at_their_relative_depth(ax):
 def test_shared_legend_names_each_thing_once(ax):
     fig, axes = plots.new_figure(2, 1)
     for panel in axes:
-        plots_layers.layer_curves(panel, summary(range(3)), "x", flat=1)
-    plots_layers.shared_legend(fig, axes)
+        plots.layer_curves(panel, summary(range(3)), "tokens", "x", flat=1)
+    plots.shared_legend(fig, axes)
     (legend,) = fig.legends
     assert len(legend.get_texts()) == 3
 
@@ -59,10 +59,10 @@ def test_grid_shows_every_layer_on_shared_scales(ax, n_layers, rows, columns):
     rng = np.random.default_rng(0)
     maps = rng.random((2, n_layers, 4, 5, 5), dtype=np.float32)
     found = SearchAttention(tuple(range(n_layers)), ("a",) * 4, maps[0], maps[1])
-    sample = Sample(
-        "s", "?", ["a", "b"], "A", "k", lambda: Image.new("RGB", (50, 50)), [(5.0, 5.0, 20.0, 20.0)], ["star"]
-    )
-    fig = plots_layers.map_grid(found, sample, 0.5, chosen=1)
+    boxes = [(5.0, 5.0, 20.0, 20.0)]
+    shown = maps_by_layer(found, 0.5)
+    assert [one.mean((1, 2)).tolist() for one in shown[0].values()] == [pytest.approx([1.0] * n_layers)] * 2
+    fig = plots.layer_maps(Image.new("RGB", (50, 50)), boxes, found.layers, *shown, chosen=1)
     bars = 2  # color bars, which come last
     panels = np.array(fig.axes[:-bars]).reshape(rows, columns + 1)
     picture, maps = panels[0, 0], panels[:, 1:]
@@ -82,6 +82,22 @@ def test_answers_lie_between_their_references(ax):
         }
     )
     table = table.assign(low=table["accuracy"] - 0.1, high=table["accuracy"] + 0.1)
-    plots_layers.answer_curve(ax, table, chosen=2, chance=0.3)
+    plots.answer_curve(ax, table, chosen=2, chance=0.3, looks=METHOD_LOOKS)
     assert list(ax.lines[0].get_xdata()) == [1, 3]
     assert set(labels(ax)) == {"HiDe at each layer", "direct", "oracle boxes", "chance", "chosen: layer 3"}
+
+
+def test_splits_are_told_apart_and_say_their_n(ax):
+    table = summary(range(3)).query("tokens == 'entity'")
+    plots.split_curves(ax, {"calibration": table, "test": table.assign(n=4)}, 1, "energy", looks=LOOKS)
+    assert labels(ax) == ["calibration split (n = 9)", "test split (n = 4)", "chosen on calibration: layer 2"]
+    assert [line.get_color() for line in ax.lines[:2]] == [LOOKS["calibration"].color, LOOKS["test"].color]
+
+
+def test_sizes_of_the_calibration_split(ax):
+    fig, axes = plots.new_figure(2, 1)
+    by_size = pd.DataFrame({"n": [1, 10], "same": [0.4, 1.0], "estimate": 0.5, "low": 0.4, "high": 0.6})
+    plots.size_curves(axes, by_size, 0.7, "energy", looks=LOOKS)
+    assert axes[0].lines[0].get_ydata().tolist() == [0.4, 1.0]
+    assert labels(axes[1]) == ["chosen: mean, 95 % of draws", "best layer in hindsight"]
+    assert [tick.get_text() for tick in axes[1].get_xticklabels()] == ["1", "10"]

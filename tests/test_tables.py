@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hide_utils import paths
+from hide_utils import paths, plots
+from hide_utils.baselines import LOOKS
 from hide_utils.evaluation.tables import (
     COSTS,
     beside,
@@ -22,9 +23,7 @@ from hide_utils.evaluation.tables import (
     save_texts,
     styled,
 )
-from hide_utils.plots import style as plots
-from hide_utils.plots.benchmarks import pareto_front, radar
-from hide_utils.stats.intervals import holm, mcnemar_exact, wilson
+from hide_utils.stats import holm, mcnemar_exact, wilson
 
 
 def rows(n=30):
@@ -88,9 +87,9 @@ def test_front_always_holds_the_cheapest_and_the_best(points):
 def test_accuracy_against_cost_shows_every_method():
     table = main_table(rows())
     fig, ax = plots.new_figure()
-    plots.accuracy_against_cost(ax, table, pareto(table["times_direct"], table["accuracy"]))
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["direct", "HiDe", "tree search"]  # cheapest first
-    assert [text.get_text() for text in ax.texts][:2] == ["1.00× · 1", "1.30× · 2"]
+    plots.accuracy_against_cost(ax, table, pareto(table["times_direct"], table["accuracy"]), looks=LOOKS)
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["tree search", "HiDe", "direct"]  # cheapest lowest
+    assert [text.get_text() for text in ax.texts][1:3] == ["1.30× · 2", "1.00× · 1"]
     plt.close(fig)
 
 
@@ -123,19 +122,19 @@ def test_measured_and_published_rows_stay_apart(tmp_path, monkeypatch):
 def test_radar_shows_the_accuracy_of_every_group():
     results = rows().assign(aspect=[f"asked {i % 3}" for i in range(90)])
     fig, ax = plots.new_figure(subplot_kw={"projection": "polar"})
-    drawn = radar(ax, results, "aspect", ["direct", "hide"])
+    drawn = plots.radar(ax, results, "aspect", ["direct", "hide"])
     assert len(drawn) == 6 and len(ax.lines) == 2
     expected = results[results["method"] == "hide"].groupby("aspect")["correct"].mean()
     assert ax.lines[1].get_ydata().tolist() == pytest.approx([*expected, expected.iloc[0]])
     with pytest.raises(ValueError, match="2 groups in 'kind'"):
-        radar(ax, results, "kind", ["direct"])
+        plots.radar(ax, results, "kind", ["direct"])
     plt.close(fig)
 
 
 def test_front_is_drawn_as_steps_through_its_points():
     table = main_table(rows())
     fig, ax = plots.new_figure()
-    pareto_front(ax, table, [True, True, False])
+    plots.pareto_front(ax, table, [True, True, False])
     steps, cost = ax.lines[0], table["times_direct"]
     assert steps.get_xdata()[:2].tolist() == pytest.approx(cost[:2].tolist()) and steps.get_xdata()[-1] > cost.max()
     assert steps.get_ydata().tolist() == pytest.approx([*table["accuracy"][:2], table["accuracy"][1]])

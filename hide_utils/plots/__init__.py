@@ -1,24 +1,22 @@
 """Figures in one look, a file for each kind. They take pictures, arrays and tables, and know no model and no method.
 
 Read `style` first, then `pictures` and `dots`, which draw what the others arrange: `galleries` and `maps` of pictures,
-`curves`, `layers` and `settings` over numbers, `bars`, `matrices`. `marks` are what stands beside measured points.
+`curves`, `layers`, `settings` and `costs` over numbers, `bars`, `matrices`. `marks` stand beside measured points.
 """
 
 # ruff: noqa: F401
 
 from hide_utils.plots.bars import accuracy_bars, radar, stacked_bars, token_bars
+from hide_utils.plots.costs import accuracy_against_cost, cost_curves, over_sides, over_weights, pareto_front
 from hide_utils.plots.curves import (
     PERCENT,
     accuracy_curve,
     band,
     bands,
-    cost_curves,
     error_curves,
     learning_curves,
     lines,
     mass_curves,
-    over_sides,
-    over_weights,
     points_at_rates,
     ticks_at,
 )
@@ -26,7 +24,6 @@ from hide_utils.plots.dots import (
     ACCURACY,
     DIFFERENCE,
     ESTIMATE,
-    accuracy_against_cost,
     answer_rows,
     difference_rows,
     dot_rows,
@@ -34,7 +31,6 @@ from hide_utils.plots.dots import (
     measure_rows,
     method_differences,
     offsets,
-    pareto_front,
     points,
     ratio_rows,
     single_dots,

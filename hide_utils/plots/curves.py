@@ -1,11 +1,12 @@
-"""Estimates over a number, as lines in bands or as points with intervals: sizes, costs, shares, training steps.
+"""Estimates over a number, as lines in bands or as points with intervals: sizes, shares, training steps.
 
-`band` and `lines` draw. Curves over layers are in `layers`, over an edit's settings in `settings`.
+`band` and `lines` draw. Curves over layers are in `layers`, over an edit's settings in `settings`, over
+costs in `costs`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from hide_utils.plots.marks import level
 from hide_utils.plots.style import NO_LOOKS, Look, Looks, legend_above, look_of, looks_of
 from hide_utils.stats import accuracies
 
-SIDES = (448, 896, 1792, 3584, 8192)  # ticks of an axis of pictures' sides, pixels
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")
 
 
@@ -44,7 +44,7 @@ def band(
         style: further arguments of `Axes.plot`.
     """
     at, (middle, low, high) = table[x] + shift, (table[column] for column in values)
-    usual = {"marker": look.marker or "o", "markersize": 3, "linewidth": 1.2, "label": look.label}
+    usual: dict[str, Any] = {"marker": look.marker or "o", "markersize": 3, "linewidth": 1.2, "label": look.label}
     ax.plot(at, middle, color=look.color, **usual | style)
     ax.fill_between(at, low, high, color=look.color, alpha=0.15, linewidth=0)
 
@@ -69,7 +69,11 @@ def bands(
 def lines(ax: Axes, table: pd.DataFrame, x: str, columns: Sequence[str], *, looks: Looks = NO_LOOKS) -> None:
     """Columns of a table over another one, without intervals."""
     for name, look in looks_of(looks, columns).items():
-        style = {"color": look.color, "marker": look.marker or "o", "label": look.label.replace("\n", " ")}
+        style: dict[str, Any] = {
+            "color": look.color,
+            "marker": look.marker or "o",
+            "label": look.label.replace("\n", " "),
+        }
         ax.plot(table[x], table[name], markersize=3, linewidth=1.1, **style)
 
 
@@ -119,33 +123,6 @@ def learning_curves(axes: Mapping[str, Axes], log: pd.DataFrame, *, looks: Looks
         ax.set(xlabel="step")
 
 
-def over_sides(
-    ax: Axes, table: pd.DataFrame, columns: Sequence[str], *, looks: Looks = NO_LOOKS, x: str = "side"
-) -> None:
-    """Columns of a table over a side in pixels, both axes logarithmic."""
-    lines(ax, table, x, columns, looks=looks)
-    ax.set(xscale="log", yscale="log")
-    ticks_at(ax, [side for side in SIDES if table[x].min() <= side <= table[x].max()])
-
-
-def over_weights(
-    axes: Sequence[Axes], table: pd.DataFrame, procedures: Sequence[str], *, looks: Looks = NO_LOOKS
-) -> None:
-    """Seconds and peak memory over the number of a model's weights, in two panels.
-
-    Args:
-        axes: two panels.
-        table: columns weights, procedure, seconds and peak_bytes.
-        procedures: those that are drawn.
-        looks: of the procedures.
-    """
-    panels = (("seconds", 1, "seconds a question"), ("peak_bytes", 1e6, "peak memory (MB)"))
-    for ax, (column, unit, label) in zip(axes, panels, strict=True):
-        wide = table.pivot(index="weights", columns="procedure", values=column)[list(procedures)] / unit
-        lines(ax, wide.assign(millions=wide.index / 1e6), "millions", procedures, looks=looks)
-        ax.set(xlabel="weights of the model (million)", ylabel=label, ylim=(0, 1.12 * wide.max(axis=None)))
-
-
 def error_curves(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
     """Estimates over the rate of errors for each kind of error, with intervals a little beside each other.
 
@@ -170,30 +147,14 @@ def points_at_rates(ax: Axes, table: pd.DataFrame, series: str, *, looks: Looks 
         series: the column that tells the marks apart.
         looks: of the series.
     """
-    edge = {"markersize": 6.5, "markeredgecolor": "black", "markeredgewidth": 0.5, "zorder": 5}
+    edge: dict[str, Any] = {"markersize": 6.5, "markeredgecolor": "black", "markeredgewidth": 0.5, "zorder": 5}
     for marker, (name, part) in zip("*Xd", table.groupby(series, sort=False), strict=False):
         across = np.abs([part["rate"] - part["rate_low"], part["rate_high"] - part["rate"]])
         points(ax, part, part["rate"], look_of(looks, name)._replace(marker=marker), upright=True, xerr=across, **edge)
 
 
-def cost_curves(ax: Axes, curves: Mapping[str, pd.DataFrame], chosen: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
-    """Accuracy against cost for every threshold of a rule, and the chosen ones with their intervals.
-
-    Args:
-        ax: panel to draw in.
-        curves: rule -> columns times_direct and accuracy, a row a threshold.
-        chosen: columns method, times_direct, accuracy, low and high.
-        looks: of the rules and methods.
-    """
-    for rule, table in curves.items():
-        ax.plot(table["times_direct"], table["accuracy"], color=look_of(looks, rule).color, linewidth=1.0, alpha=0.8)
-    edge = {"markeredgecolor": "black", "markeredgewidth": 0.4}
-    for method, part in chosen.groupby("method", sort=False):
-        points(ax, part, part["times_direct"], look_of(looks, method), values=ACCURACY, upright=True, **edge)
-
-
 def mass_curves(
-    axes: Sequence[Axes], curve: pd.DataFrame, on_cells: pd.DataFrame, share: float, *, looks: Looks = NO_LOOKS
+    axes: Iterable[Axes], curve: pd.DataFrame, on_cells: pd.DataFrame, share: float, *, looks: Looks = NO_LOOKS
 ) -> None:
     """How much attention the highest cells of each group of rows hold, and how much certain cells hold.
 
@@ -215,5 +176,5 @@ def mass_curves(
     level(lower, share)
     lower.set_xlabel(f"attention on the sinks ({100 * share:g} % of the cells)")
     lower.set_xlim(left=0)
-    for ax in axes:
+    for ax in (upper, lower):
         ax.xaxis.set_major_formatter(PERCENT)

@@ -1,4 +1,4 @@
-"""Estimates as dots with their intervals, a labelled line each: accuracies, differences, ratios, costs.
+"""Estimates as dots with their intervals, a labelled line each: accuracies, differences, ratios.
 
 `points` draws, `dot_rows` arranges. The other functions are arrangements of these two.
 """
@@ -20,7 +20,6 @@ from hide_utils.plots.style import MARKERS, NO_LOOKS, PAGE_WIDTH, SPREAD, Look, 
 ESTIMATE = ("estimate", "low", "high")
 ACCURACY = ("accuracy", "low", "high")
 DIFFERENCE = ("difference", "low", "high")
-FLOPS_TICKS = (1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20)
 
 
 def points(
@@ -46,8 +45,16 @@ def points(
     """
     estimate, low, high = (table[column].to_numpy(float) for column in values)
     reach = np.abs([estimate - low, high - estimate])  # at 0 and 1 rounding can put an end on the wrong side
-    place = {"x": at, "y": estimate, "yerr": reach} if upright else {"x": estimate, "y": at, "xerr": reach}
-    usual = {"marker": look.marker or "o", "linestyle": "none", "markersize": 4, "elinewidth": 0.9, "capsize": 1.5}
+    place: dict[str, Any] = (
+        {"x": at, "y": estimate, "yerr": reach} if upright else {"x": estimate, "y": at, "xerr": reach}
+    )
+    usual: dict[str, Any] = {
+        "marker": look.marker or "o",
+        "linestyle": "none",
+        "markersize": 4,
+        "elinewidth": 0.9,
+        "capsize": 1.5,
+    }
     face = look.color if look.filled else "white"
     ax.errorbar(**place, **usual | {"color": look.color, "markerfacecolor": face, "label": look.label} | style)
 
@@ -159,7 +166,7 @@ def method_differences(ax: Axes, table: pd.DataFrame, series: str, margin: float
     """
     methods, conditions = list(dict.fromkeys(table["method"])), list(dict.fromkeys(table[series]))
     for number, (condition, offset) in enumerate(zip(conditions, offsets(len(conditions), 0.6), strict=True)):
-        marker = {"marker": MARKERS[number % len(MARKERS)], "filled": number == 0}
+        marker: dict[str, Any] = {"marker": MARKERS[number % len(MARKERS)], "filled": number == 0}
         for name, point in table[table[series] == condition].groupby("method", sort=False):
             look = look_of(looks, name)._replace(**marker)
             points(ax, point, [methods.index(name) + offset], look, values=DIFFERENCE, label=None)
@@ -176,7 +183,7 @@ def ratio_rows(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> Non
         table: columns label, estimate, low, high and target (NaN where there is none).
         looks: of the labels.
     """
-    dot_rows(ax, table, "label", looks=looks, capsize=2)
+    dot_rows(ax, table, "label", looks=looks, capsize=2, marker="o")
     for y, point in enumerate(table.itertuples()):
         ax.text(np.fmax(point.high, point.target), y, f"  {point.estimate:.2f}", fontsize=7, va="center")
         ax.plot([point.target] * 2, [y - 0.3, y + 0.3], color="0.3", linewidth=1.2)
@@ -253,49 +260,3 @@ def answer_rows(
 
 def _called(names: Iterable[str], labels: Mapping[str, str] | None) -> dict[str, str]:
     return {name: (labels or {}).get(name, name) for name in names}
-
-
-def accuracy_against_cost(ax: Axes, table: pd.DataFrame, front: Collection[bool], *, looks: Looks = NO_LOOKS) -> None:
-    """A line for each method, the cheapest lowest: accuracy with its interval, and at the right what an answer costs.
-
-    Args:
-        ax: panel to draw in.
-        table: columns method, accuracy, low, high, times_direct (FLOPs as multiples) and calls (forward passes).
-        front: for each row whether no other method is at most as costly and better; those points are filled.
-        looks: of the methods.
-    """
-    order = table.assign(front=list(front)).sort_values("times_direct", kind="stable").iloc[::-1]
-    filled = {m.method: look_of(looks, m.method)._replace(filled=m.front) for m in order.itertuples()}
-    rows = {method: look.label for method, look in filled.items()}
-    dot_rows(ax, order, "method", rows=rows, looks=filled, values=ACCURACY, markersize=4.5, clip_on=False)
-    for y, row in enumerate(order.itertuples()):
-        cost = f"{row.times_direct:.2f}× · {row.calls:.0f}"
-        ax.text(1.03, y, cost, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
-    ax.text(1.03, -0.6, "FLOPs · passes", transform=ax.get_yaxis_transform(), fontsize=6, color="0.35")
-    ax.set(xlabel="accuracy", xlim=(0, 1))
-
-
-def pareto_front(ax: Axes, table: pd.DataFrame, front: Collection[bool], *, looks: Looks = NO_LOOKS) -> None:
-    """Accuracy over cost, a point for each method with its interval, and the steps of what each cost can reach.
-
-    Args:
-        ax: panel to draw in.
-        table: columns method, accuracy, low, high and times_direct (FLOPs as multiples of direct answering's).
-        front: for each row whether no other method is at most as costly and better; those points are filled and make
-            the steps.
-        looks: of the methods.
-    """
-    table = table.assign(front=list(front))
-    best = table[table["front"]].sort_values(["times_direct", "accuracy"])
-    right = 1.06 * table["times_direct"].max()
-    steps = best["accuracy"].tolist()
-    ax.step([*best["times_direct"], right], [*steps, steps[-1]], where="post", color="0.6", linewidth=0.9, zorder=0)
-    # From the last to the first, so that what is compared first lies on top where points coincide.
-    for method, point in reversed(list(table.groupby("method", sort=False))):
-        look = look_of(looks, method)._replace(filled=bool(point["front"].item()))
-        points(ax, point, point["times_direct"], look, values=ACCURACY, upright=True, markersize=4.5, label=None)
-    ax.set(xlabel="FLOPs, multiples of direct", ylabel="accuracy", xscale="log")
-    ax.set_ylim(np.floor(10 * table["low"].min()) / 10, 1)
-    ticks = [tick for tick in FLOPS_TICKS if tick <= right]
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.minorticks_off()

@@ -70,8 +70,8 @@ def gallery(
             ax.set_title(panel.title, fontsize=title_size, loc="left" if panel.flush else "center")
             if panel.picture is not None:
                 scale = thumbnail(ax, panel.picture, most_pixels)
-                draw_boxes(ax, np.reshape(panel.boxes, (-1, 4)) * scale, color=panel.color)
-                draw_boxes(ax, np.reshape(panel.truth, (-1, 4)) * scale, color=TRUTH_COLOR, dashed=True)
+                draw_boxes(ax, (np.reshape(panel.boxes, (-1, 4)) * scale).tolist(), color=panel.color)
+                draw_boxes(ax, (np.reshape(panel.truth, (-1, 4)) * scale).tolist(), color=TRUTH_COLOR, dashed=True)
             if panel.framed:
                 frame(ax)
     return fig
@@ -110,7 +110,8 @@ def case_gallery(
 
 
 def _case(sample: Sample, rows: pd.DataFrame, methods: tuple[str, str], looks: Looks) -> Panel:
-    said = [f"{look_of(looks, name).label}: {rows.loc[name, 'letter'] or 'no letter'}" for name in methods]
+    letters = rows["letter"].fillna("no letter")  # where the reply states none
+    said = [f"{look_of(looks, name).label}: {letters[name]}" for name in methods]
     said.append(f"truth: {sample.label} ({plain_text(sample.answer, 20)})")
     regions = rows.loc[methods[1], "regions"]
     title = f"{textwrap.fill(plain_text(sample.question, 120), 36)}\n{' · '.join(said)}"

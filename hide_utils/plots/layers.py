@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -102,7 +102,7 @@ def answer_curve(ax: Axes, table: pd.DataFrame, *, chosen: int, chance: float, l
     legend_above(ax)
 
 
-def size_curves(axes: Sequence[Axes], by_size: pd.DataFrame, best: float, ylabel: str, *, looks: Looks) -> None:
+def size_curves(axes: Iterable[Axes], by_size: pd.DataFrame, best: float, ylabel: str, *, looks: Looks) -> None:
     """What fewer calibration samples would choose: how often the same, and how good that is on the test split.
 
     Args:
@@ -112,11 +112,12 @@ def size_curves(axes: Sequence[Axes], by_size: pd.DataFrame, best: float, ylabel
         ylabel: what is measured on the test split.
         looks: of the splits "calibration" and "test".
     """
-    axes[0].plot(by_size["n"], by_size["same"], color=look_of(looks, "calibration").color, marker="o", markersize=3)
-    axes[0].set(ylabel="draws that choose\nthe same layer", ylim=(0, 1.04))
-    band(axes[1], by_size, "n", look_of(looks, "test")._replace(label="chosen: mean, 95 % of draws"))
-    level(axes[1], best, "best layer in hindsight", across=True)
-    axes[1].set(ylabel=ylabel, xlabel="calibration samples", xscale="log")
-    axes[1].set_ylim(bottom=0)
-    ticks_at(axes[1], by_size["n"].tolist())
-    axes[1].legend(loc="lower right")
+    upper, lower = axes
+    upper.plot(by_size["n"], by_size["same"], color=look_of(looks, "calibration").color, marker="o", markersize=3)
+    upper.set(ylabel="draws that choose\nthe same layer", ylim=(0, 1.04))
+    band(lower, by_size, "n", look_of(looks, "test")._replace(label="chosen: mean, 95 % of draws"))
+    level(lower, best, "best layer in hindsight", across=True)
+    lower.set(ylabel=ylabel, xlabel="calibration samples", xscale="log")
+    lower.set_ylim(bottom=0)
+    ticks_at(lower, by_size["n"].tolist())
+    lower.legend(loc="lower right")

@@ -141,7 +141,8 @@ def sink_maps(
     fig, axes = new_figure(1, 1 + len(maps), width=PAGE_WIDTH, height=height)
     overlay(axes[0], picture, title="one picture's sinks")
     side = np.array(picture.size * 2) / np.array(cells.shape[::-1] * 2)
-    draw_boxes(axes[0], [side * (x, y, x + 1, y + 1) for y, x in np.argwhere(cells)], color=PALETTE[1])
+    outlined = [(side * (x, y, x + 1, y + 1)).tolist() for y, x in np.argwhere(cells)]
+    draw_boxes(axes[0], outlined, color=PALETTE[1])
     rings(axes[0], truth, picture.size)
     top = float(np.quantile(np.stack(list(maps.values())), 0.998))
     for ax, (group, map_hw) in zip(axes[1:], maps.items(), strict=True):

@@ -6,6 +6,7 @@ Published values are open or grey and their labels say "published": they were no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -82,7 +83,7 @@ def published_rows(
     """
     for marker, (model, part) in zip(PUBLISHED_MARKERS, table.groupby("model", sort=False), strict=False):
         at = [list(rows).index(name) + spread / 2 + 0.04 for name in part[row]]
-        look = {"color": "0.55", "markersize": 4.5, "markerfacecolor": "0.85", "linestyle": "none"}
+        look: dict[str, Any] = {"color": "0.55", "markersize": 4.5, "markerfacecolor": "0.85", "linestyle": "none"}
         ax.plot(part["accuracy"], at, marker, label=f"published: {model}, {label}", **look)
 
 

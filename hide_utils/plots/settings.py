@@ -106,4 +106,4 @@ def cell_panels(axes: Iterable[Axes], rows: pd.DataFrame) -> None:
             fitted = part.groupby("resolution")["fitted"].mean()
             ax.plot(at, fitted, color=look.color, linewidth=1, linestyle="--")
         ax.set(ylim=(0, 1.03), xscale="log", title=f"clutter {clutter:g}, {distractors} distractors")
-        ticks_at(ax, sorted(rows["resolution"].unique()))
+        ticks_at(ax, sorted(set(rows["resolution"].tolist())))

@@ -1,0 +1,150 @@
+"""Estimates as dots with their intervals: where each stands, what it looks like, and what stands beside it."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from hide_utils import plots
+from hide_utils.analyses import layouts as variants
+from hide_utils.analyses.tokens import DECOUPLED, FIRST, PURIFIED, VARIANT_LOOKS
+from hide_utils.baselines import LOOKS
+
+
+@pytest.fixture
+def ax():
+    plots.set_style()
+    _, ax = plots.new_figure()
+    yield ax
+    plt.close("all")
+
+
+def labels(ax):
+    return ax.get_legend_handles_labels()[1]
+
+
+def row_names(ax):
+    return [text.get_text() for text in ax.get_yticklabels()]
+
+
+def points(ax):
+    return [container.lines[0] for container in ax.containers]
+
+
+def scored(*rows, columns=("boxes", "layout", "seen")):
+    table = pd.DataFrame(rows, columns=list(columns))
+    return table.assign(accuracy=0.5, low=0.4, high=0.7)
+
+
+def rows_table(*variants):
+    return pd.DataFrame([(v, 0.5, 0.4, 0.7) for v in variants], columns=["variant", "estimate", "low", "high"])
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def test_dots_stand_at_their_estimates(ax):
+    table = pd.DataFrame(
+        [("t1", "a", 0.5, 0.2, 0.7), ("t1", "b", 0.1, 0.0, 0.3), ("t2", "a", 0.9, 0.8, 1.0)],
+        columns=["row", "series", "estimate", "low", "high"],
+    )
+    plots.dot_rows(ax, table, "row", "series", looks={"a": plots.Look("A", "C0", "X")})
+    first, second = points(ax)
+    assert first.get_xdata().tolist() == [0.5, 0.9]
+    assert second.get_xdata()[0] == 0.1 and np.isnan(second.get_xdata()[1]), "a missing estimate is left out"
+    assert row_names(ax) == ["t1", "t2"] and labels(ax) == ["A", "b"]
+    assert ax.get_ylim() == (1.5, -0.5), "the first line is on top"
+    assert first.get_marker() == "X" and second.get_marker() == plots.MARKERS[1]
+    ends = [bar.get_segments()[0][:, 0].tolist() for container in ax.containers for bar in container.lines[2]]
+    np.testing.assert_allclose(ends, [[0.2, 0.7], [0.0, 0.3]])
+
+
+def test_rows_without_series_have_their_own_looks_and_long_names_are_broken(ax):
+    table = rows_table(FIRST, PURIFIED, "a name that is far too long for one line")
+    plots.dot_rows(ax, table, "variant", looks=VARIANT_LOOKS, wrap=22)
+    assert row_names(ax)[:2] == [FIRST, "prior subtracted\n(HiDe)"] and row_names(ax)[2].count("\n") == 1
+    assert [p.get_color() for p in points(ax)] == [plots.NEUTRAL, LOOKS["hide"].color, plots.NEUTRAL]
+    assert labels(ax) == []
+
+
+def test_rows_of_layouts_tell_boxes_and_company_apart(ax):
+    table = scored(
+        ("true", "a", "original"), ("true", "b", "original"), ("true", "a", "alone"), ("tad", "b", "original")
+    )
+    variants.draw_rows(ax, table, {"a": "first", "b": "second"})
+    assert row_names(ax) == ["first", "second"]
+    lines = points(ax)
+    assert [np.round(line.get_ydata()).tolist() for line in lines] == [[0, 1]] * 3
+    assert lines[0].get_color() == lines[1].get_color() == LOOKS["oracle"].color != lines[2].get_color()
+    assert lines[0].get_markerfacecolor() == lines[0].get_color() and lines[1].get_markerfacecolor() == "white"
+    assert len(set(labels(ax))) == 3
+
+
+def test_company_stays_out_of_the_legend_where_there_is_one_only(ax):
+    variants.draw_rows(ax, scored(("true", "a", "original"), ("tad", "a", "original")), {"a": "a"})
+    assert labels(ax) == ["true boxes", "HiDe's boxes"]
+
+
+def test_every_company_has_a_marker_and_all_boxes_a_look():
+    assert set(variants.SEEN_MARKERS) == set(variants.SEEN)
+    assert set(variants.BOXES) == set(variants.FINDERS)
+
+
+def test_published_marks_stand_on_the_line_of_their_row(ax):
+    table = pd.DataFrame({"model": ["M", "M", "N"], "layout": ["x", "y", "y"], "accuracy": [0.7, 0.9, 0.8]})
+    plots.published_rows(ax, table, ["x", "y"], "layout", "V* spatial")
+    first, second = ax.lines
+    assert np.floor(first.get_ydata()).tolist() == [0, 1] and np.floor(second.get_ydata()).tolist() == [1]
+    assert labels(ax) == ["published: M, V* spatial", "published: N, V* spatial"]
+
+
+# --- differences and ratios -------------------------------------------------------------------------------------------
+
+
+def test_differences_of_methods_and_their_margin(ax):
+    table = pd.DataFrame({"method": ["hide", "random", "hide"], "scenes": ["simple", "simple", "main"]})
+    table = table.assign(difference=[0.0, 0.1, 0.2], low=-0.1, high=0.3)
+    plots.method_differences(ax, table, "scenes", 0.05, looks=LOOKS)
+    assert row_names(ax) == ["HiDe", "random boxes"]
+    assert labels(ax) == ["margin of non-inferiority, -5%", "simple", "main"]
+    upright = [line.get_xdata()[0] for line in ax.lines if list(line.get_ydata()) == [0, 1]]
+    assert upright == [0, -0.05]
+    assert {point.get_color() for point in points(ax) if len(point.get_xdata())} == {
+        LOOKS["hide"].color, LOOKS["random"].color
+    }  # fmt: skip
+
+
+def test_ratios_are_written_beside_their_dots_and_targets(ax):
+    table = pd.DataFrame(
+        {"label": ["a", "b"], "estimate": [1.1, 2.0], "low": 1.0, "high": 2.5, "target": [3.0, np.nan]}
+    )
+    plots.ratio_rows(ax, table, looks={"a": plots.Look("a", "C3")})
+    assert [text.get_text().strip() for text in ax.texts] == ["1.10", "2.00"]
+    assert [text.get_position()[0] for text in ax.texts] == [3.0, 2.5], "behind the target or the interval"
+    assert points(ax)[0].get_color() == "C3"
+
+
+# --- panels of rows ---------------------------------------------------------------------------------------------------
+
+
+def test_measures_share_the_names_of_the_variants():
+    summaries = {"iou": rows_table(FIRST, DECOUPLED), "energy": rows_table(FIRST, DECOUPLED)}
+    summaries["iou"].loc[0, ["estimate", "low"]] = [-0.1, -0.2]
+    fig = plots.measure_rows(summaries, {"iou": "IoU", "energy": "energy"}, flat={"energy": 0.9})
+    first, energy = fig.axes
+    assert (first.get_xlabel(), energy.get_xlabel()) == ("IoU", "energy")
+    assert first.get_xlim()[0] < -0.2 and energy.get_xlim()[1] > 0.9, "neither interval nor the flat map is cut off"
+    assert labels(energy) == ["flat map"]
+    plt.close(fig)
+
+
+def test_answers_lie_between_their_references():
+    compared = pd.DataFrame({"method": ["direct", "oracle"], "accuracy": [0.4, 0.9]})
+    compared = compared.assign(low=compared["accuracy"] - 0.1, high=compared["accuracy"] + 0.1)
+    sections = {"components": rows_table(FIRST, PURIFIED), "priors": rows_table(PURIFIED)}
+    called = {"priors": {PURIFIED: "instruction"}}
+    fig = plots.answer_rows(sections, compared, labels=called, looks=VARIANT_LOOKS, chance=0.3, width=4)
+    assert [row_names(ax) for ax in fig.axes] == [[FIRST, PURIFIED], ["instruction"]]
+    (legend,) = fig.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["direct", "oracle boxes", "chance"]
+    plt.close(fig)
