@@ -6,7 +6,7 @@ import pytest
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model
 from hide_utils.analyses import when_to_look as gating
-from hide_utils.evaluation import token_selection as concentrated
+from hide_utils.evaluation import token_selection
 from hide_utils.method.entities import given_entities
 
 
@@ -69,7 +69,7 @@ def measured():
     answers = evaluate(hide.model, samples, gating.PARTS, hide=hide, progress=False)
     layer, sigma = hide.settings.layer, hide.settings.sigma
     rows = [hide.open(s.image).search(given_entities(s.entities), [layer]) for s in samples]
-    values = concentrated.strongest_score(rows, layer, sigma)
+    values = token_selection.strongest_score(rows, layer, sigma)
     return answers, gating.gate_table(answers, dict(zip((s.id for s in samples), values, strict=True)))
 
 

@@ -156,3 +156,11 @@ def test_the_gpu_gives_the_same_maps(family, dtype):
     maps = [m.capture(prompt, [len(prompt) - 1], [1], prefix=m.prefill(prompt)).maps[0] for m in (gpu, cpu)]
     assert abs(maps[0] - maps[1]).max() < (1e-4 if dtype == "float32" else 5e-2)
     assert len(gpu.generate(prompt, 3).ids) == 3
+
+
+def test_the_folder_of_the_files_is_known_where_they_lie_here(copy, monkeypatch):
+    assert load_model("mini", device="cpu").folder == paths.MINI
+    assert load_model(str(copy), device="cpu").folder == copy
+    monkeypatch.setattr(paths, "MODELS", copy.parent)
+    assert load_model(f"someone/{copy.name}", device="cpu").folder == copy
+    assert paths.model_folder("someone/on-the-hub") is None and paths.model_folder("nothing") is None

@@ -206,3 +206,17 @@ def test_disk_full_while_saving(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="space"):
         result.save(tmp_path)
     assert not list(tmp_path.glob(".*")) and not (tmp_path / "maps.npz").exists()
+
+
+@pytest.mark.parametrize("first_runs", [True, False])
+def test_sessions_of_one_picture_share_a_prefill_and_are_each_charged_for_it(first_runs):
+    hide = HiDe(tiny_model("qwen3_vl"))
+    one = hide.open(picture(160, 96))
+    if first_runs:
+        one.answer("Where is the dog?")
+    other, before = one.beside(), hide.model.counts["prefills"]
+    for session in (other, one):
+        session.answer("Where is the cat?")
+    assert hide.model.counts["prefills"] - before == (0 if first_runs else 1)
+    assert one.shared is other.shared and one.cost(["prefill"]) == other.cost(["prefill"])
+    assert one.counts["prefill"]["images"] == 1 and not other.localisations

@@ -92,14 +92,7 @@ def whole_method(vlm: VLM, work: Task, session: Session, extractor: Extractor) -
 
 
 def one_pass(vlm: VLM, work: Task, session: Session, eager: bool = False) -> None:
-    """One pass of the stock class over picture and question.
-
-    Args:
-        vlm: the model.
-        work: the question.
-        session: what the pass is charged to.
-        eager: hand out every layer's whole attention, as eager kernels do.
-    """
+    """One pass of the stock class over picture and question, which with `eager` hands out all layers' attention."""
     prompt = vlm.prompt(vlm.prepare(work.image), multiple_choice(QUESTION, OPTIONS))
     inputs = {name: tensor.to(vlm.device) for name, tensor in prompt.images[0].picture.inputs.items()}
     if vlm.position_axes > 1:

@@ -1,9 +1,9 @@
 """Rows of the attention matrix, taken at chosen layers while the model runs its usual fast kernel.
 
-The text model is pointed at a wrapper registered beside the stock attention functions. The wrapper is inert until
-`capturing` is active; then it computes softmax(q kᵀ) for the wanted query tokens only, averages the heads, and hands
-over to the stock kernel, so that the model's own output does not change (HiDe paper, section on TAD: attention of text
-tokens to image tokens, mean over heads).
+The text model is pointed at a wrapper that is registered beside the stock attention functions. The wrapper does nothing
+until `capturing` is active. Then it computes softmax(q kᵀ) for the wanted query tokens alone, averages the heads, and
+hands over to the stock kernel, so that the model's own output does not change. These are the rows of the paper's
+section on TAD: attention of text tokens to image tokens, mean over heads.
 """
 
 from __future__ import annotations
@@ -21,16 +21,23 @@ from transformers import AttentionInterface, AttentionMaskInterface
 # transformers tells flash from other kernels by the word "flash" in the name.
 NAMES = {"sdpa": "hide_sdpa", "flash": "hide_flash"}
 _STOCK = {"sdpa": "sdpa", "flash": "flash_attention_2"}
-_ROWS_AT_ONCE = 64  # bounds memory: heads x 64 x 16k keys in float32 is about 120 MB on a 7B model
+_ROWS_AT_ONCE = 64  # bounds memory: 28 heads x 64 x 16 384 keys in float32 are about 120 MB on a 7B model
 
 
 class _LastLayerReached(Exception):
-    """Leaves the forward pass once the last wanted layer's rows are there; never seen outside this module."""
+    """Leaves the forward pass once the rows of the last wanted layer are there. No other module sees it."""
 
 
 @dataclass
 class Capture:
-    """What a running forward pass is to hand over, and `rows`: layer -> (tokens, keys) float32."""
+    """What a running forward pass is to hand over, and what it has handed over.
+
+    Attributes:
+        queries: wanted tokens, as indices into the new tokens of the pass.
+        layers: wanted layers, counted from 0.
+        early_exit: whether the pass ends after the last of them.
+        rows: layer -> (tokens, keys) float32.
+    """
 
     queries: Int64[Tensor, " tokens"]
     layers: frozenset[int]
@@ -48,11 +55,19 @@ def attention_rows(
     mask: Tensor | None = None,
     scaling: float | None = None,
 ) -> Float32[Tensor, "tokens keys"]:
-    """Attention of some query tokens to all keys, mean over heads; each row sums to 1.
+    """Attention of some query tokens to all keys, mean over heads, computed in float32.
 
-    `queries` index the new tokens of this pass; keys may begin with cached ones. `mask` is the layer's own
-    (1, 1, new, keys), boolean or additive; without one the mask is causal. Heads are grouped over their key/value
-    head, so keys are never repeated, and everything is computed in float32.
+    Heads are grouped over their key/value head, so that keys are never repeated.
+
+    Args:
+        query: of the new tokens of this pass.
+        key: of all tokens, cached ones first.
+        queries: wanted tokens, as indices into the new ones.
+        mask: the layer's own (1, 1, new, keys), boolean or additive. None is causal.
+        scaling: factor on the scores. None is 1 / sqrt(dim).
+
+    Returns:
+        (tokens, keys) rows, each of which sums to 1.
     """
     _, heads, new, dim = query.shape
     _, kv_heads, keys, _ = key.shape
@@ -77,10 +92,13 @@ def attention_rows(
 def capturing(
     queries: Int64[Tensor, " tokens"], layers: Iterable[int], *, early_exit: bool = True
 ) -> Iterator[Capture]:
-    """While active, the wrapped attention hands over the rows of `queries` (indices into the new tokens) at `layers`.
+    """While active, the wrapped attention hands over rows.
 
-    With `early_exit` the forward pass inside the block ends right after the last wanted layer. Its cache is then filled
-    up to that layer only: give it one that is thrown away.
+    Args:
+        queries: wanted tokens, as indices into the new tokens of the pass.
+        layers: wanted layers, counted from 0.
+        early_exit: end the forward pass inside the block right after the last wanted layer. Its cache is then filled up
+            to that layer only, so give it one that is thrown away.
     """
     capture = Capture(queries, frozenset(layers), early_exit)
     token = _active.set(capture)
@@ -95,7 +113,7 @@ def capturing(
 def _observe(capture: Capture, module, query: Tensor, key: Tensor, mask, scaling) -> None:
     layer = module.layer_idx
     if layer in capture.layers:
-        # A flash kernel carries a (batch, keys) padding mask or none; only the 4-D kind says who sees whom.
+        # A flash kernel carries a (batch, keys) padding mask or none. Only a mask with four axes says who sees whom.
         mask = mask if mask is not None and mask.ndim == 4 else None
         capture.rows[layer] = attention_rows(query, key, capture.queries, mask, scaling)
         if capture.early_exit and layer == max(capture.layers):
@@ -103,7 +121,7 @@ def _observe(capture: Capture, module, query: Tensor, key: Tensor, mask, scaling
 
 
 class _View:
-    """An object seen with some attributes replaced."""
+    """An object with some of its attributes replaced."""
 
     def __init__(self, target: object, **replaced: object) -> None:
         self.__dict__.update(replaced, _target=target)
@@ -119,7 +137,7 @@ def _wrapper(kind: str) -> Callable:
         capture = _active.get()
         if capture is not None:
             _observe(capture, module, query, key, attention_mask, scaling)
-        if kind == "flash":  # the stock function looks for its kernel by the name in the config, which is ours
+        if kind == "flash":  # the stock function finds its kernel by the name in the config, where ours stands
             module = _View(module, config=_View(module.config, _attn_implementation=_STOCK[kind]))
         return stock(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
 

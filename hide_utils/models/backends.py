@@ -16,7 +16,7 @@ ATTENTION = ("sdpa", "flash")
 
 
 class Choice(NamedTuple):
-    """A setting and why it was taken (shown in notebooks and written into every provenance sidecar)."""
+    """A setting and why it was taken. Notebooks show both, and provenance sidecars hold them."""
 
     value: Any
     reason: str
@@ -24,7 +24,7 @@ class Choice(NamedTuple):
 
 @dataclass
 class Clock:
-    """Seconds that a block took; peak: most bytes that CUDA's allocator held in it, None on other devices."""
+    """Seconds that a block took, and the most bytes that CUDA's allocator held in it. None on other devices."""
 
     seconds: float = 0.0
     peak: int | None = None
@@ -32,7 +32,11 @@ class Clock:
 
 @contextmanager
 def clocked(device: torch.device | str) -> Iterator[Clock]:
-    """Time a block: by CUDA events around its kernels on a GPU, which run on behind the program, else by the clock."""
+    """Time a block.
+
+    Kernels on a GPU run on behind the program, so there CUDA events are recorded around them. Elsewhere the clock is
+    read. What is yielded holds the numbers once the block has ended.
+    """
     clock, device = Clock(), torch.device(device)
     if device.type != "cuda":
         started = time.perf_counter()
@@ -40,7 +44,7 @@ def clocked(device: torch.device | str) -> Iterator[Clock]:
         clock.seconds = time.perf_counter() - started
         return
     with torch.cuda.device(device):
-        torch.cuda.synchronize()  # what was launched before is not the block's
+        torch.cuda.synchronize()  # kernels that were launched before are not the block's
         torch.cuda.reset_peak_memory_stats()
         first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         first.record()
@@ -54,7 +58,8 @@ def clocked(device: torch.device | str) -> Iterator[Clock]:
 def choose_device(device: str | torch.device | None = None) -> Choice:
     """Take the device asked for, else CUDA, else MPS, else the CPU.
 
-    Raises ValueError when the device asked for is unknown or absent on this machine.
+    Raises:
+        ValueError: the device asked for is unknown, or absent on this machine.
     """
     if device is not None:
         try:
@@ -73,7 +78,7 @@ def choose_device(device: str | torch.device | None = None) -> Choice:
 
 
 def spread_over(model: Any) -> Choice:
-    """Where a model that accelerate has placed takes its inputs, and what lies where."""
+    """The device on which a model that accelerate has placed takes its inputs. The reason says what lies where."""
     places = Counter(str(place) for place in getattr(model, "hf_device_map", {}).values())
     embeddings = model.get_input_embeddings()
     device = getattr(getattr(embeddings, "_hf_hook", None), "execution_device", None)
@@ -83,9 +88,10 @@ def spread_over(model: Any) -> Choice:
 
 
 def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> Choice:
-    """Take the floating-point format asked for, else bfloat16 on a GPU that has it, float16 on others, float32 on CPU.
+    """Take the number format asked for, else bfloat16 on a GPU that has it, float16 on other GPUs, float32 on a CPU.
 
-    Raises ValueError for a name that is no floating-point format of torch.
+    Raises:
+        ValueError: the name is no floating-point format of torch.
     """
     if dtype is not None:
         wanted = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
@@ -101,7 +107,11 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> Choic
 
 @functools.cache
 def probe_flash(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Run flash-attn's kernel once on a few numbers; None when it works, else what stands in the way."""
+    """Run flash-attn's kernel once on a few numbers.
+
+    Returns:
+        None when it works, else what stands in the way.
+    """
     if device.type != "cuda":
         return f"flash-attn needs a CUDA device, not {device.type}"
     if dtype not in (torch.float16, torch.bfloat16):
@@ -120,8 +130,10 @@ def probe_flash(device: torch.device, dtype: torch.dtype) -> str | None:
 def choose_attention(attention: str | None, device: torch.device, dtype: torch.dtype) -> Choice:
     """Choose the attention kernel of the text model: "flash" where its kernel really runs, else "sdpa".
 
-    Asking for "flash" where it cannot run falls back to "sdpa", and the reason says why.
-    Raises ValueError for any other name.
+    Where "flash" is asked for and cannot run, "sdpa" is taken, and the reason says why.
+
+    Raises:
+        ValueError: another name is asked for.
     """
     if attention not in (None, *ATTENTION):
         raise ValueError(f"attention {attention!r} is unknown; use one of {', '.join(ATTENTION)}, or leave it out.")

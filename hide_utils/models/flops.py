@@ -1,7 +1,7 @@
-"""FLOPs of a forward pass, counted from the model's configuration; nothing is run.
+"""FLOPs of a forward pass, counted from the model's configuration without running anything.
 
-Conventions of `torch.utils.flop_counter`: a multiply-add is two, attention is counted over the whole rectangle of
-queries and keys (causal masking saves nothing), and norms, activations and embeddings count as nothing.
+The conventions are those of `torch.utils.flop_counter`. A multiply-add counts as two. Attention is counted over the
+whole rectangle of queries and keys, so causal masking saves nothing. Norms, activations and embeddings do not count.
 """
 
 from __future__ import annotations
@@ -16,28 +16,33 @@ from torch import Tensor
 def forward_flops(
     config: Any, new: int, past: int = 0, batch: int = 1, inputs: Mapping[str, Tensor] | None = None
 ) -> int:
-    """A pass over `batch` rows of `new` tokens behind `past` cached ones, logits for the last, pictures included.
+    """A pass with its pictures, and with logits for the last token.
 
-    config: the model's (`model.config`). inputs: the processor's tensors of the pictures in it; None without.
+    Args:
+        config: of the whole model.
+        new: tokens of each row that are run.
+        past: cached tokens in front of them.
+        batch: rows.
+        inputs: the processor's tensors of the pictures in the pass. None without pictures.
     """
     pictures = VISION[config.model_type](config, inputs) if inputs else 0
     return text_flops(config.get_text_config(), new, past, batch) + pictures
 
 
 def text_flops(config: Any, new: int, past: int = 0, batch: int = 1) -> int:
-    """The language model's part of `forward_flops`, its head on the last token included."""
+    """The language model's part of `forward_flops`, with its head on the last token. Takes the text model's config."""
     layer = _projections(config, new) + _mixing(config, new, past)
     return batch * (config.num_hidden_layers * layer + 2 * config.hidden_size * config.vocab_size)
 
 
 def reply_flops(config: Any, new: int, past: int, decoded: int) -> int:
-    """A text prompt of `new` tokens behind `past` cached ones and the decoding of a reply of `decoded` tokens."""
+    """A text prompt of `new` tokens behind `past` cached ones, and the decoding of a reply of `decoded` tokens."""
     text = config.get_text_config()
     return text_flops(text, new, past) + sum(text_flops(text, 1, past + new + i) for i in range(decoded))
 
 
 def skipped_flops(config: Any, new: int, past: int, last_layer: int) -> int:
-    """What a pass saves that ends once layer `last_layer` (counted from 0) has its queries, keys and values."""
+    """What a pass saves that ends as soon as layer `last_layer`, counted from 0, has its queries, keys and values."""
     text = config.get_text_config()
     behind = text.num_hidden_layers - last_layer
     rest = behind * _mixing(text, new, past) + (behind - 1) * _projections(text, new)
@@ -45,16 +50,22 @@ def skipped_flops(config: Any, new: int, past: int, last_layer: int) -> int:
 
 
 def capture_flops(config: Any, queries: int, layers: Sequence[int], keys: int, past: int, early_exit: bool) -> int:
-    """What capturing rows at layers (ascending) changes in a pass over `keys` tokens, the first `past` of them cached.
+    """What capturing rows adds to a pass. The number is negative where the early exit saves more than the rows cost.
 
-    early_exit: the pass ends in the last of the layers.
+    Args:
+        config: of the whole model.
+        queries: tokens whose rows are captured.
+        layers: where, counted from 0 and ascending.
+        keys: tokens of the prompt.
+        past: how many of them are cached.
+        early_exit: the pass ends in the last of the layers.
     """
     saved = skipped_flops(config, keys - past, past, layers[-1]) if early_exit else 0
     return len(layers) * row_flops(config, queries, keys) - saved
 
 
 def row_flops(config: Any, queries: int, keys: int) -> int:
-    """Attention rows of some queries at one layer, captured beside the pass itself: the scores, once more."""
+    """Attention rows of some queries at one layer. Their scores are computed a second time, beside the pass itself."""
     text = config.get_text_config()
     return 2 * queries * keys * text.num_attention_heads * _head_dim(text)
 
@@ -70,19 +81,19 @@ def _projections(config: Any, new: int) -> int:
 
 
 def _mixing(config: Any, new: int, past: int) -> int:
-    """The rest of one layer: attention, its output projection, and the gated MLP of three matrices."""
+    """The rest of one layer: attention, its output projection, and the gated MLP with its three matrices."""
     width = config.num_attention_heads * _head_dim(config)
     attention = 4 * new * (past + new) * width
     return attention + 2 * new * config.hidden_size * width + 6 * new * config.hidden_size * config.intermediate_size
 
 
 def _tower(patches: int, pairs: int, width: int, inner: int, matrices: int) -> int:
-    """One block: four square projections, attention over `pairs` of patches, an MLP of two or three matrices."""
+    """One block of a vision tower: four square projections, attention over `pairs` of patches, and an MLP."""
     return patches * (8 * width**2 + 2 * matrices * width * inner) + 4 * pairs * width
 
 
 def _merger(patches: int, width: int, merge: int, out: int) -> int:
-    """Groups of merge x merge patches through two linear layers to the language model's width."""
+    """Groups of merge x merge patches, through two linear layers to the language model's width."""
     joined = width * merge**2
     return patches // merge**2 * 2 * (joined**2 + joined * out)
 
@@ -120,7 +131,7 @@ def _qwen2_5(config: Any, inputs: Mapping[str, Tensor]) -> int:
 
 
 def _internvl(config: Any, inputs: Mapping[str, Tensor]) -> int:
-    """Every tile on its own, with a class token that the projector does not take."""
+    """Every tile is run on its own, with a class token that the projector does not take."""
     vision, text = config.vision_config, config.get_text_config()
     tiles, channels, height, width_px = inputs["pixel_values"].shape
     n, width = height // vision.patch_size[0] * (width_px // vision.patch_size[1]), vision.hidden_size

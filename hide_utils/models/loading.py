@@ -91,7 +91,7 @@ def load_model(
         model.to(chosen_device.value)
     tokenizer = load_tokenizer(source, revision)
     processor = _image_processor(source, revision)
-    folder = paths.model_folder(name_or_path)
+    folder = paths.model_folder(os.fspath(name_or_path))
     # A model of data/models goes by its folder and not by its hub id, whose files may differ.
     name = source if folder and folder.parent == paths.MODELS else str(name_or_path)
     vlm = family(name, model, tokenizer, processor, choices, (min_pixels, max_pixels), folder)

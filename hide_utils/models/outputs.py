@@ -16,7 +16,14 @@ from hide_utils.models.prompt import Prompt
 
 @dataclass(frozen=True)
 class Settings:
-    """The method's settings: `layer` counted from 0, `sigma` in grid cells, `alpha` in (0, 1], and their source."""
+    """The method's settings.
+
+    Attributes:
+        layer: decoder layer whose attention is read, counted from 0.
+        sigma: standard deviation of the Gaussian in grid cells.
+        alpha: threshold on purified maps, in (0, 1].
+        source: where they come from.
+    """
 
     layer: int
     sigma: float
@@ -24,7 +31,7 @@ class Settings:
     source: str = ""
 
     def at_depth(self, known: int, layers: int) -> Settings:
-        """The same settings for a model of so many `layers`: at the same relative depth as in the `known` number."""
+        """The settings, published for a model of `known` layers, at the same relative depth of one of `layers`."""
         if layers == known:
             return self
         layer = max(round((self.layer + 1) / known * layers) - 1, 0)
@@ -33,7 +40,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Prefix:
-    """The first tokens of a prompt, run once. `fork` gives a cache to continue on that leaves this one as it is."""
+    """The first tokens of a prompt, run once. Prompts that begin with them continue on forks of the cache."""
 
     ids: Int64[Tensor, " n"]
     cache: DynamicCache
@@ -46,9 +53,10 @@ class Prefix:
         return len(prompt) > len(self) and torch.equal(prompt.ids[: len(self)], self.ids)
 
     def fork(self, rows: int = 1) -> DynamicCache:
-        """A cache that shares this one's tensors; layers grow by concatenation, so nothing is written into them.
+        """A cache to continue on. It shares this one's tensors, which stay as they are: layers grow by concatenation.
 
-        rows: size of the batch that goes on from here; more than one takes a copy for each.
+        Args:
+            rows: size of the batch that goes on from here. More than one takes a copy for each.
         """
         fork = copy.copy(self.cache)
         fork.layers = [copy.copy(layer) for layer in self.cache.layers]
@@ -59,9 +67,14 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Rows:
-    """Captured attention: maps[i] is (layers, queries, h, w) float32 for image i of the prompt.
+    """Captured attention.
 
-    Every map is the image's part of a row that sums to 1 over all keys, so it sums to at most 1.
+    Attributes:
+        layers: decoder layers, counted from 0 and ascending.
+        queries: positions in the prompt of the tokens whose attention it is.
+        maps: for each image of the prompt, (layers, queries, h, w) float32. A map is the image's part of a row that
+            sums to 1 over all keys, so it sums to at most 1.
+        seconds: wall clock of the pass.
     """
 
     layers: list[int]
@@ -72,7 +85,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Reply:
-    """A greedy reply. `first_logits` (vocab,) are those of its first token; token counts are the whole prompt's."""
+    """A greedy reply.
+
+    Attributes:
+        text: the reply without special tokens.
+        ids: its tokens, without the one that ended it.
+        first_logits: (vocab,) logits of its first token.
+        n_image_tokens: visual tokens of the whole prompt.
+        n_text_tokens: all other tokens of the whole prompt.
+        seconds: wall clock; of a batch, an equal share.
+    """
 
     text: str
     ids: list[int]

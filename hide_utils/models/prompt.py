@@ -20,8 +20,11 @@ _SENTINEL = "\ue000{}\ue001"  # private-use characters, which no chat template c
 class ProcessedImage:
     """One image as the model takes it, before it has a place in a prompt.
 
-    inputs: the processor's tensors for this image; layout: (h, w) index of each grid cell's token among the image's
-    `n_tokens` tokens; image_size_wh: pixels of the image handed in.
+    Attributes:
+        inputs: the processor's tensors for this image.
+        layout: (h, w) index of each grid cell's token among the image's tokens.
+        n_tokens: visual tokens that the image becomes.
+        image_size_wh: width and height in pixels of the image handed in.
     """
 
     inputs: dict[str, Tensor]
@@ -44,24 +47,31 @@ class ImageSpan:
 
     @property
     def positions(self) -> Int64[Tensor, "h w"]:
-        """Absolute token positions laid out on the picture's grid (a thumbnail's tokens are not on it)."""
+        """Positions in the prompt of the tokens on the picture's grid. A thumbnail's tokens are not on it."""
         return self.picture.layout + self.start
 
     @property
     def grid_hw(self) -> tuple[int, int]:
-        """Cells of the picture's grid."""
+        """Rows and columns of the picture's grid."""
         height, width = self.picture.layout.shape
         return height, width
 
     @property
     def image_size_wh(self) -> tuple[int, int]:
-        """Pixels of the picture handed in."""
+        """Width and height in pixels of the picture handed in."""
         return self.picture.image_size_wh
 
 
 @dataclass(frozen=True)
 class TextSpan:
-    """A user text at tokens [start, stop); `offsets`: (char_start, char_stop) within `text` of each of its tokens."""
+    """A user text at tokens [start, stop) of a prompt.
+
+    Attributes:
+        text: the text.
+        start: position of its first token.
+        stop: position behind its last token.
+        offsets: for each of its tokens the characters [a, b) of the text that it stands for.
+    """
 
     text: str
     start: int
@@ -69,9 +79,9 @@ class TextSpan:
     offsets: list[tuple[int, int]]
 
     def positions(self, char_start: int, char_stop: int) -> list[int]:
-        """Absolute positions of the tokens most of whose characters lie in [char_start, char_stop).
+        """Positions in the prompt of the tokens most of whose characters lie in [char_start, char_stop) of the text.
 
-        White space at a token's edges is not counted, so " truck" belongs to "truck".
+        White space at a token's edges does not count, so " truck" belongs to "truck".
         """
         found = []
         for position, (a, b) in enumerate(self.offsets, self.start):
@@ -83,14 +93,21 @@ class TextSpan:
         return found
 
     def characters(self, position: int) -> str:
-        """What the token at an absolute position stands for; the whole character where the token is a part of one."""
+        """What the token at a position of the prompt stands for; of a token within a character, the whole character."""
         start, stop = self.offsets[position - self.start]
         return self.text[start:stop]
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids with their rotary positions: (1, n), or (3, n) for time, row and column."""
+    """Token ids with the places of pictures and texts among them.
+
+    Attributes:
+        ids: of all tokens.
+        position_ids: rotary positions, (1, n) or, for time, row and column, (3, n).
+        images: pictures in their order.
+        texts: user texts in their order.
+    """
 
     ids: Int64[Tensor, " n"]
     position_ids: Int64[Tensor, "axes n"]
@@ -102,7 +119,10 @@ class Prompt:
 
     @property
     def cut(self) -> int | None:
-        """Length of the shareable prefix: just behind the first image's closing token. None without an image."""
+        """Tokens of the beginning that prompts can share, which ends just behind the first image's closing token.
+
+        None without an image.
+        """
         return self.images[0].stop + 1 if self.images else None
 
     @property
@@ -116,7 +136,11 @@ class Prompt:
         return len(self) - self.n_image_tokens
 
     def images_in(self, start: int, stop: int) -> list[ImageSpan]:
-        """Images whose tokens lie in [start, stop). Raises ValueError when an edge falls inside an image."""
+        """Images whose tokens lie in [start, stop).
+
+        Raises:
+            ValueError: an edge falls inside an image.
+        """
         for span in self.images:
             if any(span.start < edge < span.stop for edge in (start, stop)):
                 raise ValueError(f"cut inside an image (tokens {span.start} to {span.stop}); cut before or behind it.")
@@ -125,12 +149,18 @@ class Prompt:
 
 @dataclass
 class PromptBuilder:
-    """Chat template and tokenizer of one model; makes ids in which user text can never become a special token.
+    """Makes token ids by a model's chat template and tokenizer. User text can never become a special token.
 
-    The template is rendered once per pattern of parts with sentinels in place of the texts. It is cut at its own
-    special tokens; what lies between is encoded, user text included, by a tokenizer that knows no special tokens.
+    The template is rendered once for each pattern of parts, with sentinels in place of the texts. It is cut at its own
+    special tokens. What lies between them is encoded, user text included, by a tokenizer that knows no special tokens.
     Tokens therefore merge across the seam of template and text just as in the stock route.
-    `wrap` names the tokens that the family puts around an image when its template does not.
+
+    Attributes:
+        tokenizer: the model's own.
+        image_token: the token that stands for a piece of a picture.
+        wrap: tokens that the family puts around an image when its template does not.
+        special: special tokens and their ids.
+        text_tokenizer: the tokenizer without special tokens.
     """
 
     tokenizer: Any
@@ -171,7 +201,11 @@ class PromptBuilder:
         return self.text_tokenizer.encode(text, add_special_tokens=False).ids
 
     def build(self, parts: Sequence[str | ProcessedImage]) -> tuple[list[int], list[ImageSpan], list[TextSpan]]:
-        """Ids of one user turn with the generation prompt, and where its images and texts are."""
+        """Ids of one user turn with the generation prompt, and where its images and texts are.
+
+        Raises:
+            ValueError: a text is no Unicode, or the chat template does not place every part once.
+        """
         pictures = [part for part in parts if isinstance(part, ProcessedImage)]
         user_texts = [part for part in parts if isinstance(part, str)]
         if odd := re.search("[\ud800-\udfff]", "".join(user_texts)):
@@ -181,7 +215,8 @@ class PromptBuilder:
         ids: list[int] = []
         images: list[ImageSpan] = []
         texts: dict[int, TextSpan] = {}
-        run: list[tuple[str, int | None]] = []  # adjacent plain strings; the number of the user text, None for template
+        # Strings between two special tokens, each with the number of its user text; None marks the template's own.
+        run: list[tuple[str, int | None]] = []
         before, after = ([self.special[token]] for token in self.wrap) if self.wrap else ([], [])
         for piece in (
             *self.pieces(tuple("image" if isinstance(part, ProcessedImage) else "text" for part in parts)),
@@ -202,7 +237,10 @@ class PromptBuilder:
         return ids, images, [texts[number] for number in sorted(texts)]
 
     def _flush(self, run: list[tuple[str, int | None]], ids: list[int]) -> dict[int, TextSpan]:
-        """Encode a run of plain strings onto `ids`; spans of its user texts. A token on a seam is the larger part's."""
+        """Encode strings between two special tokens onto `ids`, and give the spans of the user texts among them.
+
+        A token on a seam belongs to the text that has most of its characters.
+        """
         encoding = self.text_tokenizer.encode("".join(text for text, _ in run), add_special_tokens=False)
         spans, stop = {}, 0
         for text, number in run:
@@ -219,5 +257,5 @@ class PromptBuilder:
 
 
 def arange_positions(n: int, axes: int) -> Int64[Tensor, "axes n"]:
-    """Rotary positions of plain text: 0, 1, 2, … on every axis."""
+    """Rotary positions of `n` tokens of plain text: 0, 1, 2, … on every axis."""
     return torch.arange(n).expand(axes, n)

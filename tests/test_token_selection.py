@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model
-from hide_utils.baselines.methods import METHODS
-from hide_utils.evaluation import token_selection as concentrated
+from hide_utils.baselines import METHODS
+from hide_utils.evaluation import token_selection
 from hide_utils.evaluation.token_selection import (
     TOKEN_SCORES,
     Rule,
@@ -89,8 +89,8 @@ def test_reading_all_tokens_is_hide_and_the_question_needs_no_extraction():
     everything = Rule(None, -np.inf, hide.settings.alpha)
     methods = {
         "hide": METHODS["hide"],
-        "all": concentrated.reading(everything, concentrated.listed_by_model, ("extract",)),
-        "question": concentrated.reading(Rule("entropy", 0.05, 0.7), concentrated.question_itself),
+        "all": token_selection.reading(everything, token_selection.listed_by_model, ("extract",)),
+        "question": token_selection.reading(Rule("entropy", 0.05, 0.7), token_selection.question_itself),
     }
     table = evaluate(hide.model, samples, methods, hide=hide, progress=False).set_index(["sample_id", "method"])
     for s in samples:
@@ -98,7 +98,7 @@ def test_reading_all_tokens_is_hide_and_the_question_needs_no_extraction():
         assert list(all_tokens["regions"]) == list(ours["regions"]) and all_tokens["flops"] == ours["flops"]
         assert question["decoded"] < ours["decoded"] and question["entities"] == s.question
         session = hide.open(s.image)
-        located = concentrated.locate_selected(
+        located = token_selection.locate_selected(
             hide, session, s.question, given_entities(s.entities), Rule("peak", 9.0, 0.5)
         )
         assert len(located.tokens) == len(located.maps) == 1  # only the best is above
