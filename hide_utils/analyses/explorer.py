@@ -1,4 +1,4 @@
-"""Notebook 08: its parameters, and what moving one setting does to many cases."""
+"""Notebook 08: its parameters. What it shows is the explorer, `hide_utils.explorer`."""
 
 from __future__ import annotations
 

@@ -81,8 +81,14 @@ def hash_code(notebook: str | None = None) -> str:
     while todo:
         module = todo.pop()
         reached.add(module)
-        todo |= imported(module.read_text(encoding="utf-8"), module.relative_to(PACKAGE).parent.parts) - reached
+        todo |= _imported_by(module, module.stat().st_mtime_ns) - reached
     return _hash_files(reached, PACKAGE)
+
+
+@cache
+def _imported_by(module: Path, mtime_ns: int) -> set[Path]:
+    """`imported` of a file of the package, read again only after a change: notebooks share most of what they import."""
+    return imported(module.read_text(encoding="utf-8"), module.relative_to(PACKAGE).parent.parts)
 
 
 def imported(source: str, inside: tuple[str, ...] = ()) -> set[Path]:
