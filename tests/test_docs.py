@@ -138,10 +138,9 @@ def test_commands_name_targets_modules_presets_and_parameters_that_exist():
         words = [word for word in words if "=" not in word.split("/")[0]]
         if words[:1] == ["make"]:
             assert words[1] in targets, line
-        command = next((i for i, word in enumerate(words) if Path(word).name == "hide"), None)
-        if command is not None:
-            assert words[command + 1] in COMMANDS, line
-        if words[command + 1 if command is not None else 0] == "run" or any(w.endswith("papermill") for w in words):
+        hide = bool(words) and Path(words[0]).name == "hide"
+        assert not hide or words[1] in COMMANDS, line
+        if (hide and words[1] == "run") or any(word.endswith("papermill") for word in words):
             names = [word for word in words if any(n == Path(word).stem or n.split("_")[0] == word for n in found)]
             parameters = {p for n in found for p in inspect(found[n]) if any(n.startswith(Path(m).stem) for m in names)}
             assert {words[i + 1] for i, word in enumerate(words) if word == "-p"} <= parameters, line
