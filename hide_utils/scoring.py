@@ -123,6 +123,12 @@ def probabilities(logits: Mapping[str, float]) -> dict[str, float]:
     return {letter: weight / sum(weights.values()) for letter, weight in weights.items()}
 
 
+def margin(logits: Mapping[str, float]) -> float:
+    """How sure a model is of its answer: the best letter's logit minus the second's, of at least two letters."""
+    second, best = sorted(logits.values())[-2:]
+    return best - second
+
+
 def _normalized(reply: str) -> str:
     """The reply without typography and mark-up: full-width forms, Markdown, LaTeX and chains of thought.
 

@@ -31,8 +31,8 @@ def direct(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 def with_hide(hide: HiDe, session: Session, sample: Sample, settings: Settings | None = None) -> Outcome:
     """HiDe with its own entities, maps and regions. `settings` stand in for its layer, sigma and alpha."""
     located = hide.locate(session, sample.question, settings=settings)
-    fallback = located.entities.note if located.entities.source == "question" else None
-    return with_regions(session, sample, located.regions, "answer", HIDE_STEPS, fallback, maps=located.maps)
+    why = located.entities.fallback
+    return with_regions(session, sample, located.regions, "answer", HIDE_STEPS, why, maps=located.maps)
 
 
 def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from hide_utils import scoring
 from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
 from hide_utils.method import lpd, tad
 from hide_utils.method.hide import HiDe
@@ -22,7 +23,6 @@ from hide_utils.method.session import HIDE_STEPS, Session
 from hide_utils.models import VLM, Reply
 from hide_utils.prompts import CONTENT_FREE, multiple_choice
 from hide_utils.samples import Sample
-from hide_utils.scoring import probabilities
 
 WINDOW_PX, WINDOW_FACTORS = 224, (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # ViCrop: the encoder's input size, once to twice
 GATE_MARGIN = 2.0  # logits: the best letter is e^2 = 7 times as likely as the second
@@ -156,8 +156,7 @@ def hide_no_prior(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         maps = tad.purify(found.semantic[0], 0, settings.sigma)
         regions = lpd.regions_of(maps, settings.alpha, session.image.size)
     steps = ("prefill", "extract", "search", "no_prior", "compact", "unpurified")
-    note = entities.note if entities.source == "question" else None
-    return with_regions(session, sample, regions, "unpurified", steps, note, maps=maps)
+    return with_regions(session, sample, regions, "unpurified", steps, entities.fallback, maps=maps)
 
 
 def gated(margin: float | None = None) -> Method:
@@ -171,13 +170,11 @@ def gated(margin: float | None = None) -> Method:
     def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         least = tuned(hide.model, "hide_gated", {"margin": GATE_MARGIN})["margin"] if margin is None else margin
         reply = answered(session, sample, step="gate")
-        second, best = sorted(hide.model.letter_logits(reply, len(sample.options)).values())[-2:]
-        if best - second > least:
+        if scoring.margin(hide.model.letter_logits(reply, len(sample.options))) > least:
             return Outcome(reply, (), ("prefill", "gate"))
         located = hide.locate(session, sample.question)
-        note = located.entities.note if located.entities.source == "question" else None
-        steps = ("prefill", "gate", *HIDE_STEPS[1:])
-        return with_regions(session, sample, located.regions, "answer", steps, note, maps=located.maps)
+        why, steps = located.entities.fallback, ("prefill", "gate", *HIDE_STEPS[1:])
+        return with_regions(session, sample, located.regions, "answer", steps, why, maps=located.maps)
 
     return method
 
@@ -211,7 +208,7 @@ def tree_search(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 
 def confidence(model: VLM, reply: Reply, sample: Sample) -> float:
     """Probability in [0, 1] of the most likely letter among the sample's letters, at the reply's first token."""
-    return max(probabilities(model.letter_logits(reply, len(sample.options))).values())
+    return max(scoring.probabilities(model.letter_logits(reply, len(sample.options))).values())
 
 
 def quarters(region: lpd.Region) -> list[lpd.Region]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import OutOfMemoryError
 
+from hide_utils import scoring
 from hide_utils.baselines import Method, Outcome
 from hide_utils.evaluation import localisation
 from hide_utils.images import ImageError
@@ -126,7 +127,7 @@ def _row(hide: HiDe, session: Session, sample: Sample, name: str, outcome: Outco
     return empty_row(sample, name) | {
         "reply": outcome.reply.text,
         "letter": letter,
-        "margin": margin(hide.model.letter_logits(outcome.reply, len(sample.options))),
+        "margin": scoring.margin(hide.model.letter_logits(outcome.reply, len(sample.options))),
         "correct": letter == sample.label,
         "fallback": outcome.fallback,
         "entities": searched[-1] if searched else None,
@@ -140,12 +141,6 @@ def _row(hide: HiDe, session: Session, sample: Sample, name: str, outcome: Outco
         **{name: counts.get(name, 0) for name in ("image_tokens", "text_tokens", "decoded", "flops")},
         "peak_bytes": session.peak(outcome.steps),
     }
-
-
-def margin(logits: Mapping[str, float]) -> float:
-    """How sure the model is of its answer: the best letter's logit minus the second's. Needs at least two letters."""
-    second, best = sorted(logits.values())[-2:]
-    return best - second
 
 
 def _pointing(session: Session, sample: Sample, outcome: Outcome) -> float | None:

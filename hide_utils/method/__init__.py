@@ -4,32 +4,11 @@ Read the files in the order entities, tad, lpd, session, hide, result; then foll
 The first three stand for sections of the paper, `session` shares work between prompts, and `hide` joins the stages.
 """
 
-from hide_utils.method.entities import Entities, Extractor
+from hide_utils.method.entities import Entities
 from hide_utils.method.hide import HiDe
-from hide_utils.method.lpd import boxes_grid, compact_image, mapping, merge_boxes, paste, regions_of, token_boxes
+from hide_utils.method.lpd import compact_image, merge_boxes, token_boxes
 from hide_utils.method.result import Result
-from hide_utils.method.session import HIDE_STEPS, Localisation, SearchAttention, Session
-from hide_utils.method.tad import minmax, noise_prior, purify, smooth, subtract_prior
+from hide_utils.method.session import Session
+from hide_utils.method.tad import purify
 
-__all__ = [
-    "HIDE_STEPS",
-    "Entities",
-    "Extractor",
-    "HiDe",
-    "Localisation",
-    "Result",
-    "SearchAttention",
-    "Session",
-    "boxes_grid",
-    "compact_image",
-    "mapping",
-    "merge_boxes",
-    "minmax",
-    "noise_prior",
-    "paste",
-    "purify",
-    "regions_of",
-    "smooth",
-    "subtract_prior",
-    "token_boxes",
-]
+__all__ = ["Entities", "HiDe", "Result", "Session", "compact_image", "merge_boxes", "purify", "token_boxes"]

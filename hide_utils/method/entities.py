@@ -57,6 +57,11 @@ class Entities:
         """The comma-separated line that is searched for."""
         return ", ".join(self.names)
 
+    @property
+    def fallback(self) -> str | None:
+        """Why the question itself is searched for. None where it is not."""
+        return self.note if self.source == "question" else None
+
 
 def clean(names: list[str] | tuple[str, ...]) -> tuple[str, ...]:
     """Names in lower case, without white space and punctuation around them, empty ones and duplicates.

@@ -140,8 +140,7 @@ class HiDe:
             compact = lpd.compact_image(session.image, located.regions) if located.regions else None
         second = None if compact is None else composite_on_white(compact)
         reply = session.answer(question, options, second)
-        notes = [located.entities.note] if located.entities.source == "question" else []
-        notes += ["no box survived: answered from the original picture alone"] if compact is None else []
+        no_box = "no box survived: answered from the original picture alone" if compact is None else None
         _, counts = session.cost(HIDE_STEPS)
         return Result(
             question=question,
@@ -156,7 +155,7 @@ class HiDe:
             image=session.image,
             timings={step: session.seconds[step] for step in HIDE_STEPS if step in session.seconds},
             counts=counts,
-            fallback="; ".join(notes) or None,
+            fallback="; ".join(filter(None, [located.entities.fallback, no_box])) or None,
             settings=self.settings,
             model_name=self.model.name,
         )

@@ -7,19 +7,17 @@ Read `prompt` and `outputs` for what goes in and comes out, `base` for what the 
 from hide_utils.models.base import VLM
 from hide_utils.models.loading import FAMILIES, load_model, load_tokenizer
 from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
-from hide_utils.models.prompt import ImageSpan, ProcessedImage, Prompt, TextSpan
+from hide_utils.models.prompt import ProcessedImage, Prompt
 
 __all__ = [
     "FAMILIES",
     "VLM",
-    "ImageSpan",
     "Prefix",
     "ProcessedImage",
     "Prompt",
     "Reply",
     "Rows",
     "Settings",
-    "TextSpan",
     "load_model",
     "load_tokenizer",
 ]
