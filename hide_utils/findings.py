@@ -8,12 +8,13 @@ the corrected p. The ends are called `difference_low` and `difference_high` wher
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import pandas as pd
 
 from hide_utils import paths
 
-Row = Mapping | pd.Series
+Row: TypeAlias = Mapping | pd.Series
 
 LEVEL = 0.05  # of the corrected p, below which a difference is shown
 
@@ -62,14 +63,14 @@ def non_inferiority(row: Row, margin: float) -> str:
     return "worse by more than the margin" if high < -margin else "harm is not excluded"
 
 
-def points(estimate: float, low: float, high: float) -> str:
+def in_points(estimate: float, low: float, high: float) -> str:
     """A difference of shares and its interval, in points of a hundred."""
     return f"{100 * estimate:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def difference_in_points(row: Row) -> str:
     """Difference and interval of a row, in points of a hundred."""
-    return points(*_interval(row))
+    return in_points(*_interval(row))
 
 
 def difference_in_words(row: Row, form: str = "+.3f") -> str:

@@ -80,7 +80,7 @@ def test_choice_by_true_boxes_and_regret():
     lost = unsupervised.regret(table, (0, 0.0, 0.9), best)
     assert (lost.estimate, lost.low, lost.high) == pytest.approx((0.2,) * 3) and lost.n == 5
     assert unsupervised.regret(table, best, best).estimate == 0
-    assert unsupervised.regret_of_any(table, best).estimate == pytest.approx(0.2 * 7 / 8)
+    assert unsupervised.regret(table, None, best).estimate == pytest.approx(0.2 * 7 / 8)
     assert nearest((5, 3.0, 0.6), table) == (1, 1.0, 0.5)
 
 

@@ -1,4 +1,4 @@
-"""Every setting of the analysis of zooming in, and what each shows of a picture."""
+"""Notebook 01. Every setting of the analysis of zooming in, and what each shows of a picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pandas as pd
 from PIL import Image
 from pydantic import Field
 
-from hide_utils.baselines.methods import Method, Outcome, direct, of_pictures, true_regions
+from hide_utils.baselines import Method, Outcome, of_pictures, true_regions
+from hide_utils.baselines.methods import direct
 from hide_utils.config import Count, Pixels, RunConfig
 from hide_utils.edits.interventions import (
     FILLS,
@@ -29,6 +30,7 @@ from hide_utils.method import lpd
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import Session
 from hide_utils.models import VLM
+from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
 
 
@@ -63,17 +65,32 @@ class BackgroundConfig(RunConfig):
 
 
 EXPERIMENTS = ("upscale", "mask", "canvas", "fill", "unenlarged")
+KINDS = {
+    "direct_attributes": Look("attribute", PALETTE[0]),
+    "relative_position": Look("spatial", PALETTE[1]),
+}
+TITLES = {"mask": "mask ratio {value:g}", "canvas": "expand/crop {value:g}", "fill": "{fill}", "upscale": "× {value:g}"}
 
 
 def conditions(
     factors: Sequence[float], mask_ratios: Sequence[float], canvas_ratios: Sequence[float], fills: Sequence[str]
 ) -> pd.DataFrame:
-    """Every setting of the analysis: columns experiment (of `EXPERIMENTS`), value, fill and method.
+    """Every setting of the analysis.
 
-    The method is the name under which answers are stored; settings that give the same picture share it: upscaling by 1
-    and mask ratio 0 are the original ("direct"), expand/crop ratio 0 is mask ratio 1 on white. `fill` holds mask ratio
-    1 in every fill; `unenlarged` the tightest canvas that the processor leaves at its scale.
-    Raises ValueError for an unknown fill.
+    Args:
+        factors: by which the picture is upscaled.
+        mask_ratios: see `masked`.
+        canvas_ratios: see `on_canvas`.
+        fills: of `FILLS`, all at mask ratio 1.
+
+    Returns:
+        Columns experiment (of `EXPERIMENTS`), value, fill and method. The method is the name under which answers are
+        stored. Settings that give the same picture share it: upscaling by 1 and mask ratio 0 are the original
+        ("direct"), and expand/crop ratio 0 is mask ratio 1 on white. The experiment "unenlarged" is the tightest canvas
+        that the processor leaves at its scale.
+
+    Raises:
+        ValueError: a fill is unknown.
     """
     if unknown := set(fills) - set(FILLS):
         raise ValueError(f"unknown fills {sorted(unknown)}; known: {', '.join(FILLS)}")
@@ -99,10 +116,7 @@ def ends(settings: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Edit:
-    """One row of `conditions`: `picture` makes its picture, and calling it is a method for `evaluate`.
-
-    A sample without ground-truth boxes raises ValueError.
-    """
+    """One row of `conditions`: `picture` makes its picture, and calling it is a method for `evaluate`."""
 
     experiment: str
     value: float
@@ -118,15 +132,42 @@ class Edit:
         return on_canvas(image, regions, unenlarged_ratio(model, regions, image.size) if tightest else self.value)
 
     def __call__(self, hide: HiDe, session: Session, sample: Sample) -> Outcome:
-        """An answer from the edited picture. Raises ValueError for a sample without true boxes."""
+        """An answer from the edited picture.
+
+        Raises:
+            ValueError: the sample has no true boxes.
+        """
         if not sample.boxes_xyxy:
             raise ValueError(f"sample {sample.id} has no ground-truth boxes: take samples or a benchmark that has them")
         edited = self.picture(session.model, session.image, true_regions(session, sample))
         return of_pictures(lambda *_: [edited])(hide, session, sample)
 
 
+def example_edits(
+    image: Image.Image, regions: Sequence[lpd.Region], rows: Mapping[str, pd.DataFrame], model: VLM
+) -> dict[str, list[tuple[str, Image.Image, lpd.Region]]]:
+    """Edited pictures of one picture, for `hide_utils.plots.edit_gallery`.
+
+    Args:
+        image: the picture.
+        regions: its true boxes, merged, in pixels.
+        rows: name -> rows of `conditions`.
+        model: the model whose processor decides what is enlarged.
+
+    Returns:
+        name -> title, edited picture, and where that lies in the picture, pixel xyxy.
+    """
+
+    def panel(row) -> tuple[str, Image.Image, lpd.Region]:
+        title = TITLES[row.experiment].format(value=row.value, fill=row.fill).replace("-", "−")
+        place = canvas_window(regions, image.size, row.value) if row.experiment == "canvas" else (0, 0, *image.size)
+        return title, Edit(row.experiment, row.value, row.fill).picture(model, image, regions), place
+
+    return {name: [panel(row) for row in table.itertuples()] for name, table in rows.items()}
+
+
 def picture_methods(settings: pd.DataFrame) -> Mapping[str, Method]:
-    """Each distinct method of `conditions`, by name, for `evaluate`; "direct" always among them."""
+    """Each distinct method of `conditions`, by name, for `evaluate`. "direct" is always among them."""
     methods: dict[str, Method] = {"direct": direct}
     for row in settings.drop_duplicates("method").itertuples():
         methods.setdefault(row.method, Edit(row.experiment, row.value, row.fill))
@@ -134,18 +175,28 @@ def picture_methods(settings: pd.DataFrame) -> Mapping[str, Method]:
 
 
 def background_left(settings: pd.DataFrame, samples: Sequence[Sample], model: VLM) -> pd.DataFrame:
-    """How much of everything each setting shows of each sample; the model does not run.
+    """How much of everything each setting shows of each sample. The model does not run.
 
-    Returns one row a sample and row of `conditions` with its columns, and: sample_id, image_id, kind; size_px (the
-    edited picture, pixels), shown_px (pixels of it that come from the original, in the original's pixels), object_px
-    (area of the true boxes) and enlargement (`enlargement` against the original: 1 is the original's scale).
+    Args:
+        settings: from `conditions`.
+        samples: with true boxes.
+        model: whose processor decides what is enlarged.
+
+    Returns:
+        One row a sample and row of `settings`, with its columns and: sample_id, image_id, kind. size_px, the edited
+        picture's pixels. shown_px, those that come from the original, in the original's pixels. object_px, the area of
+        the true boxes. enlargement against the original, 1 for the original's scale.
     """
     rows = []
     for sample in samples:
         size = sample.image.size
         regions = lpd.merge_boxes(np.array(sample.boxes_xyxy) / [*size, *size], size)
-        who: dict[str, Any] = {"sample_id": sample.id, "image_id": sample.image_id, "kind": sample.kind}
-        who["object_px"] = localisation.union_area(regions)
+        who: dict[str, Any] = {
+            "sample_id": sample.id,
+            "image_id": sample.image_id,
+            "kind": sample.kind,
+            "object_px": localisation.union_area(regions),
+        }
         rows += [who | row | _sizes(row, regions, size, model) for row in settings.to_dict("records")]
     return pd.DataFrame(rows)
 

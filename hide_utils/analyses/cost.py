@@ -1,7 +1,7 @@
-"""Times on the machine at hand, side by side: HiDe, plain answering and full passes; extraction; the array work.
+"""Notebook 06. Times on the machine at hand, side by side: HiDe, plain answers, full passes, and the array work.
 
-`make bench` runs this module (`python -m hide_utils.analyses.cost`) and prints the ratios; notebook 06 draws from the same
-functions. Whatever is compared runs in turn, forwards and backwards, so that a drift of the machine meets all alike.
+`make bench` runs this module (``python -m hide_utils.analyses.cost``) and prints the ratios. Whatever is compared runs
+in turn, forwards and backwards, so that a drift of the machine meets all alike.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float32
 from PIL import Image
 
+from hide_utils.baselines import LOOKS
 from hide_utils.config import Count, Pixels, RunConfig
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import Extractor
@@ -26,6 +27,7 @@ from hide_utils.method.hide import HiDe
 from hide_utils.method.result import Result
 from hide_utils.method.session import Session
 from hide_utils.models import VLM, load_model
+from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import scene_samples
 
@@ -50,12 +52,29 @@ class CostConfig(RunConfig):
 
 
 METHODS = ("plain", "hide", "three_passes")
+PROCEDURES = {
+    "plain": Look("plain answer", LOOKS["direct"].color, "o"),
+    "hide": Look("HiDe", LOOKS["hide"].color, "s"),
+    "three_passes": Look("full passes,\nearly exit", PALETTE[1], "^"),
+    "released": Look("as released:\nfull passes", PALETTE[1], "^"),
+    "pass": Look("one pass"),
+    "rows": Look("rows captured"),
+    "eager": Look("eager attention"),
+}
+STEPS = {
+    "extract": Look("entities", PALETTE[2]),
+    "prefill": Look("picture (prefill)", "0.75"),
+    "search": Look("search", PALETTE[0]),
+    "decouple": Look("maps, boxes", PALETTE[4]),
+    "compact": Look("compact image", PALETTE[5]),
+    "answer": Look("answer", PALETTE[1]),
+}
 GRID, TOKENS, NOISE, SIDE = 64, 12, 8, 1792  # of the array work: cells a side, tokens, noise rows, pixels
 SIGMAS, ALPHAS, LAYERS = np.linspace(0, 4, 9), np.linspace(0.1, 0.9, 9), 5  # of the sweep
 
 
 def machine() -> str:
-    """The machine's class for a caption: processor, cores, memory, GPU; no names."""
+    """The machine's class for a caption: processor, cores, memory and GPU, without its name."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
     names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
     cpu = names[0] if names else platform.processor() or platform.machine()
@@ -68,9 +87,12 @@ def machine() -> str:
 def side_by_side(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
     """Seconds of every step of plain answering and HiDe, twice a sample in mirrored order, and full passes in between.
 
-    Columns sample_id, method, repeat, step, seconds; the step "whole" is the whole question, opening the picture
-    included, and `cpu` its processor seconds. Raises AssertionError where full passes give another answer or other
-    boxes: they are the oracle.
+    Returns:
+        Columns sample_id, method, repeat, step, seconds. The step "whole" is the whole question, opening the picture
+        included, and "cpu" its processor seconds.
+
+    Raises:
+        AssertionError: full passes, which are the oracle, give another answer or other boxes.
     """
     ours, passes = HiDe(model), HiDe(model, reuse_prefix=False)
     rows: list[tuple] = []
@@ -92,9 +114,14 @@ def side_by_side(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
 
 
 def ratios(table: pd.DataFrame, step: str = "whole") -> pd.DataFrame:
-    """Each sample's seconds over plain answering's (means of its repeats): columns method, n, median, low, high.
+    """Each sample's seconds over plain answering's, both means of its repeats.
 
-    table: from `side_by_side`; low and high are the smallest and largest sample's.
+    Args:
+        table: from `side_by_side`.
+        step: one of its steps.
+
+    Returns:
+        Columns method, n, median, low, high. low and high are the smallest and the largest sample's.
     """
     mean = table[table["step"] == step].groupby(["sample_id", "method"])["seconds"].mean().unstack()
     over = mean.div(mean["plain"], axis=0)[[name for name in METHODS if name != "plain"]]
@@ -105,7 +132,11 @@ def ratios(table: pd.DataFrame, step: str = "whole") -> pd.DataFrame:
 def extraction(model: VLM, questions: Sequence[str], repeats: int = 3) -> pd.DataFrame:
     """Seconds a question of listing its entities, all questions together and one at a time.
 
-    Columns repeat, batched, single, ratio. Raises AssertionError where the two list other entities.
+    Returns:
+        Columns repeat, batched, single, ratio.
+
+    Raises:
+        AssertionError: the two list other entities.
     """
     extractor, rows = Extractor(model, batch=len(questions)), []
     extractor.many(questions[:1])  # the static prompt's own pass
@@ -122,7 +153,7 @@ def extraction(model: VLM, questions: Sequence[str], repeats: int = 3) -> pd.Dat
 
 
 def typical_rows(grid: int = GRID, tokens: int = TOKENS, seed: int = 0) -> Float32[np.ndarray, "rows h w"]:
-    """Attention as models have it: each token looks at one of three objects, the instruction at a sink; all noisy."""
+    """Noisy attention as models have it: each token looks at one of three objects, the instruction at a sink."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:grid, :grid] * (GRID / grid)
     bump = lambda cy, cx, s: np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * s**2))  # noqa: E731
@@ -159,7 +190,7 @@ def sweep_seconds(n: int) -> float:
     started = time.process_time()
     for of_sample in rows:
         for of_layer in of_sample:
-            for maps in tad.purify_grid(of_layer, NOISE, SIGMAS):
+            for maps in (tad.purify(of_layer, NOISE, float(sigma)) for sigma in SIGMAS):
                 for boxes in lpd.boxes_grid(maps, ALPHAS):
                     lpd.merge_boxes([box for token in boxes for box in token], size)
     return time.process_time() - started

@@ -1,9 +1,9 @@
-"""Object size against background interference: a factorial experiment on drawn scenes.
+"""Notebook 01. Object size against background interference: a factorial experiment on drawn scenes.
 
 Enlarging a picture's background and shrinking its object both make the object a smaller share of the picture, so
-accuracies by share cannot tell them apart. Here they vary independently, in pixels: how large the object asked about
-is, how large the picture around it, how densely strewn with clutter, how many named distractors. Halving the object's
-area and doubling the picture's change the share by the same factor of two: the unit in which they are compared.
+accuracies by share cannot tell them apart. Here they vary independently: the object's size and the picture's in pixels,
+the density of clutter, and the number of named distractors. Halving the object's area and doubling the picture's change
+the share by the same factor of two, which is the unit in which they are compared.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from scipy import stats
 from scipy.special import expit
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
 
+from hide_utils.findings import in_points
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import scene_samples
-from hide_utils.stats.intervals import holm
+from hide_utils.stats import holm
 
 # Regressor -> (column of the cells, what one harmful unit is). The sign in `HARM` turns a regressor towards harm.
 FACTORS = {
@@ -44,11 +45,13 @@ MATTERS = {
 
 @dataclass(frozen=True)
 class Design:
-    """Levels of the factors; every combination is a cell, and every scene index appears in every cell.
+    """Levels of the factors. Every combination is a cell, and every scene index appears in every cell.
 
-    object_sizes: side of all objects of a scene, pixels. resolutions: side of the square picture, pixels. clutters: how
-    dense strokes and blobs are, as `SceneConfig.clutter`. distractors: number of named objects besides those asked
-    about.
+    Attributes:
+        object_sizes: sides of all objects of a scene, in pixels.
+        resolutions: sides of the square picture, in pixels.
+        clutters: how dense strokes and blobs are, as `SceneConfig.clutter`.
+        distractors: numbers of named objects besides those asked about.
     """
 
     object_sizes: Sequence[int]
@@ -59,7 +62,8 @@ class Design:
     def cells(self) -> pd.DataFrame:
         """One row a cell: object_size, resolution, clutter, n_distractors.
 
-        Raises ValueError for a factor without levels, a repeated level, or one below 0 (distractors: below 1).
+        Raises:
+            ValueError: a factor has no level, a level twice, or one below 0 (below 1 for distractors).
         """
         levels = {
             "object_size": self.object_sizes,
@@ -78,14 +82,23 @@ class Design:
 def factorial_scenes(design: Design, n: int, seed: int = 0, split: str = "test") -> tuple[list[Sample], pd.DataFrame]:
     """Scenes of every cell, n indices in each, and a table that says which is which.
 
-    The same index asks the same question in every cell (the same words; in attribute questions about the same object
-    with the same right answer), but the generator draws places, background, options and letters anew. So an index is
-    a cluster of related observations, not a matched pair, and is treated as one throughout.
+    The same index asks the same question in every cell: the same words, and in attribute questions the same object with
+    the same right answer. But the generator draws places, background, options and letters anew. So an index is a
+    cluster of related observations, not a matched pair, and is treated as one throughout.
 
-    Returns samples with unique ids that name their cell, and one row a sample: sample_id, index, kind, the cell's
-    columns and the regressors `FACTORS`: object and picture (log2 of areas in pixels), clutter (0 lowest level, 1
-    highest), distractors (log2 of their number); each centred on the design's mean.
-    Raises ValueError where a scene cannot hold its objects, or for a bad level.
+    Args:
+        design: the cells.
+        n: scene indices in each cell.
+        seed: draw of the scenes.
+        split: of the scenes.
+
+    Returns:
+        Samples with unique ids that name their cell, and one row a sample: sample_id, index, kind, the cell's columns
+        and the regressors `FACTORS`, each centred on the design's mean. object and picture are log2 of areas in pixels,
+        clutter runs from 0 (lowest level) to 1 (highest), distractors is log2 of their number.
+
+    Raises:
+        ValueError: a scene cannot hold its objects, or a level is bad.
     """
     samples, rows = [], []
     for cell in design.cells().to_dict("records"):
@@ -110,8 +123,8 @@ def factorial_scenes(design: Design, n: int, seed: int = 0, split: str = "test")
 class Contrast:
     """An estimate made of a regression's coefficients, its gradient in them, and their covariance (delta method).
 
-    Intervals and p refer to a t distribution with `df` degrees of freedom. The difference of two contrasts of one
-    regression knows their correlation.
+    Intervals, of confidence `level`, and p refer to a t distribution with `df` degrees of freedom. The difference of
+    two contrasts of one regression knows their correlation.
     """
 
     estimate: float
@@ -137,7 +150,7 @@ class Contrast:
 
     @property
     def p(self) -> float:
-        """Two-sided p of zero; 1 where estimate and standard error are both zero."""
+        """Two-sided p of zero. It is 1 where estimate and standard error are both zero."""
         if self.se == 0:
             return float(self.estimate == 0)
         return float(2 * stats.t.sf(abs(self.estimate / self.se), self.df))
@@ -145,7 +158,7 @@ class Contrast:
     @property
     def points(self) -> str:
         """Estimate and interval in points of a hundred, for a sentence."""
-        return f"{100 * self.estimate:+.1f} points ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
+        return in_points(self.estimate, self.low, self.high)
 
     def __sub__(self, other: Contrast) -> Contrast:
         return replace(self, estimate=self.estimate - other.estimate, gradient=self.gradient - other.gradient)
@@ -154,13 +167,18 @@ class Contrast:
 class InteractionModel:
     """Logistic regression of right answers on all varied factors, their interactions in pairs, and the question's kind.
 
-    The covariance is clustered by scene index (statsmodels' sandwich with its small-sample correction) and referred to
-    a t distribution with clusters - 1 degrees of freedom. Kind, which sets the chance level, has an effect of its own
-    and none on the others.
+    The covariance is clustered by scene index (statsmodels' sandwich with its small-sample correction). It is referred
+    to a t distribution with clusters - 1 degrees of freedom. Kind, which sets the chance level, has an effect of its
+    own and none on the others.
 
-    table: columns correct (0 or 1), index, kind and the regressors `FACTORS`. level: of all intervals.
-    `factors`: those with more than one level. `estimable` is False, and every estimate NaN, where there are fewer than
-    three clusters, a combination of factors predicts the outcomes perfectly, or the fit does not converge.
+    Args:
+        table: columns correct (0 or 1), index, kind and the regressors `FACTORS`.
+        level: of confidence of all intervals.
+
+    Attributes:
+        factors: those with more than one level.
+        estimable: False, and every estimate NaN, where there are fewer than three clusters, a combination of factors
+            predicts the outcomes perfectly, or the fit does not converge.
     """
 
     def __init__(self, table: pd.DataFrame, level: float = 0.95) -> None:
@@ -227,9 +245,10 @@ class InteractionModel:
     def effects(self) -> pd.DataFrame:
         """What each factor does: one row each, in the direction that should harm.
 
-        Columns: factor, unit; ame (average marginal effect: accuracy per unit, a loss is negative) with low and high, p
-        and p_holm (over the factors); odds_ratio of a right answer per standard deviation of the factor in the design,
-        the others at their means, with or_low and or_high.
+        Returns:
+            Columns factor and unit. ame, the average marginal effect (accuracy per unit, a loss is negative), with low
+            and high, p, and p_holm over the factors. odds_ratio of a right answer per standard deviation of the factor
+            in the design, the others at their means, with or_low and or_high.
         """
         rows = []
         for name in self.factors:
@@ -240,9 +259,11 @@ class InteractionModel:
         return self._with_holm(pd.DataFrame(rows, columns=columns))
 
     def interactions(self) -> pd.DataFrame:
-        """Each pair of factors: term, odds_ratio per unit of both in their harmful directions, low, high, p, p_holm.
+        """Each pair of factors, by what both do together.
 
-        Below 1: together they harm more than each by itself would have it (on the scale of log odds).
+        Returns:
+            Columns term, odds_ratio per unit of both in their harmful directions with low and high, p and p_holm. Below
+            1 they harm more together than each by itself would have it, on the scale of log odds.
         """
         rows = []
         for term in (name for name in self.names if ":" in name):
@@ -260,10 +281,15 @@ class InteractionModel:
 
 
 def which_matters(size: Contrast, background: Contrast) -> str:
-    """A key of `MATTERS`: which of two marginal effects, each for a factor of two in area, costs more accuracy.
+    """Which of two marginal effects, each for a factor of two in area, costs more accuracy.
 
-    "background" or "size" where the interval of that effect is below zero and so is that of its difference from the
-    other; "unknown" without estimates.
+    Args:
+        size: effect of the object's size.
+        background: effect of the background.
+
+    Returns:
+        A key of `MATTERS`: "background" or "size" where the interval of that effect is below zero and so is that of its
+        difference from the other, "unknown" without estimates, else "neither".
     """
     if not np.isfinite([size.estimate, background.estimate, size.se, background.se]).all():
         return "unknown"

@@ -104,7 +104,8 @@ def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, marks: Mapping[s
         change = last["accuracy"] - first["accuracy"]
         same = agrees(row, change) if abs(change) >= NO_CHANGE else "–"
         paper = f"{model}: {first['accuracy']:.1%} → {last['accuracy']:.1%}"
-        text = f"{row['accuracy_before']:.1%} → {row['accuracy_after']:.1%}, {difference_in_points(row)}, p = {row['p_holm']:.2g}"
+        change = f"{difference_in_points(row)}, p = {row['p_holm']:.2g}"
+        text = f"{row['accuracy_before']:.1%} → {row['accuracy_after']:.1%}, {change}"
         rows.append((experiment, kind, model, first["value"], last["value"], paper, text, same))
     return pd.DataFrame(rows, columns=["experiment", "kind", "model", "before", "after", "paper", "ours", "agrees"])
 

@@ -1,8 +1,8 @@
-"""Layer, sigma and alpha chosen without labels: statistics of the maps alone, on pictures that nobody has annotated.
+"""Notebook 07. Layer, sigma and alpha chosen without labels: by statistics of the maps alone.
 
-The instruction's tokens seek nothing, so that what smoothing and a threshold make of *their* maps is what chance makes
-of any: a statistic that stands above theirs is about the entities. Settings are chosen on one set of pictures and
-judged by the true boxes of others; what is lost against the choice by true boxes is the *regret*.
+The instruction's tokens seek nothing. What smoothing and a threshold make of *their* maps is what chance makes of any,
+so a statistic that stands above theirs is about the entities. Settings are chosen on one set of pictures and judged by
+the true boxes of others. What is lost against the choice by true boxes is the *regret*.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float
 from hide_utils.evaluation.localisation import held_out_maps
 from hide_utils.method.session import SearchAttention
 from hide_utils.samples import Sample
-from hide_utils.stats.intervals import Interval, cluster_bootstrap, holm
-from hide_utils.stats.paired import compare
+from hide_utils.stats import Interval, cluster_bootstrap, holm, sign_flip_p
 
 SETTING = ["layer", "sigma", "alpha"]
 SIGMAS = (0.0, 0.5, 1.0, 2.0)
@@ -35,7 +34,7 @@ Chosen = tuple[int, float, float]
 
 
 def kappa(a: Bool[np.ndarray, "... cells"], b: Bool[np.ndarray, "... cells"]) -> Float[np.ndarray, "..."]:
-    """Cohen's kappa of two masks over the cells: 1 where they are equal, 0 what chance gives; 0 where both are flat."""
+    """Cohen's kappa of two masks over the cells: 1 where they are equal, 0 by chance or where both are flat."""
     observed = (a == b).mean(-1)
     p, q = a.mean(-1), b.mean(-1)
     expected = p * q + (1 - p) * (1 - q)
@@ -43,7 +42,15 @@ def kappa(a: Bool[np.ndarray, "... cells"], b: Bool[np.ndarray, "... cells"]) ->
 
 
 def token_owners(tokens: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Which entity each token belongs to, by its place in the search text; all of the first where texts do not fit."""
+    """Which entity each token belongs to, by its place in the search text, or the first where texts do not fit.
+
+    Args:
+        tokens: texts of the entity tokens.
+        names: the entities, in the order of the search text.
+
+    Returns:
+        A position in `names` for each token.
+    """
     owners, rest, current = [], [len(name.replace(" ", "")) for name in names] or [0], 0
     for token in tokens:
         while current < len(rest) - 1 and rest[current] <= 0:
@@ -59,9 +66,16 @@ def statistics(
     sigmas: Sequence[float] = SIGMAS,
     alphas: Sequence[float] = ALPHAS,
 ) -> pd.DataFrame:
-    """The `STATISTICS` of every picture at every setting, from captured rows; no box, answer or label is read.
+    """The `STATISTICS` of every picture at every setting, from captured rows. No box, answer or label is read.
 
-    Returns one row a sample and setting: sample_id, layer (counted from 0), sigma, alpha and the statistics.
+    Args:
+        found: attention rows of each sample.
+        samples: of which id and entities are read.
+        sigmas: of the Gaussian, in grid cells.
+        alphas: thresholds in (0, 1].
+
+    Returns:
+        One row a sample and setting: sample_id, layer (counted from 0), sigma, alpha and the statistics.
     """
     rows = []
     for one, sample in zip(found, samples, strict=True):
@@ -78,7 +92,7 @@ def statistics(
 
 
 def contrast(flat: Float[np.ndarray, "layers tokens cells"], alpha: float) -> Float[np.ndarray, "layers tokens"]:
-    """Share of each map's mass above the threshold minus that part's share of the area; 0 for an empty map."""
+    """Share of each map's mass above the threshold minus that part's share of the area. It is 0 for an empty map."""
     masks = flat >= alpha
     mass = (flat * masks).sum(-1) / np.maximum(flat.sum(-1), 1e-12)
     return np.where(masks.any(-1), mass - masks.mean(-1), 0.0)
@@ -98,9 +112,13 @@ def _at(flat: Float[np.ndarray, "layers tokens cells"], alpha: float, owners: Se
 
 
 def label_free(table: pd.DataFrame) -> dict[str, Chosen]:
-    """The setting that each statistic chooses: the highest mean; of equals the first. `COMBINED` ranks by all.
+    """The setting that each statistic chooses: the highest mean, the first of equals.
 
-    table: from `statistics`. The combination has the highest mean of the statistics' ranks.
+    Args:
+        table: from `statistics`.
+
+    Returns:
+        Statistic -> setting. `COMBINED` has the highest mean of the statistics' ranks.
     """
     means = table.groupby(SETTING)[list(STATISTICS)].mean()
     chosen = {name: means[name].idxmax() for name in STATISTICS}
@@ -109,7 +127,7 @@ def label_free(table: pd.DataFrame) -> dict[str, Chosen]:
 
 
 def labelled(quality: pd.DataFrame, measure: str = "iou") -> Chosen:
-    """The setting with the highest mean of a measure of box quality. quality: from `calibration.sweep`."""
+    """The setting with the highest mean of a measure of box quality. `quality` is from `calibration.sweep_settings`."""
     return _setting(quality.groupby(SETTING)[measure].mean().idxmax())
 
 
@@ -124,56 +142,66 @@ def nearest(wanted: Chosen, table: pd.DataFrame) -> Chosen:
     return _setting(values[np.abs(values - want).argmin()] for want, values in zip(wanted, known, strict=True))
 
 
-def regret(quality: pd.DataFrame, chosen: Chosen, best: Chosen, measure: str = "iou", seed: int = 0) -> Interval:
-    """How much lower a measure is at the chosen setting than at the best, on the same pictures (bootstrapped)."""
-    wide = quality.pivot(index="sample_id", columns=SETTING, values=measure)
-    lost = (wide[best] - wide[chosen]).to_numpy()
-    return cluster_bootstrap(lost, list(range(len(lost))), seed=seed)
+def regret(quality: pd.DataFrame, chosen: Chosen | None, best: Chosen, measure: str = "iou", seed: int = 0) -> Interval:
+    """How much lower a measure is at a setting than at the best one, on the same pictures (bootstrapped).
+
+    Args:
+        quality: from `calibration.sweep_settings`.
+        chosen: the setting. None is one drawn at random from the grid: the mean over all of them.
+        best: the setting it is compared with.
+        measure: name of a column.
+        seed: of the bootstrap.
+    """
+    lost = _lost(quality, chosen, best, measure)
+    return cluster_bootstrap(lost, range(len(lost)), seed=seed)
 
 
-def regret_of_any(quality: pd.DataFrame, best: Chosen, measure: str = "iou", seed: int = 0) -> Interval:
-    """`regret` of a setting drawn at random from the grid: the mean over all of them."""
+def _lost(quality: pd.DataFrame, chosen: Chosen | None, best: Chosen, measure: str) -> np.ndarray:
     wide = quality.pivot(index="sample_id", columns=SETTING, values=measure)
-    lost = (wide[best] - wide.mean(axis=1)).to_numpy()
-    return cluster_bootstrap(lost, list(range(len(lost))), seed=seed)
+    return (wide[best] - (wide.mean(axis=1) if chosen is None else wide[chosen])).to_numpy()
 
 
 def regrets(
-    test: Mapping[str, pd.DataFrame], best: Mapping[str, Chosen], choices: Mapping[str, Mapping[str, Chosen]]
+    test: Mapping[str, pd.DataFrame], best: Mapping[str, Chosen], choices: Mapping[str, dict[str, Chosen]]
 ) -> pd.DataFrame:
     """Regret of every rule's choice on every domain's test pictures.
 
-    test: domain -> `calibration.sweep` of its test pictures. best: domain -> the choice by true boxes on its own
-    calibration pictures. choices: domain -> rule -> setting.
-    Columns domain, rule, layer, sigma, alpha, n, regret, low, high.
+    Args:
+        test: domain -> `calibration.sweep_settings` of its test pictures.
+        best: domain -> the choice by true boxes on its own calibration pictures.
+        choices: domain -> rule -> setting.
+
+    Returns:
+        Columns domain, rule, layer, sigma, alpha, n, regret, low, high. The last row of a domain is any setting of the
+        grid.
     """
     rows: list[tuple] = []
     for domain, quality in test.items():
-        for rule, chosen in choices[domain].items():
+        for rule, chosen in (choices[domain] | {"any setting of the grid": None}).items():
             interval = regret(quality, chosen, best[domain])
-            rows.append((domain, rule, *chosen, interval.n, *interval[:3]))
-        interval = regret_of_any(quality, best[domain])
-        rows.append((domain, "any setting of the grid", None, None, None, interval.n, *interval[:3]))
+            rows.append((domain, rule, *(chosen or (None,) * 3), interval.n, *interval[:3]))
     return pd.DataFrame(rows, columns=["domain", "rule", *SETTING, "n", "regret", "low", "high"])
 
 
 def transfer(test: Mapping[str, pd.DataFrame], best: Mapping[str, Chosen], measure: str = "iou") -> pd.DataFrame:
     """Regret on each domain of the setting that another domain's true boxes chose, and whether it is shown.
 
-    Columns chosen_on, used_on, layer, sigma, alpha, n, regret, low, high, p (sign-flip permutation test; none where the
-    setting is the domain's own) and p_holm, corrected over all transfers.
+    Args:
+        test: domain -> `calibration.sweep_settings` of its test pictures.
+        best: domain -> the choice by true boxes on its own calibration pictures.
+        measure: name of a column.
+
+    Returns:
+        Columns chosen_on, used_on, layer, sigma, alpha, n, regret, low, high, p of the sign-flip test, and p_holm,
+        corrected over all transfers. Neither p is there where the setting is the domain's own.
     """
     rows = []
     for used_on, quality in test.items():
-        wide = quality.pivot(index="sample_id", columns=SETTING, values=measure)
         for chosen_on, chosen in best.items():
-            interval, p = regret(quality, chosen, best[used_on], measure), np.nan
-            if chosen_on != used_on:
-                pair = pd.DataFrame({"own": wide[best[used_on]], "other": wide[chosen]}).rename_axis(columns="variant")
-                long = pair.stack().rename(measure).reset_index()
-                p = compare(long.assign(image_id=long["sample_id"]), [("own", "other")], [measure])["p"].item()
+            interval = regret(quality, chosen, best[used_on], measure)
+            p = sign_flip_p(_lost(quality, chosen, best[used_on], measure)) if chosen_on != used_on else np.nan
             rows.append((chosen_on, used_on, *chosen, interval.n, *interval[:3], p))
     table = pd.DataFrame(rows, columns=["chosen_on", "used_on", *SETTING, "n", "regret", "low", "high", "p"])
     moved = table["p"].notna()
-    table.loc[moved, "p_holm"] = holm(table.loc[moved, "p"].tolist())
+    table.loc[moved, "p_holm"] = holm(table.loc[moved, "p"])
     return table

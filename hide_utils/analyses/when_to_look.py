@@ -1,13 +1,13 @@
-"""When to look: HiDe for those questions alone where it is expected to help, by signals that need no label.
+"""Notebook 07. When to look: HiDe for those questions alone where signals without a label expect it to help.
 
-Which answer a gate gives, and what it costs, follows from answers that are there already, direct and with HiDe: a
+Which answer a gate gives, and what it costs, follows from answers that are there already, direct and with HiDe. So a
 threshold is chosen, and a whole curve drawn, without running the model again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from hide_utils.stats import mcnemar_exact, paired_difference, wilson
 
 SIGNALS = {
     "margin": "the direct answer is unsure: low margin of its best two letters' logits",
-    "maps": "the maps point: high strongest_score of the most concentrated token's attention",
+    "maps": "the maps point: high concentration of the most concentrated token's attention",
     "both": "sum of the two, each in standard deviations on the calibration split",
 }
 SIGNAL_LOOKS = {
@@ -57,10 +57,14 @@ PARTS: dict[str, Method] = {
 def gate_table(answers: pd.DataFrame, pointing: Mapping[str, float]) -> pd.DataFrame:
     """One row a sample: both methods' outcomes, the two signals, and what each way to answer costs in FLOPs.
 
-    answers: rows of `evaluate` for `PARTS`. pointing: sample id -> `concentrated.concentration`.
-    Columns sample_id, direct, hide (right or wrong), margin, maps, and flops_direct; flops_<signal>_look and
-    flops_<signal>_stay for "margin" and "maps". "both" needs both signals, so that it costs what localisation and the
-    direct answer do, and one more answer where it looks.
+    Args:
+        answers: rows of `evaluate` for `PARTS`.
+        pointing: sample id -> `token_selection.strongest_score`.
+
+    Returns:
+        Columns sample_id, direct and hide (right or wrong), margin, maps, flops_direct and flops_hide. Each signal has
+        flops_<signal>_look and flops_<signal>_stay. "both" needs both signals, so that it costs what localisation and
+        the direct answer do, and one more answer where it looks.
     """
     wide = answers.pivot(index="sample_id", columns="method", values=["correct", "flops", "margin"])
     flops = wide["flops"].astype(float)
@@ -85,7 +89,14 @@ def gate_table(answers: pd.DataFrame, pointing: Mapping[str, float]) -> pd.DataF
 
 @dataclass(frozen=True)
 class Gate:
-    """Looks where a score is at least `least`. centre, spread: of "margin" and "maps" on the calibration split."""
+    """Looks where a score is at least `least`.
+
+    Attributes:
+        signal: a key of `SIGNALS`.
+        least: threshold of the score.
+        centre: means of "margin" and "maps" on the calibration split.
+        spread: their standard deviations there.
+    """
 
     signal: str
     least: float
@@ -111,7 +122,16 @@ class Gate:
 
 
 def fitted(signal: str, calibration: pd.DataFrame, least: float = 0.0) -> Gate:
-    """A gate in the units of the calibration split. Raises ValueError for an unknown signal."""
+    """A gate in the units of the calibration split.
+
+    Args:
+        signal: a key of `SIGNALS`.
+        calibration: from `gate_table`.
+        least: threshold of the score.
+
+    Raises:
+        ValueError: the signal is unknown.
+    """
     if signal not in SIGNALS:
         raise ValueError(f"unknown signal {signal!r}; known: {', '.join(SIGNALS)}")
     columns = calibration[["margin", "maps"]]
@@ -120,30 +140,35 @@ def fitted(signal: str, calibration: pd.DataFrame, least: float = 0.0) -> Gate:
 
 
 def curve(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
-    """Every threshold of a gate's signal on some gate_table, from never to always looking.
+    """Every threshold of a gate's signal, from never to always looking.
 
-    Columns least, looked (share of the samples), accuracy, and times_direct (FLOPs over the direct answer's).
+    Args:
+        gate: of which the threshold is replaced.
+        table: from `gate_table`.
+
+    Returns:
+        Columns least, looked (share of the samples), accuracy, and times_direct (FLOPs over the direct answer's).
     """
     score = gate.score(table["margin"].to_numpy(), table["maps"].to_numpy())
     seen = np.unique(score)
     cuts = [float(seen[-1]) + 1, *((seen[1:] + seen[:-1]) / 2)[::-1], float(seen[0]) - 1]
     rows = []
     for cut in cuts:
-        applied = applied_to(Gate(gate.signal, float(cut), gate.centre, gate.spread), table)
+        applied = applied_to(replace(gate, least=float(cut)), table)
         times = applied["flops"].sum() / table["flops_direct"].sum()
         rows.append((float(cut), applied["looked"].mean(), applied["correct"].mean(), times))
     return pd.DataFrame(rows, columns=["least", "looked", "accuracy", "times_direct"])
 
 
 def choose_gate(signal: str, calibration: pd.DataFrame) -> Gate:
-    """The threshold with the highest accuracy on the calibration split; of equal ones the one that looks least."""
+    """The threshold with the highest accuracy on the calibration split, of equal ones the one that looks least."""
     gate = fitted(signal, calibration)
     found = curve(gate, calibration)
-    return Gate(signal, float(found.loc[found["accuracy"].idxmax(), "least"]), gate.centre, gate.spread)
+    return replace(gate, least=float(found.loc[found["accuracy"].idxmax(), "least"]))
 
 
 def applied_to(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
-    """What a gate does on some gate_table: sample_id, looked, correct and flops."""
+    """What a gate does on a `gate_table`: columns sample_id, looked, correct and flops."""
     looked = gate.looks(table)
     look, stay = (table[f"flops_{gate.signal}_{what}"] for what in ("look", "stay"))
     found = {
@@ -156,12 +181,18 @@ def applied_to(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(gates: Mapping[str, Gate], table: pd.DataFrame) -> pd.DataFrame:
-    """Direct, HiDe and every gate on the same gate_table, a row each.
+    """Direct, HiDe and every gate on the same samples, a row each.
 
-    Columns method, n, accuracy (low, high: Wilson), looked, times_direct; `difference` to HiDe with Newcombe's interval
-    (difference_low, difference_high) and McNemar's exact p; `harmed`, the number of right direct answers that HiDe
-    turned wrong, with the share that the method kept right (saved, saved_low, saved_high: Wilson); `helped`, the number
-    of wrong ones that HiDe turned right, with the share kept (gains, gains_low, gains_high).
+    Args:
+        gates: name -> gate.
+        table: from `gate_table`.
+
+    Returns:
+        Columns method, n, accuracy (low, high), looked and times_direct. `difference` to HiDe with Newcombe's interval
+        (difference_low, difference_high) and McNemar's exact p. `harmed`, the number of right direct answers that HiDe
+        turned wrong, with the share that the method kept right (saved, saved_low, saved_high). `helped`, the number of
+        wrong ones that HiDe turned right, with the share kept (gains, gains_low, gains_high). Intervals of shares are
+        Wilson's.
     """
     ways = {"direct": (table["direct"], table["flops_direct"], 0.0), "hide": (table["hide"], table["flops_hide"], 1.0)}
     for name, gate in gates.items():
@@ -173,10 +204,21 @@ def summary(gates: Mapping[str, Gate], table: pd.DataFrame) -> pd.DataFrame:
         accuracy, gap = wilson(int(right.sum()), len(right)), paired_difference(right, table["hide"])
         saved = wilson(int(right[harmed].sum()), int(harmed.sum()))
         gains = wilson(int(right[helped].sum()), int(helped.sum()))
-        row = {"method": name, "n": len(right), "accuracy": accuracy.estimate, "low": accuracy.low}
-        row |= {"high": accuracy.high, "looked": looked, "times_direct": flops.sum() / table["flops_direct"].sum()}
-        row |= {"difference": gap.estimate, "difference_low": gap.low, "difference_high": gap.high}
-        row |= {"p": mcnemar_exact(right, table["hide"]).p, "harmed": saved.n, "saved": saved.estimate}
-        row |= {"saved_low": saved.low, "saved_high": saved.high, "helped": gains.n, "gains": gains.estimate}
-        rows.append(row | {"gains_low": gains.low, "gains_high": gains.high})
+        rows.append(
+            {
+                "method": name,
+                "n": len(right),
+                "accuracy": accuracy.estimate,
+                "low": accuracy.low,
+                "high": accuracy.high,
+                "looked": looked,
+                "times_direct": flops.sum() / table["flops_direct"].sum(),
+                **gap.columns("difference"),
+                "p": mcnemar_exact(right, table["hide"]).p,
+                "harmed": saved.n,
+                **saved.columns("saved"),
+                "helped": gains.n,
+                **gains.columns("gains"),
+            }
+        )
     return pd.DataFrame(rows)

@@ -4,6 +4,8 @@ Read `tests_and_intervals` first, which holds one function for each statistic. `
 `evaluate` returns, group by group and pair by pair.
 """
 
+# ruff: noqa: F401
+
 from hide_utils.stats.tables import (
     accuracies,
     accuracy_table,
@@ -27,25 +29,3 @@ from hide_utils.stats.tests_and_intervals import (
     sign_flip_p,
     wilson,
 )
-
-__all__ = [
-    "Interval",
-    "McNemar",
-    "accuracies",
-    "accuracy_table",
-    "cluster_bootstrap",
-    "clustered_mcnemar",
-    "compare",
-    "compare_answers",
-    "comparison_table",
-    "holm",
-    "mcnemar_exact",
-    "mean_over_cycles",
-    "means",
-    "median_label",
-    "minimum_detectable_difference",
-    "paired_difference",
-    "ratio_interval",
-    "sign_flip_p",
-    "wilson",
-]
