@@ -6,12 +6,11 @@ Writes ``hide.json`` (read by `load_model`) and ``calibration.csv`` beside the w
 from __future__ import annotations
 
 import argparse
-import json
 
 from hide_utils import paths
 from hide_utils.benchmarks import load_benchmark
 from hide_utils.evaluation.calibration import candidates, choose_settings, search_rows, sweep_settings
-from hide_utils.files import replace_file
+from hide_utils.files import write_json, write_text
 from hide_utils.models import load_model
 
 
@@ -36,10 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     settings, table = choose_settings(model, samples, found, candidates(quality, args.candidates))
     chosen = {"layer": settings.layer, "sigma": settings.sigma, "alpha": settings.alpha}
     record = chosen | {"split": "calibration", "n": len(samples), "resolution": args.resolution, "seed": args.seed}
-    replace_file(
-        paths.MINI / "hide.json", lambda path: path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    )
-    replace_file(paths.MINI / "calibration.csv", lambda path: table.to_csv(path, index=False, float_format="%.4f"))
+    write_json(paths.MINI / "hide.json", record)
+    write_text(paths.MINI / "calibration.csv", table.to_csv(index=False, float_format="%.4f"))
     print(table.to_string(index=False), record, sep="\n")
 
 

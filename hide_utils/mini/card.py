@@ -13,7 +13,7 @@ import pandas as pd
 from safetensors import safe_open
 
 from hide_utils import paths
-from hide_utils.files import replace_file
+from hide_utils.files import write_text
 from hide_utils.mini.batches import Stage
 from hide_utils.mini.curriculum import STAGES
 from hide_utils.scenes.world import PHOTOGRAPHS
@@ -146,7 +146,7 @@ def card(folder: Path = paths.MINI) -> str:
 def main() -> None:
     """Write ``data/mini/README.md``."""
     text = card()
-    replace_file(paths.MINI / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(paths.MINI / "README.md", text)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from hide_utils.evaluation.store import results_path
 from hide_utils.files import write_text
 from hide_utils.method import HiDe
 from hide_utils.models import load_model
-from hide_utils.stats.intervals import comparison_table
+from hide_utils.stats import comparison_table
 
 
 def main(argv: list[str] | None = None) -> None:
