@@ -1,4 +1,4 @@
-"""Choosing settings: the sweep_settings over captured rows agrees with the method itself, and the stated rules are followed."""
+"""Choosing settings: a sweep over captured rows agrees with the method itself, and the stated rules are followed."""
 
 import numpy as np
 import pandas as pd
