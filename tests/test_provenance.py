@@ -14,7 +14,7 @@ import pytest
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
-from hide_utils.evaluation.provenance import hash_folder, hash_notebook, provenance
+from hide_utils.evaluation.provenance import hash_folder, hash_notebook, provenance_entry
 from hide_utils.evaluation.saving import is_sidecar, save_figure, save_table, write_sidecar
 from hide_utils.samples import Sample
 
@@ -89,7 +89,7 @@ def test_provenance_says_what_made_a_result(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     samples = [Sample("q1", "What color?", ["red", "blue"], "A", "direct_attributes", lambda: None, [(0, 0, 1, 1)])]
     cfg = RunConfig(notebook="05_benchmarks", model=str(tmp_path), seed=7)
-    entry = provenance(config=cfg, samples=samples, caption="c")
+    entry = provenance_entry(config=cfg, samples=samples, caption="c")
     assert entry["parameters"]["seed"] == entry["seeds"]["seed"] == 7
     assert entry["versions"]["torch"]
     assert entry["device"]
@@ -100,10 +100,10 @@ def test_provenance_says_what_made_a_result(tmp_path):
 
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     samples[0].label = "B"
-    other = provenance(config=cfg, samples=samples)
+    other = provenance_entry(config=cfg, samples=samples)
     assert other["model"]["hash"] != entry["model"]["hash"]
     assert other["benchmark"]["hash"] != entry["benchmark"]["hash"]
-    assert provenance(model="Qwen/Qwen2.5-VL-7B-Instruct")["model"] == {
+    assert provenance_entry(model="Qwen/Qwen2.5-VL-7B-Instruct")["model"] == {
         "name": "Qwen/Qwen2.5-VL-7B-Instruct",
         "hash": None,
     }

@@ -24,7 +24,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
 from hide_utils.cli.run import main
 from hide_utils.config import RunConfig
-from hide_utils.evaluation.provenance import provenance
+from hide_utils.evaluation.provenance import provenance_entry
 from hide_utils.evaluation.saving import save_figure, save_table
 from hide_utils.report import web
 from hide_utils.samples import Sample
@@ -220,7 +220,7 @@ def test_the_hubs_token_is_written_nowhere(tmp_path, monkeypatch):
     samples = [Sample("s0", "Where?", ["a", "b"], "A", "any", lambda: picture(64, 64), entities=["dog"])]
     evaluate(tiny_model("qwen3_vl"), samples, ["direct"], tmp_path / "out" / "rows.parquet", progress=False)
     HiDe(tiny_model("qwen3_vl"))(picture(64, 64), "Where?", ["a", "b"], ["dog"]).save(tmp_path / "out" / "result")
-    entry = provenance(config=RunConfig(notebook="00_any"), samples=samples)
+    entry = provenance_entry(config=RunConfig(notebook="00_any"), samples=samples)
     figure, _ = plt.subplots()
     save_figure(figure, "drawn", "00_any", entry)
     plt.close(figure)
@@ -239,7 +239,7 @@ def run_a_notebook(tmp_path: Path) -> None:
     folder = tmp_path / "notebooks"
     folder.mkdir()
     setup = "from hide_utils.evaluation.provenance import provenance\n"
-    setup += "entry = provenance(model='Qwen/Qwen2.5-VL-7B-Instruct')\n"
+    setup += "entry = provenance_entry(model='Qwen/Qwen2.5-VL-7B-Instruct')\n"
     for name, source in {"00_any": "entry['commit']", "01_broken": "entry['nothing']"}.items():
         cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), new_code_cell(setup + source)]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}

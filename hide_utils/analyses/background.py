@@ -12,8 +12,7 @@ import pandas as pd
 from PIL import Image
 from pydantic import Field
 
-from hide_utils.baselines import Method, Outcome, of_pictures, true_regions
-from hide_utils.baselines.methods import direct
+from hide_utils.baselines import Method, Outcome, direct, of_pictures, true_regions
 from hide_utils.config import Count, Pixels, RunConfig
 from hide_utils.edits.interventions import (
     FILLS,
@@ -26,9 +25,7 @@ from hide_utils.edits.interventions import (
     window,
 )
 from hide_utils.evaluation import localisation
-from hide_utils.method import lpd
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Session
+from hide_utils.method import HiDe, Session, lpd
 from hide_utils.models import VLM
 from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample

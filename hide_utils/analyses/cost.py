@@ -21,11 +21,7 @@ from PIL import Image
 
 from hide_utils.baselines import LOOKS
 from hide_utils.config import Count, Pixels, RunConfig
-from hide_utils.method import lpd, tad
-from hide_utils.method.entities import Extractor
-from hide_utils.method.hide import HiDe
-from hide_utils.method.result import Result
-from hide_utils.method.session import Session
+from hide_utils.method import Extractor, HiDe, Result, Session, lpd, tad
 from hide_utils.models import VLM, load_model
 from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample

@@ -12,15 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from hide_utils import paths
-from hide_utils.baselines import Method, of_regions
-from hide_utils.baselines.entity_rules import rule_entities
+from hide_utils.baselines import Method, of_regions, rule_entities
 from hide_utils.config import Count, Margin, Pixels, RunConfig, Share
 from hide_utils.edits.corruption import answers_at_rates
 from hide_utils.edits.entity_corruption import ERRORS, corrupted_names
-from hide_utils.method import lpd
-from hide_utils.method.entities import Entities, Extractor, clean, given_entities
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Session
+from hide_utils.method import Entities, Extractor, HiDe, Session, clean, given_entities, lpd
 from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
 from hide_utils.stats import Interval, means, ratio_interval, wilson

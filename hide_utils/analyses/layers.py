@@ -14,15 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from hide_utils.baselines import Method
-from hide_utils.baselines.methods import with_hide
+from hide_utils.baselines import Method, with_hide
 from hide_utils.config import Count, Layer, RunConfig
-from hide_utils.evaluation import localisation
-from hide_utils.evaluation.calibration import ALPHAS
-from hide_utils.evaluation.localisation import held_out_maps
+from hide_utils.evaluation import ALPHAS, held_out_maps, localisation
 from hide_utils.findings import paper_numbers
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import SearchAttention
+from hide_utils.method import HiDe, SearchAttention
 from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
 from hide_utils.stats import cluster_bootstrap, holm

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from hide_utils.evaluation import localisation
-from hide_utils.evaluation.token_rows import TokenRows
+from hide_utils.evaluation import TokenRows, localisation
 from hide_utils.plots import PALETTE, Look
 from hide_utils.stats import means
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hide_utils.baselines import published
+from hide_utils.baselines.entity_rules import rule_entities
 from hide_utils.baselines.methods import (
     direct,
     of_pictures,
@@ -18,7 +19,8 @@ from hide_utils.baselines.methods import (
     true_regions,
     with_hide,
 )
-from hide_utils.baselines.outcome import Method, Outcome
+from hide_utils.baselines.outcome import Method, Outcome, answered
+from hide_utils.baselines.published import best_window
 from hide_utils.config import nearest
 from hide_utils.plots import PALETTE, Look
 

@@ -16,9 +16,7 @@ from PIL import Image
 
 from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
 from hide_utils.edits import placement
-from hide_utils.method import lpd
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import HIDE_STEPS, Session
+from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
 from hide_utils.models import Settings
 from hide_utils.samples import Sample
 

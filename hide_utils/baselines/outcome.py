@@ -10,9 +10,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from hide_utils.images import composite_on_white
-from hide_utils.method import lpd
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Session
+from hide_utils.method import HiDe, Session, lpd
 from hide_utils.models import Reply
 from hide_utils.samples import Sample
 

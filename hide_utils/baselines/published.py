@@ -17,9 +17,7 @@ from jaxtyping import Float
 
 from hide_utils import scoring
 from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
-from hide_utils.method import lpd, tad
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import HIDE_STEPS, Session
+from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd, tad
 from hide_utils.models import VLM, Reply
 from hide_utils.prompts import CONTENT_FREE, multiple_choice
 from hide_utils.samples import Sample

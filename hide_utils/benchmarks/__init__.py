@@ -5,5 +5,3 @@ Read `rows` (what all formats share), `formats` (one reader for each), `loading`
 
 from hide_utils.benchmarks.card import LICENCES, card_text, data_card
 from hide_utils.benchmarks.loading import SOURCES, load_benchmark, revision_of
-
-__all__ = ["LICENCES", "SOURCES", "card_text", "data_card", "load_benchmark", "revision_of"]

@@ -16,8 +16,7 @@ from PIL import Image
 
 from hide_utils.benchmarks.rows import split_options
 from hide_utils.images import composite_on_white, read_image
-from hide_utils.method import lpd
-from hide_utils.method.hide import HiDe
+from hide_utils.method import HiDe, lpd
 from hide_utils.models import load_model
 
 try:

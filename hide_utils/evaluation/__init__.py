@@ -4,19 +4,13 @@ Read `answers`, `loop`, `engines` and `store` for answers, then `captured`, `loc
 `failures` for what is made of attention, `procedures` to `profiling` for cost, and `provenance` and `saving` for files.
 """
 
+from hide_utils.evaluation.calibration import ALPHAS
 from hide_utils.evaluation.captured import RowCache
-from hide_utils.evaluation.loop import evaluate, stored_answers
-from hide_utils.evaluation.provenance import hash_folder, provenance
+from hide_utils.evaluation.localisation import held_out_maps
+from hide_utils.evaluation.loop import evaluate, run_settings, stored_answers
+from hide_utils.evaluation.notebooks import discover, inspect, literal, show
+from hide_utils.evaluation.provenance import hash_folder, hash_json, hash_notebook, provenance_entry
 from hide_utils.evaluation.saving import save_figure, save_table
+from hide_utils.evaluation.store import results_path
 from hide_utils.evaluation.tables import styled
-
-__all__ = [
-    "RowCache",
-    "evaluate",
-    "hash_folder",
-    "provenance",
-    "save_figure",
-    "save_table",
-    "stored_answers",
-    "styled",
-]
+from hide_utils.evaluation.token_rows import TokenRows

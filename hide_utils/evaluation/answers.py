@@ -13,8 +13,7 @@ from hide_utils import scoring
 from hide_utils.baselines import Method, Outcome
 from hide_utils.evaluation import localisation
 from hide_utils.images import ImageError
-from hide_utils.method.hide import HiDe, read_letter
-from hide_utils.method.session import Session
+from hide_utils.method import HiDe, Session, read_letter
 from hide_utils.samples import Sample
 
 SCHEMA = 2  # counts up when columns or their meaning change, because rows of two schemas never share a file

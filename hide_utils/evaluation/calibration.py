@@ -10,10 +10,7 @@ from tqdm.auto import tqdm
 
 from hide_utils.evaluation import localisation
 from hide_utils.images import composite_on_white
-from hide_utils.method import lpd
-from hide_utils.method.entities import given_entities
-from hide_utils.method.hide import HiDe, read_letter
-from hide_utils.method.session import SearchAttention
+from hide_utils.method import HiDe, SearchAttention, given_entities, lpd, read_letter
 from hide_utils.models import VLM, Settings
 from hide_utils.samples import Sample
 

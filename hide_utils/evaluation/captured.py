@@ -29,9 +29,7 @@ from hide_utils import paths
 from hide_utils.evaluation.provenance import hash_folder, hash_json
 from hide_utils.files import replace_file
 from hide_utils.images import read_image
-from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, given_entities
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import SearchAttention, Session
+from hide_utils.method import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, HiDe, SearchAttention, Session, given_entities
 from hide_utils.models import VLM
 from hide_utils.samples import Sample
 

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
-from hide_utils.method import tad
-from hide_utils.method.lpd import BoxesXYXY, as_boxes
+from hide_utils.method import BoxesXYXY, as_boxes, tad
 
 
 def average_prior(priors: Sequence[Float[np.ndarray, "_ _"]], grid_hw: Sequence[int]) -> Float[np.ndarray, "h w"]:

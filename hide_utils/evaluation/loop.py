@@ -21,7 +21,7 @@ from hide_utils.benchmarks import revision_of
 from hide_utils.config import RunConfig, nearest
 from hide_utils.evaluation import engines
 from hide_utils.evaluation.answers import COLUMNS, SCHEMA, Answered, answer_picture
-from hide_utils.evaluation.provenance import hash_folder, provenance
+from hide_utils.evaluation.provenance import hash_folder, provenance_entry
 from hide_utils.evaluation.saving import is_sidecar, write_sidecar
 from hide_utils.evaluation.store import ResultStore, merge_shards, results_path, shard_path
 from hide_utils.files import only_writer
@@ -96,7 +96,7 @@ def evaluate(
         kept = _collect(stream, store, sum(map(len, tasks)), progress, proven)
         table = pd.DataFrame(kept, columns=list(COLUMNS)) if store is None else store.load()
     if out is not None and tasks:
-        entry = provenance(model=model.name, samples=samples, settings=settings, columns=COLUMNS)
+        entry = provenance_entry(model=model.name, samples=samples, settings=settings, columns=COLUMNS)
         write_sidecar(out.with_suffix(".json"), entry, out)
     order = pd.MultiIndex.from_product([ids, list(wanted)], names=["sample_id", "method"])
     return table.set_index(["sample_id", "method"]).reindex(order).reset_index()

@@ -27,17 +27,13 @@ from PIL import Image
 from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation.fullsize import ARCHITECTURES
-from hide_utils.evaluation.provenance import provenance
+from hide_utils.evaluation.provenance import provenance_entry
 from hide_utils.evaluation.random_models import random_model
 from hide_utils.evaluation.saving import write_sidecar
 from hide_utils.files import write_text
 from hide_utils.images import composite_on_white
-from hide_utils.method import lpd
-from hide_utils.method.entities import Extractor, given_entities
-from hide_utils.method.session import Session
-from hide_utils.models import VLM
-from hide_utils.models.attention import NAMES
-from hide_utils.models.backends import clocked
+from hide_utils.method import Extractor, Session, given_entities, lpd
+from hide_utils.models import NAMES, VLM, clocked
 from hide_utils.prompts import multiple_choice
 
 NOTEBOOK = "06_memory_and_latency"
@@ -284,7 +280,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     table = on_gpu(asked.models, asked.side, asked.compact, asked.repeats)
     gpu = re.sub(r"[^a-z0-9]+", "_", torch.cuda.get_device_name().lower()).strip("_")
-    entry = provenance(
+    entry = provenance_entry(
         config=RunConfig.model_validate({"notebook": NOTEBOOK}), model="random weights", asked=vars(asked)
     )
     path = paths.figures_folder() / NOTEBOOK / gpu / "full_size.csv"

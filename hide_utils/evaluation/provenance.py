@@ -146,7 +146,7 @@ def hash_samples(samples: Iterable[Sample]) -> str:
     )
 
 
-def provenance(
+def provenance_entry(
     *,
     config: RunConfig | None = None,
     model: str | Path | None = None,

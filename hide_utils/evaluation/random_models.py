@@ -10,8 +10,7 @@ import transformers
 
 from hide_utils import paths
 from hide_utils.evaluation.fullsize import ARCHITECTURES
-from hide_utils.models import FAMILIES, VLM, load_tokenizer
-from hide_utils.models.backends import choose_attention, choose_device, choose_dtype
+from hide_utils.models import FAMILIES, VLM, choose_attention, choose_device, choose_dtype, load_tokenizer
 
 _PROCESSORS = {"internvl": "GotOcr2ImageProcessor"}  # the Qwen families share another
 _IMAGE = re.compile(r"<\|vision_start\|>.*<\|vision_end\|>")  # a picture in the miniature's chat template

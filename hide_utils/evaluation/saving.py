@@ -1,6 +1,6 @@
 """Figures and tables on disk, each beside a sidecar: a JSON file that says what made them.
 
-A sidecar holds the entry of `provenance.provenance` and, under `files`, the SHA-256 of every file that it describes.
+A sidecar holds the entry of `provenance_entry` and, under `files`, the SHA-256 of every file that it describes.
 """
 
 from __future__ import annotations

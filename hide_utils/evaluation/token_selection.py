@@ -18,10 +18,7 @@ from jaxtyping import Bool, Float
 
 from hide_utils.baselines import Method, of_regions
 from hide_utils.evaluation import localisation
-from hide_utils.method import lpd
-from hide_utils.method.entities import Entities
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Localisation, SearchAttention, Session
+from hide_utils.method import Entities, HiDe, Localisation, SearchAttention, Session, lpd
 from hide_utils.samples import Sample
 
 ALPHAS = (0.5, 0.7, 0.8, 0.9)

@@ -17,16 +17,14 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from hide_utils import paths
-from hide_utils.baselines import published
-from hide_utils.baselines.published import best_window
+from hide_utils.baselines import best_window, published
 from hide_utils.benchmarks import load_benchmark
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import ALPHAS, SIGMAS
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.evaluation.provenance import hash_samples
 from hide_utils.files import write_json
-from hide_utils.method import lpd, tad
-from hide_utils.method.hide import HiDe
+from hide_utils.method import HiDe, lpd, tad
 from hide_utils.models import VLM, load_model
 from hide_utils.prompts import CONTENT_FREE, multiple_choice
 from hide_utils.samples import Sample

@@ -8,5 +8,3 @@ from hide_utils.explorer.app import Explorer
 from hide_utils.explorer.case import Knobs, view_of
 from hide_utils.explorer.opening import open_listed
 from hide_utils.explorer.sensitivity import one_at_a_time, slider_curves
-
-__all__ = ["Explorer", "Knobs", "one_at_a_time", "open_listed", "slider_curves", "view_of"]

@@ -19,9 +19,7 @@ from torch import OutOfMemoryError
 
 from hide_utils import paths
 from hide_utils.analyses.explorer import ExplorerConfig
-from hide_utils.evaluation.captured import RowCache
-from hide_utils.evaluation.provenance import hash_json, provenance
-from hide_utils.evaluation.saving import save_figure
+from hide_utils.evaluation import RowCache, hash_json, provenance_entry, save_figure
 from hide_utils.explorer import panes
 from hide_utils.explorer.case import Case, Knobs, View, ask_model, command_line, view_of
 from hide_utils.explorer.form import ANY, TURNED, Form, status_html
@@ -188,7 +186,9 @@ class Explorer:
         case, knobs = self.case, self.knobs
         seen = {"case": case.name, "question": case.question, "entities": case.entities.text} | asdict(knobs)
         said = f"The explorer's view of {case.name}: {case.question}"
-        entry = provenance(config=self.config, samples=[case.sample] if case.sample else [], view=seen, caption=said)
+        entry = provenance_entry(
+            config=self.config, samples=[case.sample] if case.sample else [], view=seen, caption=said
+        )
         safe_name = re.sub(r"[^\w-]+", "-", case.name)[:60]
         fig = self.figure()
         files = save_figure(fig, name or f"view-{safe_name}-{hash_json(seen)[:8]}", self.config.notebook, entry)

@@ -23,10 +23,7 @@ from hide_utils.config import nearest
 from hide_utils.edits.layouts import LAYOUTS
 from hide_utils.evaluation import localisation
 from hide_utils.images import composite_on_white
-from hide_utils.method import lpd, tad
-from hide_utils.method.entities import Entities
-from hide_utils.method.hide import HiDe, read_letter
-from hide_utils.method.session import SearchAttention, Session
+from hide_utils.method import Entities, HiDe, SearchAttention, Session, lpd, read_letter, tad
 from hide_utils.samples import Box, Sample
 from hide_utils.scoring import probabilities
 

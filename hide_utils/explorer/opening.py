@@ -16,9 +16,7 @@ from hide_utils.explorer.case import Case
 from hide_utils.explorer.sample_list import SampleList
 from hide_utils.files import replace_file
 from hide_utils.images import read_image
-from hide_utils.method.entities import Entities, given_entities
-from hide_utils.method.hide import HiDe, checked_question
-from hide_utils.method.session import Session
+from hide_utils.method import Entities, HiDe, Session, checked_question, given_entities
 from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
 

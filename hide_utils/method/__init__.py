@@ -4,11 +4,9 @@ Read the files in the order entities, tad, lpd, session, hide, result; then foll
 The first three stand for sections of the paper, `session` shares work between prompts, and `hide` joins the stages.
 """
 
-from hide_utils.method.entities import Entities
-from hide_utils.method.hide import HiDe
-from hide_utils.method.lpd import compact_image, merge_boxes, token_boxes
+from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, Entities, Extractor, clean, given_entities
+from hide_utils.method.hide import HiDe, checked_question, read_letter
+from hide_utils.method.lpd import BoxesXYXY, as_boxes, compact_image, merge_boxes, token_boxes
 from hide_utils.method.result import Result
-from hide_utils.method.session import Session
+from hide_utils.method.session import HIDE_STEPS, Localisation, SearchAttention, Session
 from hide_utils.method.tad import purify
-
-__all__ = ["Entities", "HiDe", "Result", "Session", "compact_image", "merge_boxes", "purify", "token_boxes"]

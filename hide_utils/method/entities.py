@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hide_utils.models import VLM, Prefix, Prompt, Reply
-from hide_utils.models.flops import reply_flops
+from hide_utils.models import VLM, Prefix, Prompt, Reply, reply_flops
 
 SEARCH_INSTRUCTION = "Search the following entities in the images:"
 MAX_ENTITIES = 16  # a longer list is a model that lost the thread, and every token of it costs a map

@@ -19,8 +19,7 @@ from PIL import Image
 from hide_utils.images import pad_to_aspect
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import SEARCH_INSTRUCTION, Entities
-from hide_utils.models import VLM, Prefix, ProcessedImage, Reply
-from hide_utils.models.backends import clocked
+from hide_utils.models import VLM, Prefix, ProcessedImage, Reply, clocked
 from hide_utils.prompts import multiple_choice
 
 HIDE_STEPS = ("prefill", "extract", "search", "decouple", "compact", "answer")

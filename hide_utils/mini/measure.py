@@ -10,9 +10,7 @@ import argparse
 
 from hide_utils import paths
 from hide_utils.benchmarks import load_benchmark
-from hide_utils.evaluation import evaluate
-from hide_utils.evaluation.loop import run_settings
-from hide_utils.evaluation.store import results_path
+from hide_utils.evaluation import evaluate, results_path, run_settings
 from hide_utils.files import write_text
 from hide_utils.method import HiDe
 from hide_utils.models import load_model

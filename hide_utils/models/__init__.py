@@ -4,20 +4,10 @@ Read `prompt` and `outputs` for what goes in and comes out, `base` for what the 
 `internvl`; `attention` captures rows, `backends` picks device and kernel, `flops` counts, `loading` makes models.
 """
 
+from hide_utils.models.attention import NAMES
+from hide_utils.models.backends import choose_attention, choose_device, choose_dtype, clocked
 from hide_utils.models.base import VLM
+from hide_utils.models.flops import reply_flops
 from hide_utils.models.loading import FAMILIES, load_model, load_tokenizer
 from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
 from hide_utils.models.prompt import ProcessedImage, Prompt
-
-__all__ = [
-    "FAMILIES",
-    "VLM",
-    "Prefix",
-    "ProcessedImage",
-    "Prompt",
-    "Reply",
-    "Rows",
-    "Settings",
-    "load_model",
-    "load_tokenizer",
-]

@@ -4,8 +4,6 @@ Read `style` first, then `pictures` and `dots`, which draw what the others arran
 `curves`, `layers`, `settings` and `costs` over numbers, `bars`, `matrices`. `marks` stand beside measured points.
 """
 
-# ruff: noqa: F401
-
 from hide_utils.plots.bars import accuracy_bars, radar, stacked_bars, token_bars
 from hide_utils.plots.costs import accuracy_against_cost, cost_curves, over_sides, over_weights, pareto_front
 from hide_utils.plots.curves import (

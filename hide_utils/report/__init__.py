@@ -18,8 +18,6 @@ from hide_utils.report.readme import write_readme
 from hide_utils.report.tables import write_tables
 from hide_utils.report.web import markdown, write_html
 
-__all__ = ["collect", "document", "markdown", "report_folder", "state_table", "write_report"]
-
 
 def write_report(figures: Path, target: Path | None = None, chapters: Sequence[Chapter] | None = None) -> list[Path]:
     """Write the report on a folder of figures: `report.html`, `report.pdf`, and `tables/` in the folder itself.

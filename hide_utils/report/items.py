@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
-from hide_utils.evaluation.notebooks import discover, inspect
-from hide_utils.evaluation.provenance import provenance
+from hide_utils.evaluation import discover, inspect, provenance_entry
 from hide_utils.files import to_json
 from hide_utils.report.notebook_text import head_of, saved_by, texts_of
 
@@ -113,7 +112,7 @@ def _now(name: str, path: Path) -> dict[str, Any]:
     """What a sidecar of this notebook would say if it were written now."""
     # no preset laid over: only the hashes count here
     config = RunConfig.model_construct(notebook=name) if path.parent == paths.NOTEBOOKS else None
-    return provenance(config=config)
+    return provenance_entry(config=config)
 
 
 def _item(folder: Path, name: str, kind: str, section: str, now: dict[str, Any], wanted: dict[str, Any]) -> Item:
@@ -205,7 +204,7 @@ def stored_answers_table(results: Path = paths.RESULTS) -> pd.DataFrame:
         Columns notebook, file, rows, model, protocol and current weights: whether today's weights gave the answers, a
         dash where the model is not the embedded one.
     """
-    weights = provenance(model="mini")["model"]["hash"]
+    weights = provenance_entry(model="mini")["model"]["hash"]
     rows = []
     for path in sorted(results.glob("[0-9]*/*.parquet")):
         metadata = pq.read_metadata(path)

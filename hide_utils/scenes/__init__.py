@@ -5,5 +5,3 @@ Read `world` (what there is), `drawing` (how it gets onto a picture), then `ques
 
 from hide_utils.scenes.questions import KINDS, SceneConfig, draw_scene, scene_samples
 from hide_utils.scenes.world import COLORS, PHOTOGRAPHS, SHAPES, SPLITS, Thing
-
-__all__ = ["COLORS", "KINDS", "PHOTOGRAPHS", "SHAPES", "SPLITS", "SceneConfig", "Thing", "draw_scene", "scene_samples"]

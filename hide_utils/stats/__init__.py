@@ -4,8 +4,6 @@ Read `tests_and_intervals` first, which holds one function for each statistic. `
 `evaluate` returns, group by group and pair by pair.
 """
 
-# ruff: noqa: F401
-
 from hide_utils.stats.tables import (
     accuracies,
     accuracy_table,

@@ -5,7 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from report_parts import CODE, book, write_item
 
-from hide_utils.evaluation.provenance import provenance
+from hide_utils.evaluation.provenance import provenance_entry
 from hide_utils.report import items
 from hide_utils.report.items import collect
 
@@ -20,7 +20,7 @@ def project(tmp_path, monkeypatch):
     never = new_code_cell('save_table(df, "cost", cfg.notebook, entry)')
     nbformat.write(book("06 · Memory", never), notebooks / "06_memory.ipynb")
     nbformat.write(book("09 · Report"), notebooks / "09_report.ipynb")
-    now = provenance(model="mini")
+    now = provenance_entry(model="mini")
     monkeypatch.setattr(items, "_now", lambda name, path: now | {"notebook": {"name": name, "hash": "today"}})
     write_item(figures / "05_benchmarks", "accuracy.png", now)
     write_item(figures / "05_benchmarks", "main.csv", now)
