@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
+from pathlib import Path
 
 import anywidget
 import ipywidgets as w
 import traitlets
+
+FOLDER = Path(__file__).parent
 
 
 class ImagePane(w.HTML):
@@ -37,38 +40,5 @@ class CommandPane(anywidget.AnyWidget):
     """
 
     value = traitlets.Unicode().tag(sync=True)
-    _esm = """
-    function nameHandles() {
-      for (const handle of document.querySelectorAll(".hide-explorer .noUi-handle:not([aria-label])"))
-        handle.setAttribute("aria-label", handle.closest(".widget-hslider").querySelector("label").textContent);
-    }
-
-    function render({ model, el }) {
-      el.innerHTML = `<h4>Reproduce</h4><div style="display:flex;gap:8px;align-items:flex-start">
-        <button class="jupyter-button" style="width:auto;flex:none">Copy command</button><code></code></div>`;
-      const code = el.querySelector("code");
-      const show = () => { code.textContent = model.get("value"); };
-      show();
-      model.on("change:value", show);
-      el.querySelector("button").addEventListener("click", () => {
-        getSelection().selectAllChildren(code);
-        navigator.clipboard?.writeText(code.textContent);
-      });
-      const changes = new MutationObserver(nameHandles);  // sliders may come into the page after this widget
-      changes.observe(document.body, { childList: true, subtree: true });
-      nameHandles();
-      return () => changes.disconnect();
-    }
-
-    export default { render };
-    """
-    # Colors come from the theme, so that dark and light look alike. Only the pictures have colors of their own.
-    _css = """
-    .hide-explorer .widget-label, .hide-explorer .widget-html-content { color: var(--jp-content-font-color1, inherit); }
-    .hide-explorer .widget-html-content { line-height: 1.4; }
-    .hide-explorer img { display: block; object-fit: contain; object-position: left top; }
-    .hide-explorer h4, .hide-explorer p { margin: 2px 0; }
-    .hide-explorer td, .hide-explorer code { color: var(--jp-content-font-color1, inherit); }
-    .hide-explorer code { overflow-wrap: anywhere; white-space: pre-wrap; }
-    .hide-explorer :focus-visible { outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
-    """
+    _esm = FOLDER / "command.js"
+    _css = FOLDER / "explorer.css"

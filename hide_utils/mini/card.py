@@ -18,61 +18,7 @@ from hide_utils.mini.batches import Stage
 from hide_utils.mini.curriculum import STAGES
 from hide_utils.scenes.world import PHOTOGRAPHS
 
-_TEXT = """\
-# The embedded miniature
-
-A vision-language model of **{parameters:,} parameters** in the stock Qwen3-VL classes of transformers
-(`Qwen3VLForConditionalGeneration`: {text}; {vision}; 32 pixels a visual token), small enough to train and run on two
-CPU cores. It exists so that every notebook runs anywhere; its numbers describe the method on this model and are no
-estimate for a large one.
-
-Made by `python -m hide_utils.mini.train --compile`, then `python -m hide_utils.mini.calibrate`. This file is written by
-`python -m hide_utils.mini.card` from the logs and tables beside it.
-
-## Data
-
-Scenes drawn by `hide_utils/scenes.py`: eight shapes in eight colors on crops of photographs that ship inside
-scikit-image, with clutter. Splits share neither seeds nor photographs: {photographs}.
-
-Conversations: captions with places, "where is", the search instruction, colors and shapes of objects, left/right and
-above/below, each in one word and as lettered choices, and (text only) listing the entities of a question. In the mixed
-stages {two} of the batches carry a second picture: at first a random crop of the first, half of them with white around
-it, now and then with the first picture at half size; in {zoomed} a close-up of one object, a window of the scene, or a
-cut-out (a window in which everything but some drawn objects' surroundings is white, nothing moved), half of the time
-behind a first picture without detail. **Nothing comes from HiDe**: no map, box or compact image of it was ever
-trained on. The loss also covers words inside questions that only the picture determines, as in ordinary language-model
-training; that is what gives a middle layer attention that points.
-
-## Stages
-
-{stages}
-
-Seed {seed}; Muon for the layers' matrices, AdamW for the rest; bfloat16 autocast; two processes with one thread each.
-`steps` counts those run, `of` those of the stage's cosine schedule (a stage that had learned its skill was cut short);
-`scenes a step` is for pictures of 192 to 256 pixels, larger ones come in smaller numbers; in {zoomed} two such draws
-make a step. The measures are means over the last 50 steps, on fresh training scenes. {hours:.1f} hours in all, on two
-cores shared with other work. The stages from `letters` on, and where earlier ones end, were decided while training, by
-accuracy on fresh training scenes and on calibration scenes; the test split was not used to choose. The same commands
-draw the same lessons, but a rerun is not the same bit by bit (the tokenizer was fixed before the last lessons were
-written).
-
-## Settings
-
-Layer {layer} counted from 0, sigma {sigma:g}, alpha {alpha:g}: {rule}
-
-{calibration}
-
-## Accuracy on the test split
-
-By `python -m hide_utils.mini.measure`, then by notebook 05:
-
-{accuracy}
-
-## Licence note
-
-The photographs are scikit-image's own (see its `data/README.txt`); none of them is shipped here. The weights are this
-project's.
-"""
+_TEXT = Path(__file__).with_suffix(".md")  # the card's words, with places for its numbers
 _RULE = (
     "of the settings with the best boxes on {n} calibration scenes ({sides} px; by recall minus area and by IoU, in "
     "turn), the first within one standard error of the highest answer accuracy there."
@@ -122,7 +68,7 @@ def card(folder: Path = paths.MINI) -> str:
     text, vision = config["text_config"], config["vision_config"]
     stages, notebook = _stages(log), paths.FIGURES / "05_benchmarks"
     shares = [stage.two_pictures for stage in STAGES if stage.two_pictures]
-    return _TEXT.format(
+    return _TEXT.read_text(encoding="utf-8").format(
         parameters=sum(pd.Series(shape).prod() for shape in shapes),
         text=f"{text['num_hidden_layers']} decoder layers of width {text['hidden_size']}",
         vision=f"{vision['depth']} vision layers of width {vision['hidden_size']}",

@@ -7,6 +7,7 @@ import html
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from string import Template
 from urllib.parse import quote
 
 import pandas as pd
@@ -23,26 +24,14 @@ IN_IDS = "?/:@!$&'()*+,;="  # what nbconvert and JupyterLab leave as it is in a 
 # What Markdown, HTML or MathJax would take for a mark, as an entity, which all three take for the character.
 LITERAL = str.maketrans({mark: f"&#{ord(mark)};" for mark in '&<>"\\`*_[]$~|#'})
 
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-h2 {{ margin-top: 3rem; border-top: 1px solid #8884; padding-top: 1rem; }}
-img {{ max-width: 100%; height: auto; background: white; }}
-table {{ border-collapse: collapse; font-size: .85rem; display: block; overflow-x: auto; margin-bottom: 1.5rem; }}
-th, td {{ padding: .2rem .6rem; text-align: left; border-bottom: 1px solid #8884; }}
-.anchor-link {{ display: none; }}
-</style></head><body>
-{body}
-</body></html>
-"""
+PAGE = Path(__file__).with_name("page.html")
 
 
 def write_html(blocks: Sequence[Block], target: Path) -> Path:
     """Write the document as one HTML file with its figures inside and without scripts; returns its path."""
     body = "\n".join(markdown2html(markdown(block, base=None)) for block in blocks)
-    write_text(target, PAGE.format(title=_literal(blocks[0].text), body=body))
+    page = Template(PAGE.read_text(encoding="utf-8"))
+    write_text(target, page.substitute(title=_literal(blocks[0].text), body=body))
     return target
 
 
