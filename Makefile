@@ -88,8 +88,8 @@ faults: $(READY)  ## do every fault to evaluations, files and pictures, and prin
 	$(PY) -m faults
 
 bench: export OMP_NUM_THREADS := 1
-bench: $(READY)  ## time the benchmarks under tests/benchmarks, then HiDe against plain answering
-	$(PY) -m pytest tests/benchmarks --benchmark-enable --benchmark-only
+bench: $(READY)  ## time the benchmarks under tests/speed, then HiDe against plain answering
+	$(PY) -m pytest tests/speed --benchmark-enable --benchmark-only
 	$(PY) -m hide_utils.analyses.cost
 
 # One thread: the miniature is too small for two. Finished runs are kept, so that an interrupted study goes on.

@@ -86,3 +86,12 @@ def authors_row(i: int, image: str = "vstar_bench/direct_attributes/sa_4690.jpg"
         "image_path": image,
         "category": "direct_attributes",
     } | rest
+
+
+# A row of MME-RealWorld as it is published.
+BOOK = {
+    "Question_id": "perception/ocr_cc/book_map_poster/0913", "Image": "TRAIN_14456.png",
+    "Text": "What dish does the chart correspond to?", "Question Type": "Multiple Choice",
+    "Answer choices": ["(A) Nutty Ribs", "(B) Haw (sweet)", "(C)Chili", "(D) Inasal", "(E) Not in the image."],
+    "Ground truth": "B", "Category": "book_map_poster", "Subtask": "OCR with Complex Context", "Task": "Perception",
+}  # fmt: skip

@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -20,3 +22,11 @@ def stock_inputs(model, prompt, extra_ids=()) -> dict[str, torch.Tensor]:
     if model.family.startswith("qwen"):
         inputs["mm_token_type_ids"] = (ids == model.image_token_id).int()
     return inputs
+
+
+def counted_flops(model, run):
+    """FLOPs by torch's counter and by ours while something runs; the plain kernel, since torch counts no CPU flash."""
+    model.counts.clear()
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        result = run()
+    return counter.get_total_flops(), model.counts["flops"], result

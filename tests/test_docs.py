@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 from checkpoints import make_checkpoint
-from test_costs import both
+from model_helpers import counted_flops
 
 import hide_utils
 from hide_utils import load_benchmark, models, paths
@@ -276,7 +276,7 @@ def test_example_of_a_new_family_runs_and_counts_what_torch_counts(monkeypatch, 
     assert (type(model).__name__, model.family, model.defaults.layer) == ("Qwen2VL", "qwen2_vl", 1)
     assert names["result"].answer
     prompt = model.prompt(load_benchmark("scenes", n=1, resolution=256)[0].image, "Where is the dog?")
-    counted, ours, _ = both(model, lambda: model.prefill(prompt))
+    counted, ours, _ = counted_flops(model, lambda: model.prefill(prompt))
     assert ours == pytest.approx(counted, rel=0.02)
 
 

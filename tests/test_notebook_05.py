@@ -11,10 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from benchmark_files import authors_row, hrbench_rows, noise, write_json, write_tsv, write_vstar
+from benchmark_files import BOOK, authors_row, hrbench_rows, noise, write_json, write_tsv, write_vstar
 from checkpoints import checkpoint
 from matplotlib.figure import Figure
-from test_benchmarks import BOOK
 
 from hide_utils import paths
 

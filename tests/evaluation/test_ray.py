@@ -25,7 +25,7 @@ os.environ["RAY_worker_niceness"] = "0"  # its own is 15, which starves actors b
 ray = pytest.importorskip("ray")
 
 # Actors import what the tests define.
-PATH = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+PATH = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
 DRIVER = """
 import sys
 from pathlib import Path

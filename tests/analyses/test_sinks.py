@@ -1,32 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from test_decoupling import made_case
+from made_rows import AWAY, BOXED, SINK, rows, sunk
 
 from hide_utils.analyses import sinks
 from hide_utils.analyses.tokens import DECOUPLED, components
-
-SINK = np.s_[0, :4]  # 4 of 400 cells: 1 %
-AWAY = np.s_[10, 10:14]
-BOXED = np.s_[2, 2:6]  # cells that touch the true box
-
-
-def rows(n, cells, share):
-    """Rows that give `share` of their attention to four cells, the rest evenly to the others; they sum to 0.2."""
-    row = np.full((20, 20), (1 - share) / 396, np.float32)
-    row[cells] = share / 4
-    return np.repeat(0.2 * row[None], n, axis=0)
-
-
-def sunk(cells=SINK, name="s0", entity=0.3, answer=0.01):
-    return replace(
-        made_case(name=name),
-        noise=rows(2, cells, 0.5),
-        content_free=rows(1, cells, 0.4)[0],
-        semantic=rows(3, cells, entity),
-        answer=rows(4, cells, answer),
-    )
 
 
 def test_top_cells_are_counted_up_and_the_first_of_equals():

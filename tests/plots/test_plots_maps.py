@@ -2,9 +2,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from made_rows import made_case, sunk
 from PIL import Image
-from test_decoupling import made_case
-from test_sinks import sunk
 
 from hide_utils import plots
 from hide_utils.analyses import sinks

@@ -109,7 +109,7 @@ def test_output_is_that_of_stock_sdpa():
     family = "qwen3_vl"
     model, prompt = tiny_model(family), tiny_model(family).prompt(picture(100, 100), SEARCH)
     stock = transformers.AutoModelForImageTextToText.from_pretrained(checkpoint(family), attn_implementation="sdpa")
-    patches_as_products(stock)  # whose rounding tests/test_patches.py compares
+    patches_as_products(stock)  # whose rounding test_patches.py compares
     with torch.inference_mode():
         wanted = stock(**stock_inputs(model, prompt), logits_to_keep=1).logits[0, -1]
     torch.testing.assert_close(model.generate(prompt, 1).first_logits, wanted, atol=0, rtol=0)

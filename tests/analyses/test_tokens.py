@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from checkpoints import FAMILIES, LAYERS, eager_model, tiny_model
+from made_rows import BOX, made_case, sample
 from model_helpers import picture, stock_inputs
 
 from hide_utils.analyses import tokens
@@ -18,26 +19,6 @@ from hide_utils.method.entities import SEARCH_INSTRUCTION
 from hide_utils.method.hide import HiDe
 from hide_utils.method.session import Session
 from hide_utils.prompts import CONTENT_FREE
-from hide_utils.samples import Sample
-
-SIDE, BOX = 160, (16.0, 16.0, 48.0, 48.0)  # of 160 pixels: cells 2 to 5 of 20, 4 % of the area
-
-
-def sample(name="s0", boxes=(BOX,), entities=("red star",)):
-    return Sample(
-        name, "What is red?", ["star", "dog"], "A", "drawn", lambda: picture(84, 84), list(boxes), list(entities)
-    )
-
-
-def noisy(*shape, seed=0):
-    return np.random.default_rng(seed).random(shape, dtype=np.float32) / 1000
-
-
-def made_case(seed=0, boxes=(BOX,), name="s0", side=20):
-    rows = noisy(2 + 3 + 4 + 1, side, side, seed=seed)
-    return token_rows.TokenRows(
-        sample(name, boxes), (SIDE, SIDE), 1, ("a", "b", "c"), rows[:2], rows[2:5], rows[5:9], rows[9]
-    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -6,7 +6,17 @@ import zipfile
 
 import huggingface_hub
 import pytest
-from benchmark_files import CLIMBING, SUFFIX, authors_row, encoded, hrbench_rows, write_json, write_tsv, write_vstar
+from benchmark_files import (
+    BOOK,
+    CLIMBING,
+    SUFFIX,
+    authors_row,
+    encoded,
+    hrbench_rows,
+    write_json,
+    write_tsv,
+    write_vstar,
+)
 from scipy.stats import binomtest
 
 from hide_utils import benchmarks, load_benchmark
@@ -20,13 +30,6 @@ def vstar(tmp_path):
 
 
 # JSON lists -----------------------------------------------------------------------------------------------------------
-
-BOOK = {
-    "Question_id": "perception/ocr_cc/book_map_poster/0913", "Image": "TRAIN_14456.png",
-    "Text": "What dish does the chart correspond to?", "Question Type": "Multiple Choice",
-    "Answer choices": ["(A) Nutty Ribs", "(B) Haw (sweet)", "(C)Chili", "(D) Inasal", "(E) Not in the image."],
-    "Ground truth": "B", "Category": "book_map_poster", "Subtask": "OCR with Complex Context", "Task": "Perception",
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -3,19 +3,9 @@
 import pytest
 import torch
 from checkpoints import FAMILIES, tiny_model
-from model_helpers import picture
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from model_helpers import counted_flops, picture
 
 from hide_utils.models.flops import forward_flops, row_flops, skipped_flops, text_flops
-
-
-def both(model, run):
-    """FLOPs by torch's counter and by ours while something runs; the plain kernel, since torch counts no CPU flash."""
-    model.counts.clear()
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        result = run()
-    return counter.get_total_flops(), model.counts["flops"], result
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -24,13 +14,15 @@ def test_prefill_suffix_and_decoding_agree_with_torch(family, size):
     model = tiny_model(family)
     image = model.prepare(picture(*size))
     first = model.prompt(image, "Where is the dog?")
-    counted, ours, prefix = both(model, lambda: model.prefill(first))
+    counted, ours, prefix = counted_flops(model, lambda: model.prefill(first))
     assert ours == pytest.approx(counted, rel=0.02)
     second = model.prompt(image, model.prepare(picture(60, 90)), "What is the color of the dog?")
-    counted, ours, reply = both(model, lambda: model.generate(second, 6, prefix))
+    counted, ours, reply = counted_flops(model, lambda: model.generate(second, 6, prefix))
     assert ours == pytest.approx(counted, rel=0.02) and len(reply.ids) > 1
     assert model.counts["passes"] >= len(reply.ids)
-    counted, ours, _ = both(model, lambda: model.generate_batch([model.prompt("Who?"), model.prompt("Where to?")], 4))
+    counted, ours, _ = counted_flops(
+        model, lambda: model.generate_batch([model.prompt("Who?"), model.prompt("Where to?")], 4)
+    )
     assert ours == pytest.approx(counted, rel=0.02)
 
 
@@ -43,7 +35,9 @@ def test_a_pass_that_stops_early_is_charged_for_its_layers(family):
     costs = []
     for layer in range(model.n_layers):
         rows = [len(prompt) - 1]
-        counted, ours, _ = both(model, lambda layer=layer, rows=rows: model.capture(prompt, rows, [layer], prefix))
+        counted, ours, _ = counted_flops(
+            model, lambda layer=layer, rows=rows: model.capture(prompt, rows, [layer], prefix)
+        )
         assert ours == pytest.approx(counted, rel=0.02)
         costs.append(ours)
     assert costs == sorted(costs) and len(set(costs)) == len(costs)
