@@ -25,9 +25,9 @@ from hide_utils.edits.interventions import (
     window,
 )
 from hide_utils.evaluation import localisation
+from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, Session, lpd
 from hide_utils.models import VLM
-from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
 
 

@@ -21,9 +21,9 @@ from PIL import Image
 
 from hide_utils.baselines import LOOKS
 from hide_utils.config import Count, Pixels, RunConfig
+from hide_utils.looks import PALETTE, Look
 from hide_utils.method import Extractor, HiDe, Result, Session, lpd, tad
 from hide_utils.models import VLM, load_model
-from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import scene_samples
 

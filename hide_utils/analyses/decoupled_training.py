@@ -18,8 +18,8 @@ from pydantic import Field
 
 from hide_utils.config import Margin, RunConfig
 from hide_utils.findings import agrees, difference_in_words, non_inferiority
+from hide_utils.looks import PALETTE, Look
 from hide_utils.mini.study import ARMS, DECOUPLED, MIXED, ORDINARY, START
-from hide_utils.plots import PALETTE, Look
 from hide_utils.stats import Interval, compare_answers, holm, sign_flip_p
 
 

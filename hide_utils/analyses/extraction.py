@@ -16,8 +16,8 @@ from hide_utils.baselines import Method, of_regions, rule_entities
 from hide_utils.config import Count, Margin, Pixels, RunConfig, Share
 from hide_utils.edits.corruption import answers_at_rates
 from hide_utils.edits.entity_corruption import ERRORS, corrupted_names
+from hide_utils.looks import PALETTE, Look
 from hide_utils.method import Entities, Extractor, HiDe, Session, clean, given_entities, lpd
-from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
 from hide_utils.stats import Interval, means, ratio_interval, wilson
 

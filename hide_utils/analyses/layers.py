@@ -18,8 +18,8 @@ from hide_utils.baselines import Method, with_hide
 from hide_utils.config import Count, Layer, RunConfig
 from hide_utils.evaluation import ALPHAS, held_out_maps, localisation
 from hide_utils.findings import paper_numbers
+from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, SearchAttention
-from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
 from hide_utils.stats import cluster_bootstrap, holm
 

@@ -24,8 +24,9 @@ from hide_utils.edits.corruption import CORRUPTIONS, answers_at_rates, corrupted
 from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, budget_size, lay_out
 from hide_utils.evaluation import localisation
 from hide_utils.images import composite_on_white
+from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
-from hide_utils.plots import ACCURACY, PALETTE, Look, Panel, dot_rows
+from hide_utils.plots import ACCURACY, Panel, dot_rows
 from hide_utils.samples import Sample
 
 

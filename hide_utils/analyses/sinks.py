@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from hide_utils.evaluation import TokenRows, localisation
-from hide_utils.plots import PALETTE, Look
+from hide_utils.looks import PALETTE, Look
 from hide_utils.stats import means
 
 SHARE = 0.01  # of the cells of a picture that count as its sinks

@@ -17,8 +17,8 @@ from hide_utils.baselines import LOOKS, Method, of_regions, published
 from hide_utils.config import Alpha, Count, RunConfig, Sigma
 from hide_utils.evaluation import TokenRows, localisation
 from hide_utils.findings import paper_numbers
+from hide_utils.looks import Look
 from hide_utils.method import HiDe, Session, lpd, tad
-from hide_utils.plots import Look
 from hide_utils.samples import Sample
 from hide_utils.stats import median_label
 

@@ -14,8 +14,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from hide_utils.baselines import LOOKS, Method, Outcome, answered, named
+from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, Session
-from hide_utils.plots import PALETTE, Look
 from hide_utils.samples import Sample
 from hide_utils.stats import mcnemar_exact, paired_difference, wilson
 

@@ -22,7 +22,7 @@ from hide_utils.baselines.methods import (
 from hide_utils.baselines.outcome import Method, Outcome, answered
 from hide_utils.baselines.published import best_window
 from hide_utils.config import nearest
-from hide_utils.plots import PALETTE, Look
+from hide_utils.looks import PALETTE, Look
 
 __all__ = ["LOOKS", "METHODS", "Method", "Outcome", "named", "of_pictures", "of_regions", "true_regions"]
 

@@ -17,7 +17,8 @@ from hide_utils import paths
 from hide_utils.analyses import config_of
 from hide_utils.cli.execution import Run, executed, kernel_environment
 from hide_utils.config import load_preset, nearest, preset_values
-from hide_utils.evaluation import discover, hash_notebook, inspect, literal, show
+from hide_utils.evaluation import hash_notebook
+from hide_utils.evaluation.notebooks import discover, inspect, literal, show
 from hide_utils.files import write_json
 
 PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder

@@ -17,7 +17,7 @@ from hide_utils import paths
 from hide_utils.baselines import LOOKS
 from hide_utils.evaluation.saving import write_sidecar
 from hide_utils.files import write_text
-from hide_utils.plots import look_of
+from hide_utils.looks import look_of
 from hide_utils.stats import comparison_table, holm
 
 # Columns that are not shown with three decimals: a p of "0.000" would say nothing.

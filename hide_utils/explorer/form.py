@@ -13,7 +13,7 @@ from hide_utils.baselines import LOOKS
 from hide_utils.edits.layouts import LAYOUTS
 from hide_utils.explorer.case import Case, Knobs
 from hide_utils.explorer.widgets import CommandPane, ImagePane
-from hide_utils.plots import look_of
+from hide_utils.looks import look_of
 
 FULL = {"layout": {"width": "auto"}}
 WIDE = FULL | {"style": {"description_width": "76px"}}

@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw
 from hide_utils.baselines import LOOKS
 from hide_utils.explorer.case import Answer, Case, Knobs, View
 from hide_utils.images import composite_on_white
-from hide_utils.plots import BOX_COLOR, MAP_COLORS, TRUTH_COLOR, Panel, gallery, look_of, plain_text, source_line
+from hide_utils.looks import look_of
+from hide_utils.plots import BOX_COLOR, MAP_COLORS, TRUTH_COLOR, Panel, gallery, plain_text, source_line
 
 PICTURE, THUMB = 640, 150  # longer side in pixels of the picture and of a token's map
 MOST_THUMBS = 24  # maps of tokens that are drawn, since a longer list would be slow and illegible

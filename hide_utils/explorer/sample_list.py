@@ -10,8 +10,8 @@ import pandas as pd
 
 from hide_utils.baselines import LOOKS
 from hide_utils.config import nearest
+from hide_utils.looks import look_of
 from hide_utils.method.entities import Entities, given_entities
-from hide_utils.plots import look_of
 from hide_utils.samples import Sample
 
 

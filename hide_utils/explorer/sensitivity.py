@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from hide_utils.explorer.case import Case, Knobs, view_of
-from hide_utils.plots import PALETTE, Look, bands, legend_above, level
+from hide_utils.looks import PALETTE, Look
+from hide_utils.plots import bands, legend_above, level
 from hide_utils.stats import cluster_bootstrap
 
 MEASURES = {

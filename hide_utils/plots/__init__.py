@@ -4,6 +4,7 @@ Read `style` first, then `pictures` and `dots`, which draw what the others arran
 `curves`, `layers`, `settings` and `costs` over numbers, `bars`, `matrices`. `marks` stand beside measured points.
 """
 
+from hide_utils.looks import NEUTRAL, PALETTE, Look, Looks, look_of, looks_of
 from hide_utils.plots.bars import accuracy_bars, radar, stacked_bars, token_bars
 from hide_utils.plots.costs import accuracy_against_cost, cost_curves, over_sides, over_weights, pareto_front
 from hide_utils.plots.curves import (
@@ -55,17 +56,11 @@ from hide_utils.plots.style import (
     INCH,
     MAP_COLORS,
     MARKERS,
-    NEUTRAL,
     PAGE_WIDTH,
-    PALETTE,
     SPREAD,
     STYLE,
     TRUTH_COLOR,
-    Look,
-    Looks,
     legend_above,
-    look_of,
-    looks_of,
     new_figure,
     note,
     plain_text,

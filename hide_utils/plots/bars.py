@@ -11,10 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.projections.polar import PolarAxes
 
+from hide_utils.looks import NEUTRAL, NO_LOOKS, Looks, look_of, looks_of
 from hide_utils.plots.curves import band
 from hide_utils.plots.dots import ACCURACY
 from hide_utils.plots.marks import level
-from hide_utils.plots.style import BOX_COLOR, NEUTRAL, NO_LOOKS, Looks, legend_above, look_of, looks_of
+from hide_utils.plots.style import BOX_COLOR, legend_above
 from hide_utils.stats import accuracy_table
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from hide_utils.looks import NO_LOOKS, Looks, look_of
 from hide_utils.plots.curves import lines, ticks_at
 from hide_utils.plots.dots import ACCURACY, dot_rows, points
-from hide_utils.plots.style import NO_LOOKS, Looks, look_of
 
 FLOPS_TICKS = (1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20)
 SIDES = (448, 896, 1792, 3584, 8192)  # ticks of an axis of pictures' sides, pixels

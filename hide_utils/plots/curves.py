@@ -14,9 +14,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from hide_utils.looks import NO_LOOKS, Look, Looks, look_of, looks_of
 from hide_utils.plots.dots import ACCURACY, ESTIMATE, dot_rows, offsets, points
 from hide_utils.plots.marks import level
-from hide_utils.plots.style import NO_LOOKS, Look, Looks, legend_above, look_of, looks_of
+from hide_utils.plots.style import legend_above
 from hide_utils.stats import accuracies
 
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")

@@ -14,8 +14,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hide_utils.looks import NO_LOOKS, Look, Looks, look_of, looks_of
 from hide_utils.plots.marks import level, margin_lines, references
-from hide_utils.plots.style import MARKERS, NO_LOOKS, PAGE_WIDTH, SPREAD, Look, Looks, look_of, looks_of, new_figure
+from hide_utils.plots.style import MARKERS, PAGE_WIDTH, SPREAD, new_figure
 
 ESTIMATE = ("estimate", "low", "high")
 ACCURACY = ("accuracy", "low", "high")

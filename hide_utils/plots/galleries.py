@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hide_utils.images import composite_on_white
+from hide_utils.looks import NO_LOOKS, Looks, look_of
 from hide_utils.plots.pictures import PANEL_PIXELS, draw_boxes, frame, overlay, thumbnail, without_ticks
-from hide_utils.plots.style import BOX_COLOR, NO_LOOKS, PAGE_WIDTH, TRUTH_COLOR, Looks, look_of, new_figure, plain_text
+from hide_utils.plots.style import BOX_COLOR, PAGE_WIDTH, TRUTH_COLOR, new_figure, plain_text
 from hide_utils.samples import Sample
 
 Box = Sequence[float]

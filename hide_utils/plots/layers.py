@@ -9,10 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from hide_utils.looks import NO_LOOKS, Looks, look_of
 from hide_utils.plots.curves import band, bands, ticks_at
 from hide_utils.plots.dots import ACCURACY, points
 from hide_utils.plots.marks import level, references, setting
-from hide_utils.plots.style import BOX_COLOR, NO_LOOKS, Looks, legend_above, look_of
+from hide_utils.plots.style import BOX_COLOR, legend_above
 
 LAYER_AXIS = "decoder layer, counted from 1"
 

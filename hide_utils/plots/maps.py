@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from hide_utils.looks import NO_LOOKS, PALETTE, Looks, look_of
 from hide_utils.plots.pictures import Map, draw_boxes, overlay, show_map, without_ticks
-from hide_utils.plots.style import NO_LOOKS, PAGE_WIDTH, PALETTE, TRUTH_COLOR, Looks, look_of, new_figure, plain_text
+from hide_utils.plots.style import PAGE_WIDTH, TRUTH_COLOR, new_figure, plain_text
 
 RING = 0.025  # of the picture's longer side: how far outside a true box its outline is drawn, so that its cells show
 

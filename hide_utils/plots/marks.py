@@ -12,7 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from hide_utils.plots.style import NEUTRAL, NO_LOOKS, SPREAD, Look, Looks, look_of
+from hide_utils.looks import NEUTRAL, NO_LOOKS, Look, Looks, look_of
+from hide_utils.plots.style import SPREAD
 
 PUBLISHED_MARKERS = ("v", "d", "s", "P")
 DASHES = (0, (4, 3))

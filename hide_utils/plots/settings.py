@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
+from hide_utils.looks import NO_LOOKS, PALETTE, Look, Looks, looks_of
 from hide_utils.plots.curves import band, ticks_at
 from hide_utils.plots.dots import ACCURACY, offsets, points
 from hide_utils.plots.marks import level, published_values
-from hide_utils.plots.style import NO_LOOKS, PALETTE, Look, Looks, looks_of
 from hide_utils.stats import accuracies
 
 SIZE_COLORS = (PALETTE[9], PALETTE[0], PALETTE[4], PALETTE[6])

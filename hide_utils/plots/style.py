@@ -1,22 +1,21 @@
-"""One look for every figure: widths in print, the palette, how a series is drawn, legends and source lines."""
+"""One style for every figure: widths in print, type, legends and source lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import cycle
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hide_utils.looks import PALETTE
+
 INCH = 2.54  # centimetres
 COLUMN_WIDTH = 8.5 / INCH
 PAGE_WIDTH = 17.5 / INCH
 
-PALETTE = sns.color_palette("colorblind").as_hex()
-NEUTRAL = "0.3"
 TRUTH_COLOR = PALETTE[2]
 BOX_COLOR = PALETTE[3]
 MAP_COLORS = "inferno"
@@ -41,40 +40,6 @@ STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,  # text stays text in the file
 }
-
-
-class Look(NamedTuple):
-    """How one series is drawn wherever it appears.
-
-    Attributes:
-        label: its name in words, for legends and axes.
-        color: any color of matplotlib.
-        marker: its own marker; None leaves that to the figure.
-        filled: whether the marker is filled with the color, or with white.
-    """
-
-    label: str
-    color: str = NEUTRAL
-    marker: str | None = None
-    filled: bool = True
-
-
-Looks = Mapping[Any, Look]
-NO_LOOKS: Looks = {}
-
-
-def look_of(looks: Looks, name: Any) -> Look:
-    """The look of one name. A name that is not in the mapping is its own label and has a neutral color."""
-    return looks.get(name) or Look(str(name))
-
-
-def looks_of(looks: Looks, names: Iterable[Any]) -> dict[Any, Look]:
-    """The look of every name, each once, in order of first appearance.
-
-    Names that are not in the mapping are their own labels. They take the palette's colors that no other has, in turn.
-    """
-    spare = cycle([color for color in PALETTE if color not in {look.color for look in looks.values()}] or PALETTE)
-    return {name: looks.get(name) or Look(str(name), next(spare)) for name in dict.fromkeys(names)}
 
 
 def set_style() -> None:

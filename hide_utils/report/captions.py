@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hide_utils.baselines import LOOKS
-from hide_utils.plots import look_of
+from hide_utils.looks import look_of
 from hide_utils.report.items import Chapter, Item
 
 # The table that holds the numbers of a figure of another name.

@@ -19,7 +19,7 @@ from hide_utils import paths
 from hide_utils.baselines import LOOKS
 from hide_utils.evaluation.notebooks import title
 from hide_utils.files import write_text
-from hide_utils.plots import look_of
+from hide_utils.looks import look_of
 from hide_utils.report.blocks import HEADLINE
 from hide_utils.report.captions import measured_on, p_text, points
 

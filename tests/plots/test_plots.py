@@ -36,7 +36,7 @@ def test_names_without_a_look_label_themselves_and_take_a_free_color():
     assert plots.look_of(looks, "b") == plots.Look("b", plots.NEUTRAL)
     several = plots.looks_of(looks, ["b", "a", "b", "c"])
     assert list(several) == ["b", "a", "c"] and several["a"] is looks["a"]
-    assert [several["b"].color, several["c"].color] == plots.PALETTE[1:3]
+    assert (several["b"].color, several["c"].color) == plots.PALETTE[1:3]
 
 
 def test_style_gives_printed_widths_and_text_that_stays_text(ax):
