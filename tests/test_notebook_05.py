@@ -67,10 +67,11 @@ FORMATS = {
 
 def run(name, **parameters):
     """Every code cell of a notebook in order, with other parameters; what a cell ends in is shown as HTML."""
-    scope, shown = {"__name__": "__main__"}, []
+    scope, shown = {"__name__": "__main__", "In": []}, []
     for cell in nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", as_version=4).cells:
         if cell.cell_type != "code":
             continue
+        scope["In"].append(cell.source)  # as IPython does
         tree = ast.parse(cell.source)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, name, "exec"), scope)
