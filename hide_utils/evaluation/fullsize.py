@@ -34,7 +34,6 @@ class Architecture:
 
     Attributes:
         name: as its authors call it.
-        hub_id: where its config.json lies.
         layer: whose attention HiDe captures, counted from 0.
         tokens: of the largest picture that its processor lets through.
         compact: tokens of a compact image: about 900 x 900 pixels for the Qwen models, one tile for InternVL.
@@ -42,7 +41,6 @@ class Architecture:
     """
 
     name: str
-    hub_id: str
     layer: int
     tokens: int
     compact: int
@@ -96,9 +94,9 @@ def _internvl3() -> transformers.PreTrainedConfig:
 ARCHITECTURES = {
     one.name: one
     for one in (
-        Architecture("Qwen2.5-VL-7B", "Qwen/Qwen2.5-VL-7B-Instruct", 14, 16384, 1024, _qwen2_5),
-        Architecture("Qwen3-VL-8B", "Qwen/Qwen3-VL-8B-Instruct", 18, 16384, 1024, _qwen3),
-        Architecture("InternVL3-8B", "OpenGVLab/InternVL3-8B-hf", 16, 3328, 256, _internvl3),
+        Architecture("Qwen2.5-VL-7B", 14, 16384, 1024, _qwen2_5),
+        Architecture("Qwen3-VL-8B", 18, 16384, 1024, _qwen3),
+        Architecture("InternVL3-8B", 16, 3328, 256, _internvl3),
     )
 }
 

@@ -16,8 +16,8 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,30 +43,19 @@ ROWS = 20  # tokens whose attention is wanted where memory is compared
 LISTED, ANSWERED = 30, 2  # tokens of the extraction's reply and of an answer (a letter and the end)
 
 
-@dataclass(frozen=True)
-class Task:
-    """One question.
-
-    Attributes:
-        image: the picture.
-        compact_side: side in pixels of the square that the compact image is made of.
-    """
+class Task(NamedTuple):
+    """One question: the picture, and the regions in pixels that the compact image is made of."""
 
     image: Image.Image
-    compact_side: int
-
-    @property
-    def regions(self) -> list[lpd.Region]:
-        """The square in the middle of the picture that the compact image is made of."""
-        width, height = self.image.size
-        side = min(self.compact_side, width, height)
-        return [((width - side) // 2, (height - side) // 2, (width + side) // 2, (height + side) // 2)]
+    regions: list[lpd.Region]
 
 
 def task(side: int, compact_side: int) -> Task:
-    """A question about a square picture of noise, with both sides in pixels."""
+    """A question about a square picture of noise, and the square in its middle. Both sides are in pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    return Task(Image.fromarray(pixels), compact_side)
+    kept = min(compact_side, side)
+    low, high = (side - kept) // 2, (side + kept) // 2
+    return Task(Image.fromarray(pixels), [(low, low, high, high)])
 
 
 def direct_answer(vlm: VLM, work: Task, session: Session) -> None:

@@ -128,7 +128,7 @@ def tune(model: VLM, samples: Sequence[Sample], *, progress: bool = True) -> dic
 
 def main(argv: list[str] | None = None) -> None:
     """Command line, see ``--help``: choose the settings and write them into hide.json of the model's folder."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="hide tune", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini", help='"mini" or a local folder')
     parser.add_argument("--benchmark", default="scenes", help="a name or path that load_benchmark knows")
     parser.add_argument("--n", type=int, default=80, help="calibration samples")
