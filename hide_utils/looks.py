@@ -5,7 +5,7 @@ A room that names its series here (the methods, the settings of an analysis) loa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -35,6 +35,17 @@ class Look(NamedTuple):
 
 Looks = Mapping[Any, Look]
 NO_LOOKS: Looks = {}
+
+
+def self_labelled(colors: Mapping[str, int], markers: Sequence[str | None] = ()) -> dict[str, Look]:
+    """Looks of series whose names are their labels.
+
+    Args:
+        colors: name -> its color's number in `PALETTE`.
+        markers: one a name, in their order. Without any, markers are left to the figure.
+    """
+    markers = markers or [None] * len(colors)
+    return {name: Look(name, PALETTE[i], marker) for (name, i), marker in zip(colors.items(), markers, strict=True)}
 
 
 def look_of(looks: Looks, name: Any) -> Look:

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from hide_utils.config import Margin, RunConfig
 from hide_utils.findings import agrees, difference_in_words, non_inferiority
-from hide_utils.looks import PALETTE, Look
+from hide_utils.looks import Look, self_labelled
 from hide_utils.mini.study import ARMS, DECOUPLED, MIXED, ORDINARY, START
 from hide_utils.stats import Interval, compare_answers, holm, sign_flip_p
 
@@ -41,16 +41,8 @@ OUTCOMES = {
     ("large", "hide"): "HiDe, large scenes",
     ("ordinary", "direct"): "direct, ordinary scenes",
 }
-OUTCOME_LOOKS = {
-    name: Look(name, PALETTE[color], marker)
-    for name, color, marker in zip(OUTCOMES.values(), (3, 4, 7), "os^", strict=True)
-}
-ARM_LOOKS = {
-    START: Look(START, "0.35", "D"),
-    ORDINARY: Look(ORDINARY, PALETTE[0], "o"),
-    DECOUPLED: Look(DECOUPLED, PALETTE[1], "s"),
-    MIXED: Look(MIXED, PALETTE[2], "^"),
-}
+OUTCOME_LOOKS = self_labelled(dict(zip(OUTCOMES.values(), (3, 4, 7), strict=True)), "os^")
+ARM_LOOKS = {START: Look(START, "0.35", "D")} | self_labelled({ORDINARY: 0, DECOUPLED: 1, MIXED: 2}, "os^")
 PAIRS = (
     (ORDINARY, START), (DECOUPLED, START), (MIXED, START), (DECOUPLED, ORDINARY), (MIXED, ORDINARY),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from hide_utils.baselines import Method, of_regions, rule_entities
 from hide_utils.config import Count, Margin, Pixels, RunConfig, Share
 from hide_utils.edits.corruption import answers_at_rates
 from hide_utils.edits.entity_corruption import ERRORS, corrupted_names
-from hide_utils.looks import PALETTE, Look
+from hide_utils.looks import self_labelled
 from hide_utils.method import Entities, Extractor, HiDe, Session, clean, given_entities, lpd
 from hide_utils.samples import Sample
 from hide_utils.stats import Interval, means, ratio_interval, wilson
@@ -49,22 +49,8 @@ QUESTIONS = paths.SAMPLES / "extraction_questions.json"
 MATCHES = ("canonical", "head")
 EXTRACTION_MEASURES = ("precision", "recall", "f1")
 REFERENCE = "entities: reference"  # the method that searches for the reference entities
-EXTRACTOR_LOOKS = {
-    "model's prompt": Look("model's prompt", PALETTE[3], "o"),
-    "rules": Look("rules", PALETTE[0], "s"),
-    "whole question": Look("whole question", PALETTE[1], "D"),
-}
-ERROR_LOOKS = {
-    name: Look(name, PALETTE[color])
-    for name, color in {
-        "dropped": 0,
-        "distractor": 1,
-        "absent": 4,
-        "attribute": 2,
-        "duplicate": 5,
-        "over-long": 9,
-    }.items()
-}
+EXTRACTOR_LOOKS = self_labelled({"model's prompt": 3, "rules": 0, "whole question": 1}, "osD")
+ERROR_LOOKS = self_labelled(dict(zip(ERRORS, (0, 1, 4, 2, 5, 9), strict=True)))
 
 
 @dataclass(frozen=True)

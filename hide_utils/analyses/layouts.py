@@ -24,7 +24,7 @@ from hide_utils.edits.corruption import CORRUPTIONS, answers_at_rates, corrupted
 from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, budget_size, lay_out
 from hide_utils.evaluation import localisation
 from hide_utils.images import composite_on_white
-from hide_utils.looks import PALETTE, Look
+from hide_utils.looks import Look, self_labelled
 from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
 from hide_utils.plots import ACCURACY, Panel, dot_rows
 from hide_utils.samples import Sample
@@ -67,11 +67,7 @@ SEEN = {
 }
 SEEN_MARKERS = {"original": "o", "alone": "s", "half": "^"}
 BOXES = {"true": Look("true boxes", LOOKS["oracle"].color), "tad": Look("HiDe's boxes", LOOKS["hide"].color)}
-CORRUPTION_LOOKS = {
-    "wrong": Look("wrong", PALETTE[4]),
-    "extra": Look("extra", PALETTE[1]),
-    "missing": Look("missing", PALETTE[0]),
-}
+CORRUPTION_LOOKS = self_labelled({"wrong": 4, "extra": 1, "missing": 0})
 
 
 def _true(hide: HiDe, session: Session, sample: Sample) -> Sequence[lpd.Region]:

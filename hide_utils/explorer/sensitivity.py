@@ -10,15 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from hide_utils.explorer.case import Case, Knobs, view_of
-from hide_utils.looks import PALETTE, Look
+from hide_utils.looks import self_labelled
 from hide_utils.plots import bands, legend_above, level
 from hide_utils.stats import cluster_bootstrap
 
-MEASURES = {
-    "recall50": Look("recall50", PALETTE[0]),
-    "iou": Look("iou", PALETTE[1]),
-    "area": Look("area", PALETTE[7]),
-}
+MEASURES = self_labelled({"recall50": 0, "iou": 1, "area": 7})
 SETTINGS = {"layer": "layer, counted from 0", "sigma": "σ in grid cells", "alpha": "α"}
 
 
