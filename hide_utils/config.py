@@ -31,6 +31,7 @@ Pixels = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
 Margin = Annotated[float, Field(gt=0, le=1)]
 
+_PLAIN = (type(None), bool, int, float, str, list, tuple, dict)  # what a parameters cell may give its names
 _INJECTED = "# Parameters"  # the first line of the cell in which papermill gives its values
 
 
@@ -184,15 +185,20 @@ def _assigned(namespace: Mapping[str, Any], known: Iterable[str]) -> list[str]:
     values, and is papermill's or gives a known name a value. Unknown names count where the last such cell, or
     papermill's, has them: in JupyterLab a cell whose mistake was mended must not be held against the user. A namespace
     without ``In`` is a mapping of parameters.
+
+    nbval runs cells without keeping their source. Then parameters of any notebook count that have plain values.
     """
     if "In" not in namespace:
         return list(namespace)
     known, cells = set(known), [(source, _plain_assignments(source)) for source in namespace["In"]]
     cells = [(source, given) for source, given in cells if source.startswith(_INJECTED) or known & set(given)]
-    names = {name: None for _, given in cells for name in given if name in known}
+    if not cells:
+        names = known | _every_parameter()
+        return [name for name in names if name in namespace and isinstance(namespace[name], _PLAIN)]
+    order = {name: None for _, given in cells for name in given if name in known}
     for _, given in cells[-1:] + [cell for cell in cells if cell[0].startswith(_INJECTED)]:
-        names |= dict.fromkeys(given)
-    return [name for name in names if name in namespace]
+        order |= dict.fromkeys(given)
+    return [name for name in order if name in namespace]
 
 
 def _plain_assignments(source: str) -> list[str]:

@@ -74,6 +74,18 @@ def test_bad_value_is_refused_and_named(kind, values, message):
     assert next(iter(values)) in str(error.value)
 
 
+def test_where_cells_are_run_without_keeping_their_source_plain_values_of_parameters_count():
+    """As nbval runs them: IPython's list of cells stays empty."""
+    ran_by_nbval = ran("import statistics as layers", "n, alpha = 7, 0.5") | {"In": [""]}
+    cfg = BenchmarksConfig.from_cell(ran_by_nbval, preset="")
+    assert (cfg.n, cfg.alpha) == (7, 0.5)
+    with pytest.raises(ValidationError, match="greater than 0"):
+        BenchmarksConfig.from_cell(ran_by_nbval | {"alpha": 0}, preset="")
+    with pytest.raises(ValidationError, match="unknown parameter 'mask_steps'"):
+        BenchmarksConfig.from_cell(ran_by_nbval | {"mask_steps": 3}, preset="")
+    assert LayersConfig.from_cell(ran_by_nbval | {"alpha": None}, preset="").layers == LayersConfig().layers
+
+
 def test_bounds_themselves_are_allowed_and_the_whole_is_frozen():
     cfg = BenchmarksConfig(sigma=0, alpha=1, n=1, layer=0, seed=0, methods=list(METHODS))
     assert (cfg.sigma, cfg.alpha, cfg.n, cfg.layer, cfg.methods) == (0.0, 1.0, 1, 0, tuple(METHODS))
