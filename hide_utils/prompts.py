@@ -43,7 +43,7 @@ def multiple_choice(question: str, options: list[str] | None, style: str = "lett
     """The prompt of a question: its text, its lettered options and the instruction to answer with a letter.
 
     Args:
-        question: text without the options.
+        question: text without the options. Space around it is left out, for every method alike.
         options: 2 to 26 texts without their letters. Without any, the prompt is the question alone.
         style: the wording, a name in `STYLES`.
 
@@ -52,6 +52,7 @@ def multiple_choice(question: str, options: list[str] | None, style: str = "lett
     """
     if style not in STYLES:
         raise ValueError(f"unknown prompt style {style!r}; known: {', '.join(STYLES)}")
+    question = question.strip()
     if not options:
         return question
     if not 2 <= len(options) <= 26:

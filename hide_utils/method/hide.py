@@ -181,7 +181,7 @@ class HiDe:
             ValueError: no entity is left after cleaning, or attention is not finite.
         """
         at = settings or self.settings
-        key = (question, at, str(entities))
+        key = (question, at, repr(entities))  # as text, "None" would be no entity at all
         if key not in session.localisations:
             sought = self._entities(session, question, entities)
             found = session.search(sought, [at.layer])

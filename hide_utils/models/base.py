@@ -72,7 +72,7 @@ class VLM(Runner):
         self.device, self.dtype = choices["device"].value, choices["dtype"].value
         self.min_pixels, self.max_pixels = pixels
         text = model.config.get_text_config()
-        self.n_layers, self.n_heads = text.num_hidden_layers, text.num_attention_heads
+        self.n_layers = text.num_hidden_layers
         self.n_positions = text.max_position_embeddings
         self.counts = Counter()
         self.builder = PromptBuilder(tokenizer, self.image_token, self.wrap)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 from transformers import DynamicCache
 
-from hide_utils.models.prompt import Prompt
+from hide_utils.models.prompt import ProcessedImage, Prompt
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,27 @@ class Settings:
 
 @dataclass(frozen=True)
 class Prefix:
-    """The first tokens of a prompt, run once. Prompts that begin with them continue on forks of the cache."""
+    """The first tokens of a prompt, run once. Prompts that begin with them continue on forks of the cache.
+
+    Attributes:
+        ids: the tokens.
+        cache: what the model kept of them.
+        pictures: those among the tokens. All pictures of one size have the same tokens, so these tell them apart.
+    """
 
     ids: Int64[Tensor, " n"]
     cache: DynamicCache
+    pictures: Sequence[ProcessedImage] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def fits(self, prompt: Prompt) -> bool:
-        """Whether the prompt begins with this prefix and goes on behind it."""
-        return len(prompt) > len(self) and torch.equal(prompt.ids[: len(self)], self.ids)
+        """Whether the prompt begins with this prefix, pictures included, and goes on behind it."""
+        if len(prompt) <= len(self) or not torch.equal(prompt.ids[: len(self)], self.ids):
+            return False
+        theirs = [span.picture for span in prompt.images_in(0, len(self))]
+        return all(a is b or a.same_as(b) for a, b in zip(self.pictures, theirs, strict=True))
 
     def fork(self, rows: int = 1) -> DynamicCache:
         """A cache to continue on. It shares this one's tensors, which stay as they are: layers grow by concatenation.

@@ -32,6 +32,12 @@ class ProcessedImage:
     n_tokens: int
     image_size_wh: tuple[int, int]
 
+    def same_as(self, other: ProcessedImage) -> bool:
+        """Whether the model would see the same picture."""
+        return self.inputs.keys() == other.inputs.keys() and all(
+            torch.equal(tensor, other.inputs[name]) for name, tensor in self.inputs.items()
+        )
+
 
 @dataclass(frozen=True)
 class ImageSpan:

@@ -84,14 +84,14 @@ class Runner:
             raise ValueError(f"cut must lie within the prompt's {len(prompt)} tokens, not {cut}; name one.")
         cache = self._new_cache()
         self._run(prompt, 0, cut, cache)
-        return Prefix(prompt.ids[:cut], cache)
+        return Prefix(prompt.ids[:cut], cache, [span.picture for span in prompt.images_in(0, cut)])
 
     def _begin(self, prompt: Prompt, prefix: Prefix | None) -> int:
         """Position of the first token to run; ValueError where the prompt does not begin with the prefix."""
         if prefix is None:
             return 0
         if not prefix.fits(prompt):
-            raise ValueError("the prompt does not begin with this prefix's tokens; prefill the prompt's own.")
+            raise ValueError("the prompt does not begin with this prefix's tokens and pictures; prefill its own.")
         return len(prefix)
 
     @torch.inference_mode()

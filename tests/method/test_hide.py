@@ -12,7 +12,7 @@ from hide_utils import HiDe
 from hide_utils.images import ImageError, composite_on_white
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import MAX_ENTITIES, SEARCH_INSTRUCTION
-from hide_utils.prompts import ANSWER_INSTRUCTION
+from hide_utils.prompts import ANSWER_INSTRUCTION, multiple_choice
 
 OPTIONS = ["red", "green", "blue", "yellow"]
 QUESTION = "What is the color of the large blue truck?"
@@ -84,6 +84,27 @@ def test_no_entities_search_the_question_itself():
     result = HiDe(tiny_model("qwen3_vl"))(picture(128, 128), QUESTION, OPTIONS)  # random weights name no entities
     assert result.entities.source == "question" and result.entities.names == (QUESTION,)
     assert "question itself" in result.fallback
+
+
+def test_none_is_a_word_that_can_be_searched_for():
+    hide = HiDe(tiny_model("qwen3_vl"))
+    session = hide.open(picture(128, 128))
+    assert hide.locate(session, QUESTION).entities.source == "question"
+    assert hide.locate(session, QUESTION, "None").entities.names == ("none",)
+
+
+def test_space_around_a_question_reaches_no_prompt():
+    hide = HiDe(tiny_model("qwen3_vl"))
+    image = picture(128, 128)
+    plain, spaced = (hide(image, question, OPTIONS, ["dog"]) for question in (QUESTION, f"  {QUESTION}\n"))
+    assert spaced.question == QUESTION
+    assert (spaced.direct_answer, spaced.counts) == (plain.direct_answer, plain.counts)
+    ids = [
+        hide.model.prompt(multiple_choice(question, options)).ids.tolist()
+        for question in (QUESTION, f" {QUESTION} ")
+        for options in (None, OPTIONS)
+    ]
+    assert ids[:2] == ids[2:]
 
 
 def test_reply_with_500_entities_is_cut_and_said(monkeypatch):

@@ -170,6 +170,18 @@ def test_letter_logits_take_the_better_spelling():
             model.letter_logits(reply, n)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prefix_of_another_picture_of_the_same_size_is_refused(family):
+    """Its tokens are the same: what differs is what the pictures show."""
+    model = tiny_model(family)
+    prompt, other = (model.prompt(picture(100, 100, seed), SEARCH) for seed in (0, 1))
+    prefix = model.prefill(prompt)
+    assert torch.equal(prompt.ids, other.ids) and not prefix.fits(other)
+    with pytest.raises(ValueError, match="does not begin with this prefix's tokens and pictures"):
+        model.generate(other, 1, prefix=prefix)
+    assert prefix.fits(model.prompt(picture(100, 100, 0), SEARCH))  # prepared anew, but the same
+
+
 def test_a_prefix_of_other_tokens_is_refused():
     model = tiny_model("qwen3_vl")
     prompt = model.prompt(picture(100, 100), SEARCH)
