@@ -6,6 +6,7 @@ The columns of a row are documented in `hide_utils.evaluation.answers.COLUMNS`.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import groupby
@@ -30,6 +31,8 @@ from hide_utils.models import VLM
 from hide_utils.samples import Sample
 
 FIRST_FAILURES = 3  # when so many samples fail at the start of a run, it is no single sample's fault
+FAILURES_IN_A_ROW = 5  # nor is it later on
+POISONED = "CUDA error"  # in the message of an error after which a process can use its GPU no more
 
 
 def evaluate(
@@ -52,7 +55,8 @@ def evaluate(
         samples: with unique ids. Those of one picture share its prefill where they follow one another. They share the
             localisation too where their question is the same, as in HR-Bench's cycles.
         methods: names from `hide_utils.baselines.METHODS`, or a mapping of own names to methods.
-        out: Parquet file to keep rows in. What it holds already is not run again. None keeps nothing.
+        out: Parquet file to keep rows in. What it holds already is not run again, except for rows with an error, which
+            are tried again. None keeps nothing.
         hide: the method's settings. None takes the model's defaults.
         protocol: how letters are read, the same for every method.
         progress: show a bar with the accuracy so far and the time left.
@@ -71,7 +75,8 @@ def evaluate(
         ValueError: a method or the engine is unknown, sample ids repeat, "oracle" is asked for without true boxes, or
             another's file lies where the sidecar of ``out`` would be written.
         SettingsError: rows in ``out`` were made with other settings. It is a ValueError.
-        RuntimeError: another process is writing ``out``.
+        RuntimeError: another process is writing ``out``, or `FAILURES_IN_A_ROW` samples fail one after another, or one
+            with an error of CUDA. Rows so far are stored.
         Exception: what a method raises, where the first samples all fail.
     """
     hide = hide or HiDe(model, protocol=protocol)
@@ -93,7 +98,8 @@ def evaluate(
         missing = {name for task in tasks for _, names in task for name in names}
         proven = any(method in missing for _, method in done)
         stream = _stream(hide, tasks, methods, protocol, engine, workers)
-        kept = _collect(stream, store, sum(map(len, tasks)), progress, proven)
+        tried = set() if store is None else {sample for sample, _ in store.failed}
+        kept = _collect(stream, store, sum(map(len, tasks)), progress, proven, tried)
         table = pd.DataFrame(kept, columns=list(COLUMNS)) if store is None else store.load()
     if out is not None and tasks:
         entry = provenance_entry(model=model.name, samples=samples, settings=settings, columns=COLUMNS)
@@ -226,7 +232,7 @@ def _stream(hide, tasks, methods, protocol, engine, workers) -> Iterator[Answere
 
 
 def _collect(
-    stream: Iterable[Answered], store: ResultStore | None, n: int, progress: bool, proven: bool
+    stream: Iterable[Answered], store: ResultStore | None, n: int, progress: bool, proven: bool, tried: set[str]
 ) -> list[dict[str, Any]]:
     """Store rows as they come, and return them.
 
@@ -238,10 +244,12 @@ def _collect(
         n: samples in all, for the bar.
         progress: show the bar.
         proven: one of the methods has succeeded before.
+        tried: samples that failed in an earlier run. They do not count as failures in a row, since they come together.
     """
     kept: list[dict[str, Any]] = []
     held: list[Answered] = []
     tally: dict[str, list[int]] = {}
+    in_a_row = 0
     with tqdm(total=n, desc="samples", disable=not progress) as bar:
         for answered in stream:
             proven = proven or answered.error is None
@@ -253,6 +261,10 @@ def _collect(
                     store.append(rows)
                 kept += rows
                 _count(tally, rows)
+                in_a_row = 0 if any(row["error"] is None for row in answered.rows) else in_a_row + 1
+                in_a_row -= bool(in_a_row) and answered.rows[0]["sample_id"] in tried
+                if store is not None:
+                    _stop_where_all_fails(answered, in_a_row, store.path)
             elif len(held) == FIRST_FAILURES:
                 break
             bar.update()
@@ -260,11 +272,28 @@ def _collect(
     if held and held[0].error is not None:
         raise held[0].error
     if bad := [row for row in kept if row["error"]]:
-        first = f"{bad[0]['sample_id']}: {bad[0]['error']}"
+        kinds = Counter(row["error"].split(":")[0] for row in bad)
+        said = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
         warnings.warn(
-            f"{len(bad)} of {len(kept)} rows have errors and count as wrong; the first: {first}", stacklevel=3
+            f"{len(bad)} of {len(kept)} rows have errors ({said}) and count as wrong; the same run again tries them "
+            f"again; the first: {bad[0]['sample_id']}: {bad[0]['error']}",
+            stacklevel=3,
         )
     return kept
+
+
+def _stop_where_all_fails(answered: Answered, in_a_row: int, out: Path) -> None:
+    """End a run that goes on failing, before it fills the table with errors.
+
+    Raises:
+        RuntimeError: too many samples failed in a row, or an error of CUDA says that all later ones will.
+    """
+    errors = [row["error"] for row in answered.rows if row["error"]]
+    if in_a_row >= FAILURES_IN_A_ROW or any(POISONED in error for error in errors):
+        raise RuntimeError(
+            f"{answered.rows[0]['sample_id']} failed ({errors[0]}), the last of {max(in_a_row, 1)} in a row. Rows so "
+            f"far are in {out}: mend the cause and run again in a new process, which tries the failed ones again"
+        )
 
 
 def _count(tally: dict[str, list[int]], rows: Iterable[Mapping[str, Any]]) -> None:

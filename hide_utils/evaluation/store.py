@@ -93,14 +93,21 @@ class ResultStore:
 
     @property
     def done(self) -> set[tuple[str, str]]:
-        """Keys (sample_id, method) of every row stored when `append` or `load` was last called."""
-        return set(self._rows)
+        """Keys (sample_id, method) of every row without an error, as stored when `append` or `load` was last called."""
+        return set(self._rows) - self.failed
+
+    @property
+    def failed(self) -> set[tuple[str, str]]:
+        """Keys of the rows that hold an error in place of an answer."""
+        return {key for key, row in self._rows.items() if row.get("error")}
 
     def append(self, rows: list[dict[str, Any]]) -> int:
-        """Store the rows whose keys are new. If it fails, the rows stored before stay whole and none is added.
+        """Store the rows whose keys are new, or stood by a row with an error until now: an error is no answer.
+
+        If it fails, the rows stored before stay whole and none is added.
 
         Returns:
-            How many rows were new.
+            How many rows were stored.
 
         Raises:
             ValueError: a row lacks one of its keys.
@@ -113,7 +120,8 @@ class ResultStore:
                 raise ValueError(f"a row needs text under {' and '.join(missing)}; got {row!r:.200}")
         with held(self._lock, to_write=True):
             self._refresh()
-            new = {_key(row): row for row in reversed(rows) if _key(row) not in self._rows}
+            done = self.done
+            new = {_key(row): row for row in reversed(rows) if _key(row) not in done}
             new = dict(reversed(new.items()))  # of two rows with the same keys the first stays, in the order given
             if new:
                 lines = [] if self._journal_end else [{"settings": self.settings}]
@@ -188,7 +196,7 @@ class ResultStore:
                     if first:
                         self._adopt(found, self.journal)
                     else:
-                        self._rows.setdefault(found, row)
+                        self._rows[found] = row
                 self._journal_end += len(line)
 
     def _adopt(self, stored: dict[str, Any] | None, where: Path) -> None:

@@ -80,8 +80,7 @@ def test_each_sample_is_asked_in_its_own_style(monkeypatch):
 
 
 def test_every_published_format_is_answered(tmp_path):
-    from benchmark_files import authors_row, noise, write_json, write_vstar
-    from test_benchmarks import BOOK
+    from benchmark_files import BOOK, authors_row, noise, write_json, write_vstar
 
     vstar, model = write_vstar(tmp_path), tiny_model("qwen3_vl")
     table = hrbench_rows(1, lambda i: noise(i, 64))
@@ -113,7 +112,49 @@ def test_a_poisoned_sample_is_recorded_and_the_run_goes_on(tmp_path):
         model = tiny_model("qwen3_vl")
         table = evaluate(model, mixed, ["direct", "hide"], out, hide=quick(model), progress=False)
     assert table["error"].notna().tolist() == [True, True] + [False] * 4 and not table["correct"][:2].any()
-    assert ResultStore(out).done == {(s.id, m) for s in mixed for m in ("direct", "hide")}
+    assert ResultStore(out).done == {(s.id, m) for s in mixed[1:] for m in ("direct", "hide")}
+
+
+def test_a_sample_that_failed_is_tried_again_and_its_answer_takes_the_place_of_the_error(tmp_path, recwarn):
+    out, model = tmp_path / "rows.parquet", tiny_model("qwen3_vl")
+    run = {"out": out, "progress": False}
+    bad, good = samples(1, id="mended", render=faulty), samples(2)
+    evaluate(model, [*good, *bad], ["direct"], **run)
+    evaluate(model, [*good, *bad], ["direct"], **run)  # still broken: said again
+    assert [str(w.message)[:24] for w in recwarn] == ["1 of 3 rows have errors ", "1 of 1 rows have errors "]
+    model.counts.clear()
+    table = evaluate(model, [*good, *samples(1, id="mended")], ["direct"], **run)
+    assert len(recwarn) == 2 and model.counts["prefills"] == 1  # the others were not run again
+    fresh = evaluate(model, [*good, *samples(1, id="mended")], ["direct"], progress=False)
+    assert table["error"].isna().all() and same(table) == same(fresh)
+    assert ResultStore(out).done == {("s0", "direct"), ("s1", "direct"), ("mended", "direct")}
+    assert len(ResultStore(out)) == 3
+
+
+@pytest.mark.filterwarnings("ignore:.* rows have errors")
+def test_a_run_that_goes_on_failing_ends_and_keeps_its_rows(tmp_path):
+    out, model = tmp_path / "rows.parquet", tiny_model("qwen3_vl")
+    run = {"out": out, "progress": False}
+    broken = [samples(1, id=f"bad{i}", render=faulty)[0] for i in range(7)]
+    with pytest.raises(RuntimeError, match=r"bad4 failed \(ZeroDivisionError.*last of 5 in a row.*rows.parquet: mend"):
+        evaluate(model, [*samples(2), *broken], ["direct"], **run)
+    assert ResultStore(out).done == {("s0", "direct"), ("s1", "direct")} and len(ResultStore(out)) == 7
+    # what fails for good, among others that do not, keeps no later run from ending
+    table = evaluate(model, [*samples(2), *broken], ["direct"], **run)
+    assert table["error"].notna().sum() == 7
+
+
+def test_an_error_after_which_the_gpu_cannot_be_used_ends_the_run_at_once(tmp_path):
+    def poisoned():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    out = tmp_path / "rows.parquet"
+    with pytest.raises(RuntimeError, match="bad failed .*illegal memory access.*new process"):
+        evaluate(
+            tiny_model("qwen3_vl"), [*samples(1), *samples(1, id="bad", render=poisoned), *samples(1, id="next")],
+            ["direct"], out, progress=False,
+        )  # fmt: skip
+    assert ResultStore(out).done == {("s0", "direct")}
 
 
 def test_a_method_that_fails_on_one_sample_costs_that_row_alone():
