@@ -114,7 +114,7 @@ class Explorer:
         """Offer the samples that pass the filters. The one that is shown stays chosen if it is among them."""
         form, shown = self.form, self.case.sample
         wanted = {method: box.value for method, box in form.outcomes.items() if box.value != ANY}
-        form.sample.options = self.listed.passing(None if form.kind.value == ANY else form.kind.value, wanted)
+        form.sample.options = self.listed.passing(form.kind.value or None, wanted)
         ids = [sample_id for _, sample_id in form.sample.options]
         form.sample.value = shown.id if shown and shown.id in ids else None
 
