@@ -77,6 +77,11 @@ def save_table(df: pd.DataFrame, name: str, notebook: str, provenance: dict[str,
     return [path, write_sidecar(path.with_name(f"{path.name}.json"), provenance, path)]
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that `save_table` wrote. Only empty cells are missing values: "NA" and "None" are names, as "007" is."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"kind": str, "sample_id": str})
+
+
 def _target(name: str, notebook: str) -> Path:
     for part in (name, notebook):
         if not part or Path(part).name != part:

@@ -21,6 +21,7 @@ from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import provenance_entry
 from hide_utils.evaluation.notebooks import discover, inspect
+from hide_utils.evaluation.saving import read_table
 from hide_utils.files import to_json
 from hide_utils.report.notebook_text import head_of, saved_by, texts_of
 
@@ -60,7 +61,7 @@ class Item:
         """The rows of a table; empty for a figure and for a table that is missing or empty."""
         if self.kind == "figure" or self.missing or not self.path.stat().st_size:
             return pd.DataFrame()
-        return pd.read_csv(self.path)
+        return read_table(self.path)
 
 
 @dataclass(frozen=True)
