@@ -57,10 +57,13 @@ def save_figure(fig: Figure, name: str, notebook: str, provenance: dict[str, Any
         ValueError: `name` or `notebook` has a folder in it, or is empty.
         OSError: the disk is full or cannot be written; the files before stay whole.
     """
+    from hide_utils.plots import every_letter  # only here: drawing takes long to load
+
     stem = _target(name, notebook)
     pdf, png, sidecar = (stem.with_name(f"{name}.{ending}") for ending in ("pdf", "png", "json"))
-    replace_file(pdf, lambda path: fig.savefig(path, metadata={"CreationDate": None}))
-    replace_file(png, lambda path: fig.savefig(path))
+    with every_letter(fig):
+        replace_file(pdf, lambda path: fig.savefig(path, metadata={"CreationDate": None}))
+        replace_file(png, lambda path: fig.savefig(path))
     return [pdf, png, write_sidecar(sidecar, provenance, pdf, png)]
 
 
