@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -158,12 +159,8 @@ def _stale(folder: Path, entry: dict[str, Any], now: dict[str, Any], wanted: dic
 
 def provenance_table(chapters: list[Chapter]) -> pd.DataFrame:
     """What made the results: a row for each notebook and each distinct origin of what it saved."""
-    rows: dict[tuple, int] = {}
-    for chapter in chapters:
-        for item in chapter.items:
-            if item.entry:
-                row = (chapter.notebook, *_origin(item.entry))
-                rows[row] = rows.get(row, 0) + 1
+    saved = [(chapter.notebook, item.entry) for chapter in chapters for item in chapter.items if item.entry]
+    rows = Counter((notebook, *_origin(entry)) for notebook, entry in saved)
     columns = ["notebook", "model", "weights", "samples", "draw", "commit", "code", "torch", "device", "made"]
     return pd.DataFrame(list(rows), columns=columns).assign(items=list(rows.values()))
 
