@@ -103,7 +103,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in the place of `path` in one step.
 
     Missing folders are made. If anything fails, `path` stays as it was and no temporary file is left. Two processes may
-    write the same file at once, even from two machines that share a disk: each puts a whole file there.
+    write the same file at once, even from two machines that share a disk: each puts a whole file there. Where `path` is
+    a link, the file that it leads to is replaced, and the link stays.
 
     Args:
         path: file to write or replace.
@@ -113,6 +114,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         OSError: the disk is full or cannot be written; worded by `disk_errors`.
         Exception: whatever `write` raises.
     """
+    path = path.resolve()
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")
     with disk_errors(path):
         try:

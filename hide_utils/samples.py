@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from PIL import Image, ImageDraw
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1, half-open
+NO_MATHEMATICS = "tex2jax_ignore mathjax_ignore"  # HTML classes within which Jupyter leaves dollars as they are
 
 
 @dataclass
@@ -96,7 +97,5 @@ class Sample:
         escaped = [html.escape(option) for option in self.options]
         right = ord(self.label) - ord("A")
         rows = "".join(f"<li>{f'<b>{text}</b>' if i == right else text}</li>" for i, text in enumerate(escaped))
-        return (
-            f"<p><code>{html.escape(self.id)}</code> · {html.escape(self.kind)}<br>{html.escape(self.question)}</p>"
-            f'<ol type="A">{rows}</ol>{self._thumbnail()}'
-        )
+        asked = f"<p><code>{html.escape(self.id)}</code> · {html.escape(self.kind)}<br>{html.escape(self.question)}</p>"
+        return f'<div class="{NO_MATHEMATICS}">{asked}<ol type="A">{rows}</ol>{self._thumbnail()}</div>'

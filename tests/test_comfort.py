@@ -41,6 +41,12 @@ def test_sample_in_a_notebook_shows_its_picture_with_the_true_boxes():
     assert green > red + 60 and green > blue, "the color of truth"
 
 
+def test_prices_in_a_notebook_are_no_mathematics():
+    shown = sample(question="The $3 or the $5 menu?", options=["$3", "$5"])._repr_html_()
+    assert shown.startswith('<div class="tex2jax_ignore mathjax_ignore">') and shown.endswith("</div>")
+    assert shown.count("</div>") == 1 and "The $3 or the $5 menu?" in shown
+
+
 def test_sample_whose_picture_is_lost_says_so():
     def lost():
         raise FileNotFoundError("no picture at <x>")

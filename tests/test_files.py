@@ -43,3 +43,14 @@ def test_what_fails_leaves_the_file_before(tmp_path, write):
     with pytest.raises((TypeError, ValueError, FileNotFoundError)):
         write(file)
     assert json.loads(file.read_text()) == [1] and list(Path(tmp_path).iterdir()) == [file]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_a_link_and_what_it_leads_to_is_replaced(tmp_path, there):
+    far, link = tmp_path / "far" / "v.json", tmp_path / "link.json"
+    if there:
+        write_json(far, [0])
+    link.symlink_to(far)
+    write_json(link, [1])
+    assert link.is_symlink() and json.loads(far.read_text()) == [1]
+    assert list(far.parent.iterdir()) == [far] and sorted(tmp_path.iterdir()) == [far.parent, link]

@@ -12,6 +12,7 @@ import math
 import multiprocessing
 import os
 import pickle
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -112,7 +113,7 @@ def over_processes(tasks: Sequence[Task], recipe: Recipe, workers: int | None = 
 
     Raises:
         ValueError: methods or samples cannot be sent to a process.
-        RuntimeError: workers died `ATTEMPTS` times without finishing anything.
+        RuntimeError: the calling script has no main guard, or workers died `ATTEMPTS` times without finishing anything.
     """
     try:
         pickle.dumps((recipe, tasks[:1]))
@@ -148,7 +149,8 @@ def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[t
     recipes = context.SimpleQueue()
     for i in range(workers):
         recipes.put(recipe.on(f"cuda:{i % gpus}") if gpus else recipe.on("cpu", threads))
-    pool = ProcessPoolExecutor(workers, context, _start, (recipes,))
+    begun = context.Event()
+    pool = ProcessPoolExecutor(workers, context, _start, (recipes, begun))
     try:
         futures = {pool.submit(_answer_task, task): number for number, task in left.items()}
         for future in as_completed(futures):
@@ -159,13 +161,19 @@ def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[t
             yield futures[future], answered
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    if (script := getattr(sys.modules["__main__"], "__file__", None)) and not begun.is_set():
+        raise RuntimeError(
+            f"no worker process got past {script}, which each of them reads anew before it begins (what they printed "
+            'says more): put everything there that runs below a line `if __name__ == "__main__":`'
+        )
 
 
 _worker: Worker  # exists in worker processes alone, one in each
 
 
-def _start(recipes) -> None:
+def _start(recipes, begun) -> None:
     global _worker
+    begun.set()
     threading.Thread(target=_end_with_the_program, daemon=True).start()
     _worker = Worker(recipes.get())
 

@@ -81,7 +81,7 @@ def evaluate(
     """
     hide = hide or HiDe(model, protocol=protocol)
     wanted = _checked(samples, methods, engine)
-    out = None if out is None else _with_free_sidecar(Path(out))
+    out = None if out is None else _with_free_sidecar(Path(out).resolve())
     if shard is not None:
         samples, out = _share(samples, *shard), shard_path(out, *shard)
     ids = [sample.id for sample in samples]

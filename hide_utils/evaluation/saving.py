@@ -57,10 +57,13 @@ def save_figure(fig: Figure, name: str, notebook: str, provenance: dict[str, Any
         ValueError: `name` or `notebook` has a folder in it, or is empty.
         OSError: the disk is full or cannot be written; the files before stay whole.
     """
+    from hide_utils.plots import every_letter  # only here: drawing takes long to load
+
     stem = _target(name, notebook)
     pdf, png, sidecar = (stem.with_name(f"{name}.{ending}") for ending in ("pdf", "png", "json"))
-    replace_file(pdf, lambda path: fig.savefig(path, metadata={"CreationDate": None}))
-    replace_file(png, lambda path: fig.savefig(path))
+    with every_letter(fig):
+        replace_file(pdf, lambda path: fig.savefig(path, metadata={"CreationDate": None}))
+        replace_file(png, lambda path: fig.savefig(path))
     return [pdf, png, write_sidecar(sidecar, provenance, pdf, png)]
 
 
@@ -75,6 +78,11 @@ def save_table(df: pd.DataFrame, name: str, notebook: str, provenance: dict[str,
     path = _target(name, notebook).with_name(f"{name}.csv")
     write_text(path, df.to_csv(index=False, float_format="%.6g"))
     return [path, write_sidecar(path.with_name(f"{path.name}.json"), provenance, path)]
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that `save_table` wrote. Only empty cells are missing values: "NA" and "None" are names, as "007" is."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"kind": str, "sample_id": str})
 
 
 def _target(name: str, notebook: str) -> Path:

@@ -56,8 +56,8 @@ class ResultStore:
     rows are read without the lock.
 
     Args:
-        path: Parquet file; its folder is made. A row holds values of JSON types (numpy's are converted), and a column
-            keeps one type throughout.
+        path: Parquet file, or a link to one; its folder is made. A row holds values of JSON types (numpy's are
+            converted), and a column keeps one type throughout.
         settings: what the rows depend on. They are kept, with their hash, in the file's metadata. None takes those that
             are there.
 
@@ -68,7 +68,7 @@ class ResultStore:
     """
 
     def __init__(self, path: str | Path, settings: dict[str, Any] | None = None) -> None:
-        self.path = Path(path)
+        self.path = Path(path).resolve()
         if self.path.suffix != ".parquet":
             raise ValueError(f"{self.path}: results are kept as Parquet; give a path that ends in .parquet")
         with disk_errors(self.path):

@@ -18,6 +18,7 @@ from hide_utils.baselines import LOOKS
 from hide_utils.evaluation.saving import write_sidecar
 from hide_utils.files import write_text
 from hide_utils.looks import look_of
+from hide_utils.samples import NO_MATHEMATICS
 from hide_utils.stats import comparison_table, holm
 
 # Columns that are not shown with three decimals: a p of "0.000" would say nothing.
@@ -90,11 +91,14 @@ def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
 
 
 def styled(table: pd.DataFrame) -> Styler:
-    """A table of numbers as the notebooks show it: digits as in `SHOWN`, a dash for what is missing, no index."""
-    style = table.style.format(precision=3, na_rep="–")
+    """A table of numbers as the notebooks show it: digits as in `SHOWN`, a dash for what is missing, no index.
+
+    Texts are shown as they are, brackets and dollars too.
+    """
+    style = table.style.format(precision=3, na_rep="–", escape="html").format_index(escape="html", axis="columns")
     for text, names in SHOWN.items():
         style = style.format(text, subset=[name for name in names if name in table], na_rep="–")
-    return style.hide(axis="index")
+    return style.hide(axis="index").set_table_attributes(f'class="{NO_MATHEMATICS}"')
 
 
 def readable(table: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:

@@ -26,6 +26,7 @@ from hide_utils.explorer.form import ANY, TURNED, Form, status_html
 from hide_utils.explorer.opening import keep_picture, open_first, open_listed, open_typed
 from hide_utils.explorer.sample_list import SampleList
 from hide_utils.method.hide import HiDe
+from hide_utils.plots import every_letter
 from hide_utils.samples import Sample
 
 USER_ERRORS = (ValueError, OSError, OutOfMemoryError)  # shown in the status line, after which the explorer goes on
@@ -114,7 +115,7 @@ class Explorer:
         """Offer the samples that pass the filters. The one that is shown stays chosen if it is among them."""
         form, shown = self.form, self.case.sample
         wanted = {method: box.value for method, box in form.outcomes.items() if box.value != ANY}
-        form.sample.options = self.listed.passing(None if form.kind.value == ANY else form.kind.value, wanted)
+        form.sample.options = self.listed.passing(form.kind.value or None, wanted)
         ids = [sample_id for _, sample_id in form.sample.options]
         form.sample.value = shown.id if shown and shown.id in ids else None
 
@@ -288,7 +289,8 @@ class Explorer:
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """The widgets, and the same view as a picture for where they cannot run: on the web, in a printout."""
         fig, stream = self.figure(), io.BytesIO()
-        fig.savefig(stream, format="png", dpi=96)
+        with every_letter(fig):
+            fig.savefig(stream, format="png", dpi=96)
         plt.close(fig)
         widgets = self.form.box._repr_mimebundle_()
         return widgets | {"text/plain": repr(self), "image/png": base64.b64encode(stream.getvalue()).decode()}

@@ -56,7 +56,7 @@ class Form:
         self.box.add_class("hide-explorer")
 
     def _offering(self) -> list[w.Widget]:
-        options = [(ANY, ANY), *((kind.replace("_", " "), kind) for kind in self.kinds)]
+        options = [("any kind", ""), *((kind.replace("_", " "), kind) for kind in self.kinds)]
         self.kind = w.Dropdown(options=options, description="kind", **WIDE)
         self.outcomes = {
             method: w.Dropdown(options=OUTCOMES, description=look_of(LOOKS, method).label, **WIDE)

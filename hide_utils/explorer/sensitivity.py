@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from hide_utils.explorer.case import Case, Knobs, view_of
 from hide_utils.looks import self_labelled
 from hide_utils.plots import bands, legend_above, level
-from hide_utils.stats import cluster_bootstrap
+from hide_utils.stats import means
 
 MEASURES = self_labelled({"recall50": 0, "iou": 1, "area": 7})
 SETTINGS = {"layer": "layer, counted from 0", "sigma": "σ in grid cells", "alpha": "α"}
@@ -40,15 +40,14 @@ def one_at_a_time(
     if unknown := [case.name for case in cases if not len(case.boxes_xyxy)]:
         raise ValueError(f"{unknown[0]} has no true boxes: what regions are worth is known only where there are some")
     pictures = [case.sample.image_id if case.sample else case.name for case in cases]
-    rows = []
-    for setting, taken in values.items():
-        for value in taken:
-            knobs = replace(own, **{setting: value})
-            quality = pd.DataFrame([view_of(case, knobs).quality for case in cases])
-            for measure in measures:
-                interval = cluster_bootstrap(quality[measure].to_numpy(), pictures, seed=seed)
-                rows.append((setting, value, measure, interval.n, interval.estimate, interval.low, interval.high))
-    return pd.DataFrame(rows, columns=["setting", "value", "measure", "n", "estimate", "low", "high"])
+    rows = [
+        {"setting": setting, "value": value, "image_id": picture}
+        | view_of(case, replace(own, **{setting: value})).quality
+        for setting, taken in values.items()
+        for value in taken
+        for case, picture in zip(cases, pictures, strict=True)
+    ]
+    return means(pd.DataFrame(rows), ["setting", "value"], measures, seed=seed)
 
 
 def slider_curves(axes: Sequence[Axes], moved: pd.DataFrame, own: Mapping[str, float]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -117,9 +116,10 @@ class Result:
     def _repr_png_(self) -> bytes:
         import matplotlib.pyplot as plt
 
+        from hide_utils.plots import every_letter
+
         figure, buffer = self.figure(), io.BytesIO()
-        with warnings.catch_warnings():  # the font lacks letters of other scripts, and warns of each
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        with every_letter(figure):
             figure.savefig(buffer, format="png", dpi=110)
         plt.close(figure)
         return buffer.getvalue()

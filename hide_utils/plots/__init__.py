@@ -60,6 +60,7 @@ from hide_utils.plots.style import (
     SPREAD,
     STYLE,
     TRUTH_COLOR,
+    every_letter,
     legend_above,
     new_figure,
     note,

@@ -15,7 +15,7 @@ from hide_utils.looks import NEUTRAL, NO_LOOKS, Looks, look_of, looks_of
 from hide_utils.plots.curves import band
 from hide_utils.plots.dots import ACCURACY
 from hide_utils.plots.marks import level
-from hide_utils.plots.style import BOX_COLOR, legend_above
+from hide_utils.plots.style import BOX_COLOR, legend_above, plain_text
 from hide_utils.stats import accuracy_table
 
 
@@ -54,7 +54,8 @@ def accuracy_bars(
     if chance is not None:
         handles.append(level(ax, chance, "chance", across=True))
     counts = table.groupby(by, sort=False)["n"].max()
-    ax.set_xticks(range(len(groups)), [f"{str(group).replace('_', ' ')}\nn = {counts[group]}" for group in groups])
+    names = [plain_text(str(group).replace("_", " ")) for group in groups]
+    ax.set_xticks(range(len(groups)), [f"{name}\nn = {n}" for name, n in zip(names, counts[groups], strict=True)])
     ax.set(ylabel="accuracy", ylim=(0, 1))
     legend_above(ax, min(len(handles), 3), handles=handles)
     return table
@@ -88,9 +89,9 @@ def radar(
         part = table[table["method"] == method].set_index(by).loc[[*groups, groups[0]]]
         band(ax, part.assign(angle=angles), "angle", look_of(looks, method), values=ACCURACY)
     counts = table.groupby(by)["n"].max()
-    names = [f"{textwrap.fill(str(group).replace('_', ' '), 10)}\nn = {counts[group]}" for group in groups]
+    names = [textwrap.fill(plain_text(str(group).replace("_", " ")), 10) for group in groups]
     ax.set_theta_offset(np.pi / 2)
-    ax.set_xticks(angles[:-1], names)
+    ax.set_xticks(angles[:-1], [f"{name}\nn = {n}" for name, n in zip(names, counts[groups], strict=True)])
     ax.tick_params(axis="x", pad=7)
     ax.set_ylim(0, 1)
     ax.set_yticks([0.25, 0.5, 0.75, 1.0], ["25 %", "50 %", "75 %", "100 %"], fontsize=6, color="0.35")
@@ -146,7 +147,7 @@ def token_bars(ax: Axes, table: pd.DataFrame, least: float, most: int = 24) -> N
     shown = ax.scatter(part["score"], at, c=part["kept"], cmap="viridis", vmin=0, vmax=1, **dot)
     ax.axvline(0, color=NEUTRAL, linewidth=0.7)
     ax.axvline(least, color=BOX_COLOR, linewidth=0.9, linestyle="--")
-    ax.set_yticks(at, [f"{row.token} ({row.n})" for row in part.itertuples()])
+    ax.set_yticks(at, [f"{plain_text(row.token)} ({row.n})" for row in part.itertuples()])
     ax.tick_params(axis="y", length=0, labelsize=6)
     ax.set_ylim(len(part) - 0.4, -0.6)
     ax.figure.colorbar(shown, ax=ax, label="share that is read", aspect=30, pad=0.02)

@@ -70,12 +70,8 @@ def bands(
 def lines(ax: Axes, table: pd.DataFrame, x: str, columns: Sequence[str], *, looks: Looks = NO_LOOKS) -> None:
     """Columns of a table over another one, without intervals."""
     for name, look in looks_of(looks, columns).items():
-        style: dict[str, Any] = {
-            "color": look.color,
-            "marker": look.marker or "o",
-            "label": look.label.replace("\n", " "),
-        }
-        ax.plot(table[x], table[name], markersize=3, linewidth=1.1, **style)
+        style: dict[str, Any] = {"color": look.color, "marker": look.marker or "o", "markersize": 3, "linewidth": 1.1}
+        ax.plot(table[x], table[name], label=look.label.replace("\n", " "), **style)
 
 
 def ticks_at(ax: Axes, values: Sequence[float], form: str = "{:g}") -> None:

@@ -113,11 +113,8 @@ def dot_rows(
             at = np.arange(len(lines)) + offsets(len(names), spread)[number]
             marked = look._replace(marker=look.marker or MARKERS[number % len(MARKERS)])
             points(ax, part, at, marked, values=values, **style)
-    label_rows(
-        ax,
-        [label if "\n" in label else textwrap.fill(label, wrap) for label in lines.values()],
-        between=series is not None,
-    )
+    labels = [label if "\n" in label else textwrap.fill(label, wrap) for label in lines.values()]
+    label_rows(ax, labels, between=series is not None)
 
 
 def forest(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:

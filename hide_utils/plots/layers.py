@@ -86,15 +86,8 @@ def answer_curve(ax: Axes, table: pd.DataFrame, *, chosen: int, chance: float, l
     at_layer = table.dropna(subset="layer").sort_values("layer")
     look = look_of(looks, "hide")
     line = look._replace(label=f"{look.label} at each layer")
-    style: dict[str, Any] = {
-        "values": ACCURACY,
-        "upright": True,
-        "linestyle": "-",
-        "linewidth": 1.2,
-        "markersize": 3,
-        "capsize": 2,
-    }
-    points(ax, at_layer, at_layer["layer"] + 1, line, **style)
+    style: dict[str, Any] = {"linestyle": "-", "linewidth": 1.2, "markersize": 3, "capsize": 2}
+    points(ax, at_layer, at_layer["layer"] + 1, line, values=ACCURACY, upright=True, **style)
     references(ax, table[table["layer"].isna()], looks, across=True)
     level(ax, chance, "chance", across=True)
     setting(ax, chosen + 1, f"chosen: layer {chosen + 1}")

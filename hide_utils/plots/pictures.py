@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -80,19 +81,10 @@ def draw_boxes(
     dashed: bool = False,
 ) -> None:
     """Outline half-open pixel boxes (x0, y0, x1, y1) on a picture; one legend entry for all of them."""
+    style: dict[str, Any] = {"fill": False, "edgecolor": color, "linewidth": 1.2, "linestyle": "--" if dashed else "-"}
     for number, (x0, y0, x1, y1) in enumerate(boxes_xyxy):
-        ax.add_patch(
-            Rectangle(
-                (x0 - 0.5, y0 - 0.5),
-                x1 - x0,
-                y1 - y0,
-                fill=False,
-                edgecolor=color,
-                linewidth=1.2,
-                linestyle="--" if dashed else "-",
-                label=label if number == 0 else None,
-            )
-        )
+        name = label if number == 0 else None
+        ax.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, label=name, **style))
 
 
 def frame(ax: Axes) -> None:

@@ -97,10 +97,8 @@ def cell_panels(axes: Iterable[Axes], rows: pd.DataFrame) -> None:
     for ax, ((clutter, distractors), panel) in zip(axes, panels, strict=True):
         for number, (size, offset) in enumerate(zip(sizes, offsets(len(sizes), len(sizes)), strict=True)):
             part = panel[panel["object_size"] == size].sort_values("resolution", kind="stable")
-            table, look = (
-                accuracies(part, ["object_size", "resolution"]),
-                Look(f"object {size} px", SIZE_COLORS[number % 4]),
-            )
+            table = accuracies(part, ["object_size", "resolution"])
+            look = Look(f"object {size} px", SIZE_COLORS[number % 4])
             at = table["resolution"] * 1.03**offset
             points(ax, table, at, look, values=ACCURACY, upright=True, markersize=3.5)
             fitted = part.groupby("resolution")["fitted"].mean()

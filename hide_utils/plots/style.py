@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.text import Text
 
 from hide_utils.looks import PALETTE
 
@@ -101,3 +107,34 @@ def plain_text(text: str, most: int = 160) -> str:
     """
     text = "".join(c if c.isprintable() else " " for c in text)
     return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
+
+
+@contextlib.contextmanager
+def every_letter(fig: Figure) -> Iterator[None]:
+    """A context to save a figure in, where letters that its font lacks are drawn in other fonts of this machine.
+
+    Where no font has them they are boxes. One warning says so, in place of matplotlib's for each of them.
+    """
+    for axis in fig.findobj(Axis):
+        axis.get_ticklabels()  # their texts are empty before they are asked for
+    texts = fig.findobj(Text)
+    lacking = {letter for text in texts for letter in text.get_text() if letter.isprintable()}
+    own = FontProperties().get_name()
+    fonts = {font.name: font.fname for font in fontManager.ttflist if Path(font.fname).is_file()}
+    names: list[str] = []
+    for name, file in [(own, findfont(own)), *fonts.items()]:
+        drawn = {letter for letter in lacking if get_font(file).get_char_index(ord(letter))}
+        if drawn and "lastresort" not in name.replace(" ", "").lower():  # that font draws a box for every letter
+            names, lacking = [*names, name], lacking - drawn
+    if names != [own]:
+        for text in texts:
+            text.set_fontfamily(names)
+    if lacking:
+        said = (
+            f"no font here has {' '.join(sorted(lacking)[:20])}: the figure shows boxes instead. Install one that has "
+        )
+        said += "them, and remove fontlist*.json in matplotlib.get_cachedir() so that it is found"
+        warnings.warn(said, stacklevel=4)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import provenance_entry
 from hide_utils.evaluation.notebooks import discover, inspect
+from hide_utils.evaluation.saving import read_table
 from hide_utils.files import to_json
 from hide_utils.report.notebook_text import head_of, saved_by, texts_of
 
@@ -60,7 +62,7 @@ class Item:
         """The rows of a table; empty for a figure and for a table that is missing or empty."""
         if self.kind == "figure" or self.missing or not self.path.stat().st_size:
             return pd.DataFrame()
-        return pd.read_csv(self.path)
+        return read_table(self.path)
 
 
 @dataclass(frozen=True)
@@ -157,12 +159,8 @@ def _stale(folder: Path, entry: dict[str, Any], now: dict[str, Any], wanted: dic
 
 def provenance_table(chapters: list[Chapter]) -> pd.DataFrame:
     """What made the results: a row for each notebook and each distinct origin of what it saved."""
-    rows: dict[tuple, int] = {}
-    for chapter in chapters:
-        for item in chapter.items:
-            if item.entry:
-                row = (chapter.notebook, *_origin(item.entry))
-                rows[row] = rows.get(row, 0) + 1
+    saved = [(chapter.notebook, item.entry) for chapter in chapters for item in chapter.items if item.entry]
+    rows = Counter((notebook, *_origin(entry)) for notebook, entry in saved)
     columns = ["notebook", "model", "weights", "samples", "draw", "commit", "code", "torch", "device", "made"]
     return pd.DataFrame(list(rows), columns=columns).assign(items=list(rows.values()))
 

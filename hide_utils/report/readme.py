@@ -18,6 +18,7 @@ import pandas as pd
 from hide_utils import paths
 from hide_utils.baselines import LOOKS
 from hide_utils.evaluation.notebooks import title
+from hide_utils.evaluation.saving import read_table
 from hide_utils.files import write_text
 from hide_utils.looks import look_of
 from hide_utils.report.blocks import HEADLINE
@@ -78,7 +79,7 @@ QUESTIONS = (
 def headline(figures: Path = paths.FIGURES) -> str:
     """The headline table in Markdown: accuracy with intervals, differences to direct answering with tests, and cost."""
     notebook, name = HEADLINE
-    table = pd.read_csv(figures / notebook / f"{name}.csv")
+    table = read_table(figures / notebook / f"{name}.csv")
     entry = json.loads((figures / notebook / f"{name}.csv.json").read_text(encoding="utf-8"))
     lines = [
         "| method | accuracy [95 % interval] | points over direct [95 % interval] | gained / lost | p | FLOPs |",
@@ -143,7 +144,7 @@ def quoted_finding(question: Question, figures: Path = paths.FIGURES) -> tuple[s
     file = figures / question.notebook / f"{question.table}.csv"
     if not file.is_file():
         return "not measured yet", "–"
-    table = pd.read_csv(file).fillna("–")
+    table = read_table(file).fillna("–")
     found = table[table.iloc[:, 0].str.startswith(question.finding)]
     if found.empty:
         return None

@@ -76,7 +76,8 @@ def accuracy_table(results: pd.DataFrame, by: str = "kind") -> pd.DataFrame:
         by: the column of groups.
 
     Returns:
-        Columns `by` (each group, then ``"all"``), method, n, accuracy, low, high, in order of first appearance.
+        Columns `by` (each group, then ``"all"``), method, n, accuracy, low, high, in order of first appearance. A group
+        that is itself called "all" goes by the name "all (category)".
 
     Raises:
         ValueError: a column is missing, or there is no row.
@@ -85,8 +86,17 @@ def accuracy_table(results: pd.DataFrame, by: str = "kind") -> pd.DataFrame:
         raise ValueError(f"results lack the column(s) {', '.join(sorted(missing))}")
     if results.empty:
         raise ValueError("no results to show: run the methods first")
+    results = _told_apart(results, by)
     groups = [results[results[by] == group] for group in results[by].unique()] + [results.assign(**{by: "all"})]
     return pd.concat([accuracies(group, [by, "method"]) for group in groups], ignore_index=True)
+
+
+def _told_apart(results: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The results with another name for a group that is called as the rows over everything are."""
+    name = "all (category)"
+    while name in set(results[by]):
+        name += "*"
+    return results.assign(**{by: [name if group == "all" else group for group in results[by]]})
 
 
 def mean_over_cycles(results: pd.DataFrame) -> pd.Series:
@@ -189,10 +199,12 @@ def comparison_table(
         One row a group and method: n, pictures, accuracy with its interval (low, high), and unread, the replies that
         state no letter. Against the baseline: difference with its interval, gained and lost (samples only one of the
         two got right), p, and p_holm, corrected over all comparisons of the table. They are NaN for the baseline.
+        Groups go by the names that `accuracy_table` gives them.
 
     Raises:
         ValueError: the baseline is missing, or a method lacks some of the samples.
     """
+    results = _told_apart(results, by)
     wide = results.pivot(index=["sample_id", by], columns="method", values="correct")
     if baseline not in wide:
         raise ValueError(f"no rows of the baseline {baseline!r}: run it too, or name another")

@@ -1,12 +1,14 @@
 """Answers by several processes: the same rows as by one, whatever dies or fails on the way."""
 
+import os
+import subprocess
 import sys
 
 import pytest
 from checkpoints import tiny_model
 from engine_methods import Dies, NotSendable, as_dict, samples
 
-from hide_utils import HiDe, evaluate
+from hide_utils import HiDe, evaluate, paths
 from hide_utils.baselines import METHODS
 from hide_utils.evaluation import engines
 
@@ -83,3 +85,25 @@ def test_every_worker_on_ray_finds_room(cores, workers, expected):
     found = engines.shares(cores, workers)
     assert found == expected
     assert sum(int(n / found[1] + 1e-9) for n in cores) >= found[0]
+
+
+WITHOUT_GUARD = """
+from functools import partial
+from PIL import Image
+from hide_utils.evaluation.engines import Recipe, over_processes
+from hide_utils.samples import Sample
+draw = partial(Image.new, "RGB", (64, 64))
+tasks = [[(Sample(f"s{i}", "Where?", ["a", "b"], "A", "x", draw), ("direct",))] for i in range(2)]
+list(over_processes(tasks, Recipe({}, {}, ["direct"], "direct"), workers=2))
+"""
+
+
+def test_a_script_without_a_main_guard_is_told_so_at_once(tmp_path):
+    script = tmp_path / "plain.py"
+    script.write_text(WITHOUT_GUARD)
+    run = {"capture_output": True, "text": True, "env": os.environ | {"PYTHONPATH": str(paths.ROOT)}}
+    said = subprocess.run([sys.executable, str(script)], **run)
+    *_, last = said.stderr.strip().splitlines()
+    assert said.returncode == 1 and last.startswith(f"RuntimeError: no worker process got past {script}")
+    assert 'below a line `if __name__ == "__main__":`' in last
+    assert said.stderr.count("An attempt has been made to start a new process") <= 2, "no second round"

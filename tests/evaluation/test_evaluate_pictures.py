@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -265,3 +266,17 @@ def test_a_share_whose_process_was_killed_counts_with_what_it_had(tmp_path):
     assert not share.exists()
     with ResultStore(out, settings) as store:
         assert merge_shards(store) == 3
+
+
+def test_rows_written_through_a_link_go_where_it_leads(tmp_path):
+    model, asked = tiny_model("qwen3_vl"), samples(4)
+    far, link = tmp_path / "far" / "rows.parquet", tmp_path / "link.parquet"
+    link.symlink_to(far)
+    evaluate(model, asked, ["direct"], link, progress=False)
+    assert link.is_symlink() and far.is_file() and not far.is_symlink()
+    evaluate(model, asked, ["hide"], far, progress=False)
+    evaluate(model, asked, ["direct_logits"], link, shard=(0, 2), progress=False)
+    table = evaluate(model, asked, ["direct", "hide"], link, progress=False)
+    assert link.is_symlink() and sorted(tmp_path.iterdir()) == [far.parent, link], "nothing lies beside the link"
+    stored = pd.read_parquet(far)
+    assert set(stored["method"]) == {"direct", "hide", "direct_logits"} and len(table) == 8 and len(stored) == 10

@@ -146,3 +146,11 @@ def test_small_p_values_and_large_costs_are_shown_as_what_they_are():
     shown = styled(pd.DataFrame([row, row | {"gained": None}])).to_html()
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", shown)
     assert cells[:6] == ["hide", "0.800", "24", "4.3e-07", "–", "2.28e+10"] and cells[8] == "–"
+
+
+def test_names_in_brackets_and_prices_are_shown_as_they_are():
+    table = pd.DataFrame({"kind": ["<small>", "<big> & bold"], "<i>n</i>": ["$3 or $5", 0.5]})
+    shown = styled(table).to_html()
+    assert "<small>" not in shown and "&lt;small&gt;" in shown and "&lt;big&gt; &amp; bold" in shown
+    assert "<i>" not in shown and "&lt;i&gt;n" in shown
+    assert re.search(r'<table[^>]*class="tex2jax_ignore mathjax_ignore"', shown) and ">0.500<" in shown

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import shlex
+from dataclasses import replace
 from datetime import datetime
 
 import nbformat
@@ -45,6 +46,26 @@ def test_filters_offer_what_passes_and_open_the_first_of_it(explorer, samples):
     assert explorer.case.name == samples[3].id, "what is shown stays"
     form.outcomes["direct"].value = form.outcomes["hide"].value = "any"
     assert [i for _, i in form.sample.options] == [s.id for s in samples if s.kind == form.kind.value]
+
+
+def test_a_kind_that_is_called_any_can_be_chosen(hide, samples):
+    named = [replace(sample, kind=kind) for sample, kind in zip(samples, ("any", "all", "any", "x"), strict=True)]
+    explorer = Explorer(hide, named, config=CONFIG)
+    assert len(explorer.form.sample.options) == 4
+    for kind, found in (("any", [0, 2]), ("all", [1])):
+        explorer.form.kind.value = kind
+        assert [i for _, i in explorer.form.sample.options] == [samples[at].id for at in found]
+    explorer.form.kind.index = 0
+    assert len(explorer.form.sample.options) == 4
+
+
+@pytest.mark.parametrize("option", [r"$\tfrac{1}{2}$", r"$\begin{cases}x\end{cases}$", "$3 to $5"])
+def test_options_that_are_formulas_are_drawn_as_they_are_written(hide, samples, option):
+    asked = replace(samples[0], options=[option, "none"], label="A", question=f"How much, {option}?")
+    explorer = Explorer(hide, [asked], config=CONFIG)
+    assert "image/png" in explorer._repr_mimebundle_()
+    said = explorer.figure()._suptitle.get_text().replace("\n", " ").replace(r"\$", "$")
+    assert f"How much, {option}?" in said and f"truth: A ({option})" in said
 
 
 def test_choosing_a_sample_shows_its_question_truth_and_stored_answers(explorer, samples, answers):

@@ -1,8 +1,15 @@
+import io
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import cbook
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.font_manager import fontManager
 from PIL import Image
 
 from hide_utils import plots
@@ -100,3 +107,82 @@ def test_accuracy_of_nothing_is_refused(results):
 def test_source_line_says_what_was_measured(ax):
     plots.source_line(ax.figure, model="mini", benchmark="scenes", n=12, more="95 % Wilson")
     assert ax.figure.get_supxlabel() == "mini · scenes · n = 12 · 95 % Wilson"
+
+
+def font_with(letters, name, file):
+    """A font that draws every given letter as a square, and nothing else."""
+    names = {ord(letter): f"glyph{number}" for number, letter in enumerate(letters)}
+    pen = TTGlyphPen(None)
+    for number, place in enumerate([(50, 0), (50, 700), (750, 700), (750, 0)]):
+        (pen.lineTo if number else pen.moveTo)(place)
+    pen.closePath()
+    square, empty = pen.glyph(), TTGlyphPen(None).glyph()
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", *names.values()])
+    builder.setupCharacterMap(names)
+    builder.setupGlyf({".notdef": empty} | dict.fromkeys(names.values(), square))
+    builder.setupHorizontalMetrics({name: (800, 50) for name in (".notdef", *names.values())})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": name, "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(file)
+    return str(file)
+
+
+@pytest.fixture
+def only_own_fonts(monkeypatch):
+    """As on a machine that has no fonts but matplotlib's."""
+    kept = [font for font in fontManager.ttflist if "matplotlib" in font.fname]
+    monkeypatch.setattr(fontManager, "ttflist", kept)
+
+
+def drawn(fig):
+    stream = io.BytesIO()
+    with plots.every_letter(fig):
+        fig.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("place", ["title", "ticks", "categories", "note"])
+def test_letters_that_no_font_has_are_warned_of_once(ax, only_own_fonts, place):
+    write = {
+        "title": ax.set_title,
+        "ticks": lambda text: ax.set_xticks([0], [text]),
+        "categories": lambda text: ax.barh([text, "b"], [1, 2]),
+        "note": lambda text: plots.note(ax.figure, text),
+    }
+    write[place]("方块 $x$")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        drawn(ax.figure)
+    assert len(said) == 1 and "no font here has 块 方: the figure shows boxes" in str(said[0].message)
+
+
+def test_letters_are_drawn_in_a_font_that_has_them(ax, only_own_fonts, tmp_path, recwarn):
+    ax.set_title("a 方块 หมา")
+    ax.barh(["块", "b"], [1, 2])
+    for letters, expected in (("方块", ["no font here has ม ห า"]), ("หมา", [])):
+        name = f"Squares {len(letters)}"
+        fontManager.addfont(font_with(letters, name, tmp_path / f"{name}.ttf"))
+        recwarn.clear()
+        drawn(ax.figure)
+        assert [str(one.message).split(":")[0] for one in recwarn] == expected
+    assert ax.title.get_fontfamily() == ["DejaVu Sans", "Squares 2", "Squares 3"]
+    assert ax.get_yticklabels()[0].get_fontfamily() == ax.title.get_fontfamily()
+
+
+def test_a_figure_that_lacks_no_letter_keeps_its_font(ax, recwarn):
+    ax.set_title("σ ≥ 1 – “é” → ✓ −3 $x^2$")
+    ax.set_xscale("log")
+    before = ax.title.get_fontfamily()
+    drawn(ax.figure)
+    assert ax.title.get_fontfamily() == before and not list(recwarn)
+
+
+@pytest.mark.parametrize("kind", [r"$\begin{cases}x\end{cases}$", "$3 to $5", r"$\tfrac{1}{2}$ or $x$"])
+def test_categories_that_are_formulas_or_prices_are_drawn_as_they_are_written(ax, results, kind):
+    plots.accuracy_bars(ax, results.replace({"kind": {"a": kind}}))
+    ax.figure.canvas.draw()
+    label = ax.get_xticklabels()[0].get_text()
+    assert label.replace(r"\$", "$") == f"{kind}\nn = 10" and not cbook.is_math_text(label)

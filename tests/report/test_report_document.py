@@ -10,11 +10,13 @@ from bs4 import BeautifulSoup
 from report_parts import book, write_item
 
 from hide_utils import paths, report
+from hide_utils.evaluation.saving import save_table
 from hide_utils.report import tables
 from hide_utils.report.blocks import Block
 from hide_utils.report.items import Item, collect
 from hide_utils.report.pdf import write_pdf
 from hide_utils.report.web import write_html
+from hide_utils.stats import comparison_table
 
 
 def test_document_has_everything_and_marks_the_gaps(project):
@@ -140,3 +142,26 @@ def test_everything_is_written_and_the_readme_for_the_committed_figures_alone(pr
     assert [path.name for path in again] == [*names, "README.md"]
     assert again[1] == project.folder / "elsewhere" / "report.pdf"
     assert [path.read_bytes() for path in again[:4]] == [path.read_bytes() for path in written]
+
+
+def test_categories_keep_the_names_that_the_benchmark_gave_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "figures_folder", lambda: tmp_path)
+    kinds = ["NA", "None", "null", "nan", "007", "1.10", "Straße", "标志"]
+    answers = [
+        {"sample_id": f"s{i}", "kind": kind, "method": method, "correct": True}
+        for i, kind in enumerate(kinds)
+        for method in ("direct", "hide")
+    ]
+    path, _ = save_table(comparison_table(pd.DataFrame(answers)), "a", "05_x", {})
+    item = Item("05_x", "a", "table", path)
+    assert item.table.loc[item.table["method"] == "hide", "kind"].tolist() == [*kinds, "all"]
+    assert item.table.loc[item.table["method"] == "direct", "p"].isna().all(), "what is empty is missing"
+    written = tables.latex(item)
+    assert [kind for kind in kinds if f"\n{kind} & HiDe & " not in written] == []
+
+
+@pytest.mark.parametrize("kinds", [["True", "False"], ["1", "2"]])
+def test_categories_that_look_like_other_values_are_names(kinds, tmp_path):
+    path = tmp_path / "a.csv"
+    pd.DataFrame({"kind": kinds, "n": [1, 2]}).to_csv(path, index=False)
+    assert Item("05_x", "a", "table", path).table["kind"].tolist() == kinds

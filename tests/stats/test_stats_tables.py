@@ -4,9 +4,11 @@ import pytest
 
 from hide_utils.findings import verdict
 from hide_utils.stats import (
+    accuracy_table,
     cluster_bootstrap,
     compare,
     compare_answers,
+    comparison_table,
     mcnemar_exact,
     means,
     median_label,
@@ -85,3 +87,22 @@ def test_answers_are_compared_pair_by_pair_with_holm():
 def test_the_typical_one_is_the_lower_median():
     values = pd.Series([0.9, 0.1, 0.5, 0.4], index=["a", "b", "c", "d"])
     assert median_label(values) == median_label(values.drop("a")) == "d"
+
+
+@pytest.mark.parametrize("tabulate", [accuracy_table, comparison_table])
+@pytest.mark.parametrize(
+    ("others", "called"), [(["color"] * 3, "all (category)"), (["all (category)", "x", "x"], "all (category)*")]
+)
+def test_a_category_called_all_stands_beside_the_one_over_everything(tabulate, others, called):
+    kinds = ["all", "all", *others]
+    answers = pd.DataFrame(
+        [
+            {"sample_id": f"s{i}", "kind": kind, "method": method, "correct": kind != "all"}
+            for i, kind in enumerate(kinds)
+            for method in ("direct", "hide")
+        ]
+    )
+    found = tabulate(answers).query("method == 'hide'").set_index("kind")
+    assert (found.loc[called, "n"], found.loc[called, "accuracy"]) == (2, 0)
+    assert (found.loc["all", "n"], found.loc["all", "accuracy"]) == (5, 0.6)
+    assert found["n"].sum() == 10 and answers["kind"].eq("all").sum() == 4
