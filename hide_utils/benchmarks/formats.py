@@ -20,18 +20,7 @@ import pyarrow.parquet as pq
 
 from hide_utils.benchmarks.boxes import ask_for_format, read_boxes
 from hide_utils.benchmarks.options import strip_letters
-from hide_utils.benchmarks.rows import (
-    DAMAGED,
-    Row,
-    StoredImage,
-    cell_keys,
-    image_bytes,
-    json_row,
-    note_row,
-    refuse_pointer,
-    row_of,
-    text_of,
-)
+from hide_utils.benchmarks.rows import DAMAGED, Row, StoredImage, cell_keys, image_bytes, text_of
 from hide_utils.prompts import as_text, option_texts
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import KINDS
@@ -69,11 +58,11 @@ def read_vstar(path: Path, prefix: str, seed: int, letters: str | None) -> list[
         if not listed.is_file():
             raise FileNotFoundError(f"letters='published' needs {listed}; without it use letters='shuffled'")
         lines = enumerate(text_of(listed).split("\n"), 1)  # other line ends may stand within a text
-        return [_vstar_lettered(json_row(listed, i, line), folder, prefix) for i, line in lines if line.strip()]
+        return [_vstar_lettered(Row.of_json(listed, i, line), folder, prefix) for i, line in lines if line.strip()]
     notes = [note for kind in KINDS for note in sorted((folder / kind).glob("*.json"))]
     if not notes:
         raise FileNotFoundError(f"{folder} has no pictures' JSON in {' or '.join(KINDS)}: download V*Bench whole")
-    return [_vstar_shuffled(note_row(note), prefix, seed) for note in notes]
+    return [_vstar_shuffled(Row.of_note(note), prefix, seed) for note in notes]
 
 
 def _vstar_lettered(row: Row, folder: Path, prefix: str) -> Sample:
@@ -83,7 +72,7 @@ def _vstar_lettered(row: Row, folder: Path, prefix: str) -> Sample:
     return row.sample(
         f"{prefix}-{row.text('question_id')}", question, options, row.text("label"), "label",
         kind=row.text("category"), render=picture, image_id=path.relative_to(folder).as_posix(),
-        **(_truth(note_row(note), picture) if note.is_file() else {}),
+        **(_truth(Row.of_note(note), picture) if note.is_file() else {}),
     )  # fmt: skip
 
 
@@ -127,7 +116,6 @@ def read_tables(files: list[Path], prefix: str) -> list[Sample]:
     """
     samples = []
     for file in files:
-        refuse_pointer(file)
         rows = _tsv_rows(file) if file.suffix == ".tsv" else _parquet_rows(file)
         samples += [_table_sample(row, cell, fetch, prefix) for row, cell, fetch in rows]
     if samples:
@@ -253,7 +241,7 @@ def read_list(file: Path, prefix: str, box_format: str | None) -> list[Sample]:
         raise ValueError(f"{file}: no valid JSON ({error}); {DAMAGED}") from error
     if not isinstance(rows, list):
         raise ValueError(f"{file}: want a list of questions, not {type(rows).__name__}")
-    found = [row_of(file, number, fields, box_format=box_format) for number, fields in enumerate(rows, 1)]
+    found = [Row.of(file, number, fields, box_format=box_format) for number, fields in enumerate(rows, 1)]
     samples = [(_mme_sample if "Question_id" in row.fields else _authors_sample)(row, prefix) for row in found]
     if not any(row.fields["box_format"] for row in found):
         ask_for_format(file, samples)
@@ -281,7 +269,7 @@ def _authors_sample(row: Row, prefix: str) -> Sample:
     picture = row.picture("image_path", row.path("image_path", folder))
     question, options = row.question("question")
     if isinstance(row.fields.get("box_json"), str):
-        truth = _truth(note_row(row.path("box_json", folder)), picture)
+        truth = _truth(Row.of_note(row.path("box_json", folder)), picture)
     else:
         reader = partial(read_boxes, size_wh=picture.size_wh, box_format=row.fields["box_format"])
         truth = row.read("box_json", reader)

@@ -220,6 +220,8 @@ def _read(
     if letters:
         raise ValueError(f"letters={letters!r} is for V*Bench alone, and {path} is not in its format")
     files = _question_files(path, questions) if path.is_dir() else [path]
+    for file in files:
+        refuse_pointer(file)
     if box_format and files[0].suffix != ".json":
         raise ValueError(f"box_format={box_format!r} is for JSON lists alone, and {path} is none")
     if files[0].suffix in (".tsv", ".parquet"):

@@ -86,6 +86,26 @@ class Row:
     number: int
     fields: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, file: Path, number: int, fields: Any, **default: Any) -> Row:
+        """A row with these fields, and defaults for those that it lacks. Raises ValueError for what is no mapping."""
+        if not isinstance(fields, dict):
+            raise ValueError(f"{file}, row {number}: want a mapping of fields, not {fields!r:.80}")
+        return cls(file, number, default | fields)
+
+    @classmethod
+    def of_json(cls, file: Path, number: int, text: str) -> Row:
+        """A row from a line of JSON. Raises ValueError for what is no mapping."""
+        try:
+            return cls.of(file, number, json.loads(text))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{file}, row {number}: no valid JSON ({error}); {DAMAGED}") from error
+
+    @classmethod
+    def of_note(cls, file: Path) -> Row:
+        """The JSON beside one of V*Bench's pictures."""
+        return cls.of_json(file, 1, text_of(file))
+
     def where(self, field: str) -> str:
         """File, row and field in words."""
         return f"{self.file}, row {self.number}, field {field!r}"
@@ -187,27 +207,6 @@ def text_of(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: no UTF-8 ({error}): save it as UTF-8") from error
-
-
-def json_row(file: Path, number: int, text: str) -> Row:
-    """A row from a line of JSON. Raises ValueError for what is no mapping."""
-    try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{file}, row {number}: no valid JSON ({error}); {DAMAGED}") from error
-    return row_of(file, number, fields)
-
-
-def row_of(file: Path, number: int, fields: Any, **default: Any) -> Row:
-    """A row of fields, with defaults for those that it lacks. Raises ValueError for what is no mapping."""
-    if not isinstance(fields, dict):
-        raise ValueError(f"{file}, row {number}: want a mapping of fields, not {fields!r:.80}")
-    return Row(file, number, default | fields)
-
-
-def note_row(path: Path) -> Row:
-    """The JSON beside one of V*Bench's pictures, as a row."""
-    return json_row(path, 1, text_of(path))
 
 
 def one_name_a_picture(samples: Sequence[Sample]) -> None:
