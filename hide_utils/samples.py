@@ -7,8 +7,11 @@ import html
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from string import ascii_uppercase
 
 from PIL import Image, ImageDraw
+
+from hide_utils.prompts import as_text, option_texts
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1, half-open
 NO_MATHEMATICS = "tex2jax_ignore mathjax_ignore"  # HTML classes within which Jupyter leaves dollars as they are
@@ -33,10 +36,12 @@ class Sample:
             picture counts as the sample's own.
         style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
         cycle: which rotation of a question's options this is, for HR-Bench; empty where there are none.
+        boxes_cut: number of true boxes that reached over the picture's edge and were cut to it.
         others: what else is drawn in the picture, named as entities are; empty where that is not known.
 
     Raises:
-        ValueError: for fewer than two options, and for a label that is none of their letters.
+        ValueError: for options that are no texts or fewer than two, for half a character in a name, and for a label
+            that is none of the options' letters.
     """
 
     id: str
@@ -51,13 +56,14 @@ class Sample:
     style: str = "letters"
     cycle: str = ""
     others: list[str] = field(default_factory=list)
+    boxes_cut: int = 0
 
     def __post_init__(self) -> None:
-        letters = [chr(ord("A") + i) for i in range(len(self.options))]
+        self.options = option_texts(self.options)
+        as_text(f"{self.id}{self.kind}{self.image_id}")  # which are stored, and half a character cannot be
+        letters = list(ascii_uppercase[: len(self.options)])
         if len(letters) < 2:
-            raise ValueError(
-                f"sample {self.id}: {len(letters)} option(s); a multiple-choice question needs at least two"
-            )
+            raise ValueError(f"sample {self.id}: {len(letters)} option(s); a multiple-choice question has at least two")
         if self.label not in letters:
             raise ValueError(f"sample {self.id}: label {self.label!r} is none of its option letters {letters}")
         self.image_id = self.image_id or self.id

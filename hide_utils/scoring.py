@@ -9,7 +9,10 @@ import math
 import re
 import string
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from hide_utils.prompts import option_texts
 
 # Name of a protocol -> what it does.
 PROTOCOLS: Mapping[str, str] = {
@@ -61,12 +64,12 @@ _AFTER_LETTER = re.compile(r"\s+(?!(?:is|because|since|as|with|which|for|based|g
 _STOCK_PHRASES = re.compile(r"(?i)(?:the\s+)?(?:(?:best|correct)\s+)?(?:answer|option)(?:\s+is\b|\s*:)|the answer")
 
 
-def parse_letter(reply: str, options: Sequence[str], protocol: str = "strict") -> str | None:
+def parse_letter(reply: str, options: Iterable[Any], protocol: str = "strict") -> str | None:
     """The option letter that a reply gives.
 
     Args:
         reply: decoded text of the model.
-        options: the texts behind the letters, 1 to 26.
+        options: the texts behind the letters, 1 to 26, as `hide_utils.prompts.option_texts` reads them.
         protocol: a name in `PROTOCOLS`, except "logits", which reads no reply.
 
     Returns:
@@ -78,11 +81,12 @@ def parse_letter(reply: str, options: Sequence[str], protocol: str = "strict") -
     """
     if not isinstance(reply, str):
         raise TypeError(f"the reply is {type(reply).__name__}, not text: pass the decoded reply")
-    if isinstance(options, str) or not 1 <= len(options) <= 26:
-        raise ValueError(f"options={options!r}: give a list of 1 to 26 option texts")
-    letters = string.ascii_uppercase[: len(options)]
+    texts = option_texts(options)
+    if not 1 <= len(texts) <= 26:
+        raise ValueError(f"options={texts!r}: give a list of 1 to 26 option texts")
+    letters = string.ascii_uppercase[: len(texts)]
     if protocol == "strict":
-        return _strict(_normalized(reply), options, letters)
+        return _strict(_normalized(reply), texts, letters)
     if protocol == "last-char":
         last = reply.strip()[-1:]
         return last if last and last in letters else None

@@ -54,7 +54,7 @@ def write_vstar(parent: Path) -> Path:
     folder = parent / "vstar_bench"
     for name, note, value in (("direct_attributes/sa_4690", GLOVE, 1), ("relative_position/sa_7", DOG, 2)):
         write_json(folder / f"{name}.json", note)
-        (folder / f"{name}.jpg").write_bytes(encoded(value))
+        (folder / f"{name}.jpg").write_bytes(encoded(value, (800, 400)))  # which holds the boxes
     (folder / "test_questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES))
     return folder
 

@@ -38,9 +38,10 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
         ``questions`` and ``pictures``, their numbers; ``splits`` (where the samples know theirs), ``kinds``,
         ``options`` (by how many a question has), ``labels`` (by right letter) and ``cycles``, numbers of questions;
         ``styles``, the wordings of the prompt; ``megapixels``, numbers of pictures by size; ``sides_px``, (width,
-        height) of the smallest, the median and the largest picture by area; ``with_boxes`` and ``with_entities``,
-        numbers of questions that have them; ``object_share``, the median share of the picture that a true box covers,
-        None without boxes; ``licence``.
+        height) of the smallest, the median and the largest picture by area; ``boxes_cut``, number of true boxes
+        that reached over the edge and were cut, None without any; ``with_boxes`` and ``with_entities``, numbers of
+        questions that have them; ``object_share``, the median share of the picture that a true box covers, None
+        without boxes; ``licence``.
 
     Raises:
         ValueError: without samples.
@@ -67,6 +68,7 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
         "styles": sorted({s.style for s in samples}),
         "megapixels": _histogram(sizes.values()),
         "sides_px": {name: by_area[i] for name, i in (("least", 0), ("median", len(by_area) // 2), ("most", -1))},
+        "boxes_cut": sum(s.boxes_cut for s in samples) or None,
         "with_boxes": sum(bool(s.boxes_xyxy) for s in samples),
         "with_entities": sum(bool(s.entities) for s in samples),
         "object_share": float(np.median(share)) if share else None,

@@ -18,13 +18,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hide_utils.benchmarks.rows import DAMAGED, Row, StoredImage, cell_keys, image_bytes, split_options, strip_letters
+from hide_utils.benchmarks.boxes import ask_for_format, read_boxes
+from hide_utils.benchmarks.options import strip_letters
+from hide_utils.benchmarks.rows import DAMAGED, Row, StoredImage, cell_keys, image_bytes, text_of
+from hide_utils.prompts import as_text, option_texts
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import KINDS
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG")
 _PICTURE = re.compile(r"[A-Za-z0-9+/=]{4096,}")  # base64, longer than any text
 _PLACE = re.compile(r"\0(\d+)\0")  # stands where a picture was taken out
+_GAPS = ("", "nan", "<na>", "null")  # what stands where there is no option, if anything does
 TABLE_COLUMNS = ("index", "question", "answer", "category", "A", "B", "image")
 
 
@@ -53,42 +57,22 @@ def read_vstar(path: Path, prefix: str, seed: int, letters: str | None) -> list[
     if letters == "published" or (letters is None and listed.is_file()):
         if not listed.is_file():
             raise FileNotFoundError(f"letters='published' needs {listed}; without it use letters='shuffled'")
-        lines = enumerate(listed.read_text(encoding="utf-8-sig").splitlines(), 1)
-        return [_vstar_lettered(_json_row(listed, i, line), folder, prefix) for i, line in lines if line.strip()]
+        lines = enumerate(text_of(listed).split("\n"), 1)  # other line ends may stand within a text
+        return [_vstar_lettered(Row.of_json(listed, i, line), folder, prefix) for i, line in lines if line.strip()]
     notes = [note for kind in KINDS for note in sorted((folder / kind).glob("*.json"))]
     if not notes:
         raise FileNotFoundError(f"{folder} has no pictures' JSON in {' or '.join(KINDS)}: download V*Bench whole")
-    return [_vstar_shuffled(_note(note), prefix, seed) for note in notes]
-
-
-def _json_row(file: Path, number: int, text: str) -> Row:
-    """A row from a line of JSON. Raises ValueError for what is no mapping."""
-    try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{file}, row {number}: no valid JSON ({error}); {DAMAGED}") from error
-    return _row(file, number, fields)
-
-
-def _row(file: Path, number: int, fields: Any) -> Row:
-    if not isinstance(fields, dict):
-        raise ValueError(f"{file}, row {number}: want a mapping of fields, not {fields!r:.80}")
-    return Row(file, number, fields)
-
-
-def _note(path: Path) -> Row:
-    """The JSON beside one of V*Bench's pictures, as a row."""
-    return _json_row(path, 1, path.read_text(encoding="utf-8-sig"))
+    return [_vstar_shuffled(Row.of_note(note), prefix, seed) for note in notes]
 
 
 def _vstar_lettered(row: Row, folder: Path, prefix: str) -> Sample:
     path = row.path("image", folder)
-    question, options = split_options(row.text("text"))
-    note = path.with_suffix(".json")
+    question, options = row.question("text")
+    note, picture = path.with_suffix(".json"), row.picture("image", path)
     return row.sample(
         f"{prefix}-{row.text('question_id')}", question, options, row.text("label"), "label",
-        kind=row.text("category"), render=row.picture("image", path), image_id=path.relative_to(folder).as_posix(),
-        **(_truth(_note(note)) if note.is_file() else {}),
+        kind=row.text("category"), render=picture, image_id=path.relative_to(folder).as_posix(),
+        **(_truth(Row.of_note(note), picture) if note.is_file() else {}),
     )  # fmt: skip
 
 
@@ -97,23 +81,24 @@ def _vstar_shuffled(row: Row, prefix: str, seed: int) -> Sample:
     path = next((p for suffix in PICTURE_SUFFIXES if (p := row.file.with_suffix(suffix)).is_file()), None)
     if path is None:
         raise FileNotFoundError(f"{row.file}: its picture is not beside it ({stem}.jpg); is the benchmark here whole?")
-    options = row.texts("options")
+    options, picture = row.read("options", strip_letters), row.picture("image", path)
     # Each question has a random stream of its own, so that a draw of some gives the letters that a draw of all gives.
     digest = hashlib.blake2b(f"{kind}/{stem}".encode(), digest_size=8).digest()
     order = np.random.default_rng([seed, *digest]).permutation(len(options)).tolist()
     label = LETTERS[order.index(0)] if options else ""
     return row.sample(
         f"{prefix}-{kind}-{stem}-s{seed}", row.text("question"), [options[i] for i in order], label, "options",
-        kind=kind, render=row.picture("image", path), image_id=f"{kind}/{path.name}", **_truth(row),
+        kind=kind, render=picture, image_id=f"{kind}/{path.name}", **_truth(row, picture),
     )  # fmt: skip
 
 
-def _truth(row: Row) -> dict[str, Any]:
+def _truth(row: Row, picture: StoredImage) -> dict[str, Any]:
     """True boxes and their entities, as fields of `Sample`. Raises ValueError where there is not one box for each."""
-    boxes, entities = row.boxes("bbox"), row.texts("target_object")
+    truth = row.read("bbox", partial(read_boxes, size_wh=picture.size_wh))
+    boxes, entities = truth["boxes_xyxy"], row.read("target_object", option_texts)
     if len(boxes) != len(entities):
         raise row.error("bbox", f"{len(boxes)} boxes for {len(entities)} objects")
-    return {"boxes_xyxy": boxes, "entities": entities}
+    return truth | {"entities": entities}
 
 
 # HR-Bench -------------------------------------------------------------------------------------------------------------
@@ -139,19 +124,16 @@ def read_tables(files: list[Path], prefix: str) -> list[Sample]:
 
 
 def _table_sample(row: Row, cell: Any, fetch: Callable[[], bytes], prefix: str) -> Sample:
-    options: list[str] = []
-    for letter in LETTERS:
-        if row.fields.get(letter) in (None, ""):
-            break
-        options.append(row.text(letter))
-    try:
-        key, whole = cell_keys(cell)
-    except ValueError as error:
-        raise row.error("image", str(error)) from error
+    given = [letter for letter in LETTERS if row.read(letter, as_text).casefold() not in _GAPS]
+    for own, letter in zip(LETTERS, given, strict=False):
+        if letter != own:
+            raise row.error(own, f"empty, though option {letter} is not")
+    options = [row.text(letter) for letter in given]
+    key, whole = row.read("image", lambda _: cell_keys(cell))
     return row.sample(
-        f"{prefix}-{row.text('index')}", row.text("question"), options, row.text("answer"), "answer",
+        f"{prefix}-{row.text('index')}", row.text("question"), strip_letters(options), row.text("answer"), "answer",
         kind=row.text("category"), render=StoredImage(row.where("image"), key, fetch), image_id=f"{prefix}-{whole}",
-        cycle=str(row.fields.get("cycle_category") or ""),
+        cycle=row.read("cycle_category", as_text),
     )  # fmt: skip
 
 
@@ -244,50 +226,55 @@ def _parquet_picture(file: Path, group: int, place: int) -> bytes:
 # JSON lists -----------------------------------------------------------------------------------------------------------
 
 
-def read_list(file: Path, prefix: str) -> list[Sample]:
+def read_list(file: Path, prefix: str, box_format: str | None) -> list[Sample]:
     """Read a JSON list: MME-RealWorld's, whose rows have a field ``Question_id``, or one in the authors' format.
+
+    Boxes are in `box_format`, unless their row has a field of that name.
 
     Raises:
         ValueError: for a malformed file, with the file, row and field.
         FileNotFoundError: for a missing picture.
     """
     try:
-        rows = json.loads(file.read_text(encoding="utf-8-sig"))
+        rows = json.loads(text_of(file))
     except ValueError as error:
         raise ValueError(f"{file}: no valid JSON ({error}); {DAMAGED}") from error
     if not isinstance(rows, list):
         raise ValueError(f"{file}: want a list of questions, not {type(rows).__name__}")
-    found = [_row(file, number, fields) for number, fields in enumerate(rows, 1)]
-    return [(_mme_sample if "Question_id" in row.fields else _authors_sample)(row, prefix) for row in found]
+    found = [Row.of(file, number, fields, box_format=box_format) for number, fields in enumerate(rows, 1)]
+    samples = [(_mme_sample if "Question_id" in row.fields else _authors_sample)(row, prefix) for row in found]
+    if not any(row.fields["box_format"] for row in found):
+        ask_for_format(file, samples)
+    return samples
 
 
 def _mme_sample(row: Row, prefix: str) -> Sample:
     folder = row.file.parent
     path = row.path("Image", folder, folder / "imgs", folder / "images", folder / "data")
-    options = strip_letters(row.texts("Answer choices"))
     return row.sample(
-        f"{prefix}-{row.text('Question_id')}", row.text("Text"), options, row.text("Ground truth"), "Ground truth",
+        f"{prefix}-{row.text('Question_id')}", row.text("Text"), row.read("Answer choices", strip_letters),
+        row.text("Ground truth"), "Ground truth",
         kind=f"{row.text('Task')}/{row.text('Subtask')}", render=row.picture("Image", path), image_id=row.text("Image"),
         style="mme_realworld",
     )  # fmt: skip
 
 
 def _authors_sample(row: Row, prefix: str) -> Sample:
-    """A row ``{id, question, labels, image_path, category, box_json?}`` of the authors' format.
+    """A row ``{id, question, labels, image_path, category, box_json?, box_format?}`` of the authors' format.
 
     The options stand in the question. ``box_json`` may be the path of a V*Bench JSON, or boxes as in one. The authors'
     code passes it on without reading it.
     """
     folder = row.file.parent
-    path = row.path("image_path", folder)
-    question, options = split_options(row.text("question"))
-    truth: dict[str, Any] = {}
+    picture = row.picture("image_path", row.path("image_path", folder))
+    question, options = row.question("question")
     if isinstance(row.fields.get("box_json"), str):
-        truth = _truth(_note(row.path("box_json", folder)))
-    elif row.fields.get("box_json") is not None:
-        truth = {"boxes_xyxy": row.boxes("box_json")}
+        truth = _truth(Row.of_note(row.path("box_json", folder)), picture)
+    else:
+        reader = partial(read_boxes, size_wh=picture.size_wh, box_format=row.fields["box_format"])
+        truth = row.read("box_json", reader)
     return row.sample(
         f"{prefix}-{row.text('id')}", question, options, row.text("labels"), "labels",
-        kind=row.text("category", "Category"), render=row.picture("image_path", path),
+        kind=row.text("category", "Category"), render=picture,
         image_id=row.text("image_path"), **truth,
     )  # fmt: skip

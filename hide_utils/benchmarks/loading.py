@@ -7,7 +7,9 @@ Pictures stay in their files until `sample.image` is read. A table of gigabytes 
 from __future__ import annotations
 
 import errno
+import re
 import shutil
+import warnings
 import zipfile
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -18,13 +20,14 @@ import numpy as np
 
 from hide_utils import paths
 from hide_utils.benchmarks.formats import read_list, read_tables, read_vstar
-from hide_utils.benchmarks.rows import DAMAGED, StoredImage, check_inside
+from hide_utils.benchmarks.rows import DAMAGED, StoredImage, check_inside, one_name_a_picture, refuse_pointer
 from hide_utils.config import nearest
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import KINDS, SceneConfig, scene_samples
 
+_SHARD = re.compile(r"(?:-\d+-of-\d+(?:-[0-9a-f]+)?|(?<![^/_.-])\d+)(?=\.parquet$|/)")  # number of a part of a table
 FOLDER = paths.DATA / "benchmarks"  # one folder a benchmark, ignored by git
-FILE_KNOBS = ("revision", "letters", "max_megapixels")
+FILE_KNOBS = ("revision", "letters", "max_megapixels", "box_format")
 SCENE_KNOBS = ("kinds", *SceneConfig.__dataclass_fields__)
 LETTERINGS = ("published", "shuffled")  # who gave the options of V*Bench their letters: its authors, or `seed`
 
@@ -84,6 +87,8 @@ def load_benchmark(
               kept in the folder's file ``REVISION``.
             - ``letters``: for V*Bench. ``"published"`` takes those of test_questions.jsonl, and is the default where
               that file is. ``"shuffled"`` draws them.
+            - ``box_format``: of the boxes in a JSON list: ``"pixels"``, ``"0 to 1"`` or ``"0 to 1000"``. A row's own
+              field of that name comes first.
             - ``max_megapixels``: larger pictures are refused; 100 by default.
 
     Raises:
@@ -105,7 +110,10 @@ def load_benchmark(
     if (n is not None and n < 1) or seed < 0:
         raise ValueError(f"n must be at least 1 and seed at least 0, not n={n}, seed={seed}")
     path, prefix, questions = _find_files(name_or_path, knobs.get("revision"))
-    samples = _read(path, prefix, questions, seed, knobs.get("letters"))
+    samples = _read(path, prefix, questions, seed, knobs.get("letters"), knobs.get("box_format"))
+    one_name_a_picture(samples)
+    if cut := [sample.id for sample in samples if sample.boxes_cut]:
+        warnings.warn(f"{path}: boxes reach over the edge and were cut, of {', '.join(cut[:5])}", stacklevel=2)
     if "max_megapixels" in knobs:
         for sample in samples:
             sample.render = replace(cast(StoredImage, sample.render), max_megapixels=knobs["max_megapixels"])
@@ -201,7 +209,9 @@ def revision_of(name: str | Path) -> str | None:
     return record.read_text().split()[0] if record.is_file() else None
 
 
-def _read(path: Path, prefix: str, questions: str, seed: int, letters: str | None) -> list[Sample]:
+def _read(
+    path: Path, prefix: str, questions: str, seed: int, letters: str | None, box_format: str | None
+) -> list[Sample]:
     """All samples of a file or folder, whose format shows in the names of its files and fields."""
     if letters not in (None, *LETTERINGS):
         raise ValueError(f"unknown letters {letters!r}; {nearest(str(letters), LETTERINGS)}")
@@ -210,10 +220,14 @@ def _read(path: Path, prefix: str, questions: str, seed: int, letters: str | Non
     if letters:
         raise ValueError(f"letters={letters!r} is for V*Bench alone, and {path} is not in its format")
     files = _question_files(path, questions) if path.is_dir() else [path]
+    for file in files:
+        refuse_pointer(file)
+    if box_format and files[0].suffix != ".json":
+        raise ValueError(f"box_format={box_format!r} is for JSON lists alone, and {path} is none")
     if files[0].suffix in (".tsv", ".parquet"):
         return read_tables(files, prefix)
     if files[0].suffix == ".json":
-        return read_list(files[0], prefix)
+        return read_list(files[0], prefix, box_format)
     raise ValueError(f"{path} is no .tsv, .parquet, .json or .jsonl file: name a question file or its folder")
 
 
@@ -221,18 +235,21 @@ def _question_files(folder: Path, pattern: str) -> list[Path]:
     """The TSV, the Parquet files or the JSON list of a folder; its zip archives are unpacked where it has none.
 
     Raises:
-        ValueError: for several TSV files or JSON lists.
+        ValueError: for several TSV files, JSON lists or tables in Parquet.
         FileNotFoundError: where there is no question file.
     """
     found = _visible(folder, pattern)
     if not found:
         for archive in sorted(folder.glob("*.zip")):
+            refuse_pointer(archive)
             _unpack(archive, folder / archive.stem)
         found = _visible(folder, pattern)
     for suffix in (".tsv", ".parquet", ".json"):
         files = [path for path in found if path.suffix == suffix]
-        if len(files) > 1 and suffix != ".parquet":
-            raise ValueError(f"{folder} holds {', '.join(path.name for path in files[:8])}: name the one file you mean")
+        parts = {_SHARD.sub("", path.as_posix()) for path in files} if suffix == ".parquet" else files
+        if len(parts) > 1:
+            names = ", ".join(path.relative_to(folder).as_posix() for path in files[:8])
+            raise ValueError(f"{folder} holds {names}: name the one file you mean, or a folder of its parts alone")
         if files:
             return files
     raise FileNotFoundError(f"{folder} holds no question file ({pattern}; .tsv, .parquet, .json) or V*Bench folders")

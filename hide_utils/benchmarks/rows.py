@@ -5,24 +5,26 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import math
-import re
-from collections.abc import Callable, Mapping
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from string import ascii_uppercase as LETTERS
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from PIL import Image
 
-from hide_utils.images import ImageError, read_image, upright_size
-from hide_utils.prompts import ANSWER_INSTRUCTION
-from hide_utils.samples import Box, Sample
+from hide_utils.benchmarks.options import letter_of, split_options
+from hide_utils.images import LFS_HINT, LFS_POINTER, ImageError, read_image, upright_size
+from hide_utils.prompts import as_text
+from hide_utils.samples import Sample
 
 CALIBRATION_SHARE = 0.2
 DAMAGED = "the file is cut short or damaged: download it again"
+Value = TypeVar("Value")
 _HEAD = 48 * 1024  # bytes of a picture that its key depends on. Being a multiple of 3, it ends a group of base64 too.
-_LETTERED = re.compile(r"\s*\(?([A-Z])[).:]\s*(.*)")  # "(A) red", "A. red", "A: red"
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,7 @@ class StoredImage:
         Raises:
             ImageError: for a picture that cannot be used, with the file, row and field.
         """
-        try:
-            return read_image(self.fetch(), max_megapixels=self.max_megapixels)
-        except ValueError as error:  # ImageError, or binascii's for broken base64
-            raise ImageError(f"{self.where}: {error}") from error
+        return self._read(partial(read_image, max_megapixels=self.max_megapixels))
 
     def size_wh(self) -> tuple[int, int]:
         """Width and height of the upright picture in pixels, from its head alone.
@@ -59,9 +58,12 @@ class StoredImage:
         Raises:
             ImageError: for what the head shows to be unusable, with the file, row and field.
         """
+        return self._read(partial(upright_size, max_megapixels=self.max_megapixels))
+
+    def _read(self, reader: Callable[[bytes], Value]) -> Value:
         try:
-            return upright_size(self.fetch())
-        except ValueError as error:
+            return reader(self.fetch())
+        except ValueError as error:  # ImageError, or binascii's for broken base64
             raise ImageError(f"{self.where}: {error}") from error
 
     @property
@@ -84,54 +86,56 @@ class Row:
     number: int
     fields: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, file: Path, number: int, fields: Any, **default: Any) -> Row:
+        """A row with these fields, and defaults for those that it lacks. Raises ValueError for what is no mapping."""
+        if not isinstance(fields, dict):
+            raise ValueError(f"{file}, row {number}: want a mapping of fields, not {fields!r:.80}")
+        return cls(file, number, default | fields)
+
+    @classmethod
+    def of_json(cls, file: Path, number: int, text: str) -> Row:
+        """A row from a line of JSON. Raises ValueError for what is no mapping."""
+        try:
+            return cls.of(file, number, json.loads(text))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{file}, row {number}: no valid JSON ({error}); {DAMAGED}") from error
+
+    @classmethod
+    def of_note(cls, file: Path) -> Row:
+        """The JSON beside one of V*Bench's pictures."""
+        return cls.of_json(file, 1, text_of(file))
+
     def where(self, field: str) -> str:
         """File, row and field in words."""
         return f"{self.file}, row {self.number}, field {field!r}"
 
     def error(self, field: str, what: str) -> ValueError:
         """The error to raise for a field; `what` says what is wrong with it."""
-        return ValueError(f"{self.where(field)}: {what}")
+        name = f" of sample {self.fields['id']!r}" if "id" in self.fields else ""
+        return ValueError(f"{self.where(field)}{name}: {what}")
+
+    def read(self, name: str, reader: Callable[[Any], Value]) -> Value:
+        """What `reader` makes of a field; its ValueError gets file, row and field."""
+        try:
+            return reader(self.fields.get(name))
+        except ValueError as error:
+            raise self.error(name, str(error)) from error
 
     def text(self, *names: str) -> str:
         """The first of the named fields that is there, as text without surrounding space.
 
         Raises:
-            ValueError: where all are missing, or it is empty or no text or number.
+            ValueError: where all are missing, or one is no text or number, or holds half a character.
         """
-        value = next((self.fields[name] for name in names if self.fields.get(name) is not None), "")
-        if not isinstance(value, (str, int, float)) or not str(value).strip():
+        found = next(filter(None, (self.read(name, as_text) for name in names)), "")
+        if not found:
             raise self.error(names[0], f"missing or empty; the row has {', '.join(map(str, self.fields))}")
-        return str(value).strip()
+        return found
 
-    def texts(self, name: str) -> list[str]:
-        """A field that is a list of texts, each without surrounding space.
-
-        Raises:
-            ValueError: where it is anything else, or one of the texts is empty.
-        """
-        value = self.fields.get(name)
-        if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
-            raise self.error(name, f"want a list of texts, not {value!r:.80}")
-        return [item.strip() for item in value]
-
-    def boxes(self, name: str) -> list[Box]:
-        """A field of V*Bench's boxes: a list of ``[x, y, w, h]`` in pixels, or one such box alone.
-
-        Returns:
-            Boxes as (x0, y0, x1, y1) in pixels, half-open.
-
-        Raises:
-            ValueError: for anything else, and for a box without width or height.
-        """
-        boxes = self.fields.get(name)
-        boxes = [boxes] if isinstance(boxes, list) and boxes and not isinstance(boxes[0], list) else boxes
-        if not isinstance(boxes, list):
-            raise self.error(name, f"want a list of x, y, w, h, not {boxes!r:.80}")
-        for box in boxes:
-            numbers = box if isinstance(box, list) and all(type(v) in (int, float) for v in box) else []
-            if len(numbers) != 4 or not all(map(math.isfinite, numbers)) or min(numbers[2:]) <= 0:
-                raise self.error(name, f"{box!r:.80} is no x, y, w, h in pixels with w, h > 0")
-        return [(float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in boxes]
+    def question(self, name: str) -> tuple[str, list[str]]:
+        """A field that holds a question and its options, told apart by `split_options`."""
+        return self.read(name, split_options)
 
     def path(self, name: str, *bases: Path) -> Path:
         """The file that a field names, looked for below each of the folders `bases` in turn.
@@ -161,14 +165,14 @@ class Row:
             id: unique within the benchmark.
             question: text without the options.
             options: 2 to 26 texts without their letters.
-            label: letter of the right option, as ``B``, ``B.`` or ``(B)``.
+            label: letter of the right option, as ``B``, ``b.`` or ``(B)``.
             label_field: name of the field that it comes from, for errors.
             **rest: further fields of `Sample`.
 
         Raises:
             ValueError: for too few or too many options, and for a label that is none of their letters.
         """
-        letter = label.strip("(). ")
+        letter = letter_of(label)
         if not 2 <= len(options) <= len(LETTERS):
             raise self.error("question", f"{len(options)} lettered option(s) found; a question has 2 to {len(LETTERS)}")
         if len(letter) != 1 or letter not in LETTERS[: len(options)]:
@@ -189,40 +193,34 @@ def check_inside(name: str, where: str) -> None:
         raise ValueError(f"{where}: {name!r} leads out of the data folder: make it relative, without '..'")
 
 
-def split_options(text: str) -> tuple[str, list[str]]:
-    """Split a text that ends in lines ``(A) ...``, ``(B) ...`` into the question and its options.
+def refuse_pointer(file: Path) -> None:
+    """Raises ValueError for a file that Git LFS has not fetched."""
+    with file.open("rb") as stream:
+        if stream.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise ValueError(f"{file} {LFS_HINT}")
 
-    A line among the options without a letter continues the option above it. The instruction to answer with a letter
-    is left out.
 
-    Returns:
-        The question, and the options without letters: at most one where the text holds no such list.
+def text_of(file: Path) -> str:
+    """The whole of a file in UTF-8. Raises ValueError for any other encoding and for a pointer of Git LFS."""
+    refuse_pointer(file)
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: no UTF-8 ({error}): save it as UTF-8") from error
+
+
+def one_name_a_picture(samples: Sequence[Sample]) -> None:
+    """Give questions about the same bytes one `Sample.image_id`, which is the first of theirs.
+
+    Whole files are read only where their keys agree.
     """
-    lines = text.replace(ANSWER_INSTRUCTION, "").strip().splitlines()
-    matches = [_LETTERED.fullmatch(line) for line in lines]
-    options: list[str] = []
-    # A line of the question may look like an option, as "A. Smith's sign says what?" does. So the search goes from the
-    # end, and takes the first "A" that a "B" follows.
-    for start in (i for i in reversed(range(len(lines))) if (match := matches[i]) and match[1] == LETTERS[0]):
-        options = []
-        for line, match in zip(lines[start:], matches[start:], strict=True):
-            if match and LETTERS[len(options) :].startswith(match[1]):
-                options.append(match[2].strip())
-            else:
-                options[-1] = f"{options[-1]} {line.strip()}".strip()
-        if len(options) > 1:
-            return "\n".join(lines[:start]).strip(), options
-    return "\n".join(lines), options
-
-
-def strip_letters(options: list[str]) -> list[str]:
-    """Take the letters off options, where each begins with its own.
-
-    Otherwise they are returned as they are, since a single option may only look like a lettered one.
-    """
-    matches = [_LETTERED.fullmatch(option) for option in options]
-    own = [m[2].strip() for m, letter in zip(matches, LETTERS, strict=False) if m and m[1] == letter]
-    return own if len(own) == len(options) else options
+    pictures = [cast(StoredImage, sample.render) for sample in samples]
+    names = {(picture.key, sample.image_id) for picture, sample in zip(pictures, samples, strict=True)}
+    times = Counter(key for key, _ in names)
+    first: dict[tuple[str, bytes], str] = {}
+    for picture, sample in zip(pictures, samples, strict=True):
+        whole = hashlib.blake2b(picture.fetch()).digest() if times[picture.key] > 1 else b""
+        sample.image_id = first.setdefault((picture.key, whole), sample.image_id)
 
 
 def image_bytes(cell: Any) -> bytes:

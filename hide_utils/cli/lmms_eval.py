@@ -97,11 +97,18 @@ class HiDeModel(lmms):
         session = hide.open(pictures[0])
         shown = [session.image, *(read_image(more, max_megapixels=hide.max_megapixels) for more in pictures[1:])]
         if wanted and len(pictures) == 1:
-            if regions := hide.locate(session, split_options(prompt)[0] or prompt).regions:
+            if regions := hide.locate(session, self._asked(prompt)).regions:
                 shown.append(composite_on_white(lpd.compact_image(session.image, regions)))
             else:
                 self.notes["no box survived: answered from the original picture alone"] += 1
         return session.answer_from(shown, prompt, limit=limit).text
+
+    def _asked(self, prompt: str) -> str:
+        """The question in a prompt; the whole prompt where its options are written in a way that is not known."""
+        try:
+            return split_options(prompt)[0] or prompt
+        except ValueError:
+            return prompt
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
         """Not there: HiDe replies in words."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import re
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -113,7 +115,7 @@ class Form:
             toggled: called when a chip is pressed.
         """
         self.question.value, self.entities.value = case.question, case.entities.text
-        self.options.value = "; ".join(case.options or [])
+        self.options.value = "; ".join(map(_quoted, case.options or []))
         for chip in self.chips:
             chip.unobserve_all()
         names = [token or "␣" for token in case.attention.tokens]
@@ -138,8 +140,12 @@ class Form:
 
     @property
     def typed(self) -> tuple[str, list[str] | None, str]:
-        """Question, options and entities as typed. Without options these are None; entities may be empty."""
-        options = [part.strip() for part in self.options.value.split(";") if part.strip()]
+        """Question, options and entities as typed. Without options these are None; entities may be empty.
+
+        An option that holds a semicolon stands in double quotes, as in a CSV file.
+        """
+        (parts,) = csv.reader([self.options.value], delimiter=";", skipinitialspace=True)
+        options = [part.strip() for part in parts if part.strip()]
         return self.question.value.strip(), options or None, self.entities.value.strip()
 
     def turn(self, knobs: Knobs) -> None:
@@ -173,3 +179,8 @@ def status_html(text: str, busy: bool = False) -> str:
 
 def _heading(text: str) -> w.HTML:
     return w.HTML(f"<h4>{html.escape(text)}</h4>")
+
+
+def _quoted(option: str) -> str:
+    """An option as `csv` reads it back from among others with semicolons between them."""
+    return '"{}"'.format(option.replace('"', '""')) if re.search('[;\r\n]|^"', option) else option

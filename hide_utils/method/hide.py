@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,7 +16,7 @@ from hide_utils.method.entities import Entities, Extractor, given_entities
 from hide_utils.method.result import Result
 from hide_utils.method.session import HIDE_STEPS, Localisation, Session
 from hide_utils.models import VLM, Reply, Settings, load_model
-from hide_utils.prompts import multiple_choice
+from hide_utils.prompts import multiple_choice, option_texts
 
 
 class HiDe:
@@ -87,7 +89,7 @@ class HiDe:
         self,
         image: str | PathLike | Image.Image,
         question: str,
-        options: list[str] | None = None,
+        options: Iterable[Any] | None = None,
         entities: list[str] | str | None = None,
         *,
         compare: bool = True,
@@ -97,7 +99,7 @@ class HiDe:
         Args:
             image: a path or a PIL picture, of any mode and orientation. Boxes of the result are pixels of it as read.
             question: the question's text. The names of special tokens in it stay text.
-            options: texts of the options, without letters. None asks for a free answer.
+            options: texts of the options, without letters, as `option_texts` reads them. None asks for a free answer.
             entities: what to look for. None has the model list it.
             compare: also answer directly, on the same prefill, for the result's picture. It costs a few text tokens.
 
@@ -110,9 +112,9 @@ class HiDe:
         if compare and result.compact_image is None:  # then the method itself has answered directly
             result.direct_answer, result.direct_letter = result.answer, result.letter
         elif compare:
-            reply = session.answer(question, options, step="direct")
+            reply = session.answer(question, result.options, step="direct")
             result.direct_answer = reply.text
-            result.direct_letter = read_letter(self.model, reply, options, self.protocol)
+            result.direct_letter = read_letter(self.model, reply, result.options, self.protocol)
             result.timings["direct"] = session.seconds["direct"]
         return result
 
@@ -129,24 +131,25 @@ class HiDe:
         self,
         session: Session,
         question: str,
-        options: list[str] | None = None,
+        options: Iterable[Any] | None = None,
         entities: Entities | list[str] | str | None = None,
     ) -> Result:
         """The method on an opened picture. The other arguments are those of a call."""
         question = checked_question(question)
-        multiple_choice(question, options)  # refuses a single option before anything is run
+        texts = None if options is None else option_texts(options)
+        multiple_choice(question, texts)  # refuses a single option before anything is run
         located = self.locate(session, question, entities)
         with session.timed("compact"):
             compact = lpd.compact_image(session.image, located.regions) if located.regions else None
         second = None if compact is None else composite_on_white(compact)
-        reply = session.answer(question, options, second)
+        reply = session.answer(question, texts, second)
         no_box = "no box survived: answered from the original picture alone" if compact is None else None
         _, counts = session.cost(HIDE_STEPS)
         return Result(
             question=question,
-            options=options,
+            options=texts,
             answer=reply.text,
-            letter=read_letter(self.model, reply, options, self.protocol),
+            letter=read_letter(self.model, reply, texts, self.protocol),
             entities=located.entities,
             tokens=located.tokens,
             maps=located.maps,

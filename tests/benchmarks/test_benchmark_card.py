@@ -21,7 +21,7 @@ def test_card_of_vstar(tmp_path):
     assert found["options"] == {2: 1, 4: 1} and found["labels"] == {"A": 1, "B": 1}
     assert found["megapixels"] == {"0 to 1": 1, "2 to 4": 1} and found["sides_px"]["most"] == (2000, 1500)
     assert sum(found["splits"].values()) == 2 and found["cycles"] == {} and found["licence"] == "research only"
-    shares = [155 * 157 / 24, 30 * 40 / 3e6, 3 * 4 / 3e6]  # boxes of the fixture over its pictures' pixels
+    shares = [155 * 157 / 32e4, 30 * 40 / 3e6, 3 * 4 / 3e6]  # boxes of the fixture over its pictures' pixels
     assert found["object_share"] == pytest.approx(np.median(shares))
 
 

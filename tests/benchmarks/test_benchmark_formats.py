@@ -53,7 +53,7 @@ def test_vstar_shuffled_by_a_recorded_seed(vstar):
     (vstar / "test_questions.jsonl").unlink()
     for i in range(60):
         write_json(vstar / "direct_attributes" / f"sa_{i}.json", GLOVE)
-        (vstar / "direct_attributes" / f"sa_{i}.jpg").write_bytes(encoded(i))
+        (vstar / "direct_attributes" / f"sa_{i}.jpg").write_bytes(encoded(i, (800, 400)))
     samples = load_benchmark(vstar, seed=3)
     assert len(samples) == 62 and all(sample.id.endswith("-s3") for sample in samples)
     assert all(sample.answer in (GLOVE["options"][0], DOG["options"][0]) for sample in samples)
@@ -178,7 +178,7 @@ def test_hrbench_tsv_cut_short(tmp_path, kept):
         ({"answer": "E"}, "answer"),
         ({"answer": ""}, "answer"),
         ({"question": ""}, "question"),
-        ({"B": ""}, "question"),
+        ({"B": "", "C": "", "D": ""}, "question"),
         ({"image": "!!!!" * 20}, "image"),
         ({"image": ""}, "image"),
     ],

@@ -118,6 +118,20 @@ def test_unchanged_question_with_other_entities_stays_the_sample(explorer, sampl
     assert "-p entities" in explorer.command
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["red; dark", "blue"], ['"STOP"', "GO"], ['5" pipe', '3"; 4" pipe'], ["two\nlines", "one"], ["a;", ";b", "c"]],
+)
+def test_a_search_of_what_is_shown_keeps_its_options_truth_and_label(hide, samples, options):
+    given = [replace(samples[0], options=options, label="B"), *samples[1:]]
+    explorer = Explorer(hide, given, config=CONFIG.model_copy(update={"sample": given[0].id}))
+    explorer.form.search.click()
+    assert explorer.case.sample is given[0] and (explorer.case.options, explorer.case.label) == (options, "B")
+    explorer.form.question.value = "Another question?"
+    explorer.form.search.click()
+    assert (explorer.case.sample, explorer.case.options) == (None, options)
+
+
 def test_uploaded_picture_is_kept_and_searched(explorer, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "CACHE", tmp_path)
     stream = io.BytesIO()

@@ -124,7 +124,7 @@ def many_frames() -> Iterator[Hostile]:
 
 
 def deep() -> Iterator[Hostile]:
-    """Values of 16 bits and floats are scaled to 8 bits. NaN and infinity are refused."""
+    """Values of 16 bits and floats are scaled to 8 bits. NaN, infinity and ranges that are not clear are refused."""
     grey = np.array([[0, 257, 51400, 65535]], np.uint16)
     wanted = np.repeat(np.array([[0, 1, 200, 255]], np.uint8)[..., None], 3, axis=-1)
     for order in ("<", ">"):
@@ -142,11 +142,13 @@ def deep() -> Iterator[Hostile]:
     yield Hostile("16-rgb.png", png(2, 1, lines, 16), np.array([[RED, (0, 0, 255)]], np.uint8))
     lines = b"\0" + struct.pack(">8H", 65535, 0, 0, 65535, 0, 0, 0, 0)
     yield Hostile("16-rgba.png", png(2, 1, lines, 16, 6), np.array([[RED, (255, 255, 255)]], np.uint8))
-    floats = {"unit": [0, 0.5, 1], "bytes": [0, 127.6, 255], "negative": [-3, -2, -1], "flat": [0.25] * 3}
-    found = {"unit": [0, 128, 255], "bytes": [0, 128, 255], "negative": [0] * 3, "flat": [64] * 3}
+    floats = {"unit": [0, 0.5, 1], "bytes": [0, 127.6, 255], "flat": [0.25] * 3}
+    found = {"unit": [0, 128, 255], "bytes": [0, 128, 255], "flat": [64] * 3}
     for name, values in floats.items():
         data = encoded(Image.fromarray(np.array([values], np.float32)), "TIFF")
         yield Hostile(f"float-{name}.tiff", data, np.repeat(np.array([found[name]], np.uint8)[..., None], 3, axis=-1))
+    for name, unclear in {"negative": [-3, -2, -1], "wide": [0, 2000, 4095], "bright": [0, 1, 5]}.items():
+        yield Hostile(f"float-{name}.tiff", encoded(Image.fromarray(np.array([unclear], np.float32)), "TIFF"), REFUSED)
     for name, bad in (("nan", np.nan), ("inf", np.inf), ("minus-inf", -np.inf)):
         for at in (0, 5):
             values = np.full((2, 3), 0.5, np.float32)
