@@ -71,11 +71,13 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
     None where there is no profile, or it is damaged or of another kind of picture, and where it changes colors by no
     more than rounding, as the many profiles of sRGB do.
     """
+    if not (stored := image.info.get("icc_profile")):
+        return None
     mode = "CMYK" if image.mode == "CMYK" else "L" if image.mode[0] in "1LIF" else "RGB"
     ramp = Image.linear_gradient("L")
     probe = Image.merge("RGB", (ramp, ramp.rotate(90), ramp.rotate(180))).convert(mode)
     try:
-        stored, srgb = io.BytesIO(image.info.get("icc_profile") or b""), ImageCms.createProfile("sRGB")
+        stored, srgb = io.BytesIO(stored), ImageCms.createProfile("sRGB")
         profile = ImageCms.buildTransform(stored, srgb, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
         moved = ImageChops.difference(profile.apply(probe), probe.convert("RGB"))
     except ImageCms.PyCMSError:
