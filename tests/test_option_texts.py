@@ -48,7 +48,7 @@ def test_numbers_become_texts_and_texts_stay(options, texts):
 
 @pytest.mark.parametrize(
     "options",
-    ["red or blue", {"text": ["red"], "label": ["A"]}, {"A": "red", "C": "blue"}, {"red", "blue"}, ["red", "", "blue"],
+    ["red or blue", {"text": ["red"], "label": ["A"]}, {"A": "red", "C": "blue"}, {"red"}, ["red", "", "blue"],
      [["red"], ["blue"]], ["red", "\ud83d"], np.array([["red", "blue"]])],
     ids=repr,
 )  # fmt: skip
