@@ -78,11 +78,8 @@ def load_model(
         device, device_map = None, device_map or "auto"
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device.value)
-    choices = {
-        "device": chosen_device,
-        "dtype": chosen_dtype,
-        "attention": choose_attention(attention, chosen_device.value, chosen_dtype.value),
-    }
+    kernel = choose_attention(attention, chosen_device.value, chosen_dtype.value)
+    choices = {"device": chosen_device, "dtype": chosen_dtype, "attention": kernel}
     with _announced(str(name_or_path), source, f"{chosen_device.value} as {chosen_dtype.value}"):
         spread = {"device_map": device_map, "max_memory": max_memory, "offload_folder": offload_folder}
         model = _weights(source, revision, chosen_dtype.value, spread if device_map else {}).eval()
@@ -132,9 +129,7 @@ def _find_checkpoint(name_or_path: str | os.PathLike, revision: str | None) -> s
         raise FileNotFoundError(f"the embedded model is not in {paths.MINI}; restore that folder from git.")
     if folder is not None:
         if not any(folder.glob("*.safetensors")):
-            raise FileNotFoundError(
-                f"{folder} holds no *.safetensors; put the weights there (no other format is read)."
-            )
+            raise FileNotFoundError(f"{folder} holds no *.safetensors; put them there (no other format is read).")
         if pointers := [file.name for file in sorted(folder.iterdir()) if _is_pointer(file)]:
             raise FileNotFoundError(f"{folder} holds Git LFS pointers for {pointers}: run `git lfs pull` there.")
         if revision:
