@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Notebooks that `make run` executes at a time; on a GPU that holds one model only: JOBS=1
 JOBS ?= 2
+# Flags for JupyterLab, as in: make lab ARGS="--no-browser --port 9000"
+ARGS ?=
 # More flags for pip, for example an index that holds torch builds for this machine: PIP_FLAGS="--extra-index-url ..."
 PIP_FLAGS ?=
 
@@ -12,6 +14,8 @@ READY := $(VENV)/.ready
 # A python3 kernel of the user's own must not shadow the environment's, nor a preset of the shell the notebooks' values.
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport HIDE_PRESET
+# Clusters export a backend of matplotlib without which notebooks would have no pictures.
+unexport MPLBACKEND
 
 # The oldest transformers that is supported; the newest is the one that constraints.txt pins.
 OLDEST := 5.17.0
@@ -98,5 +102,5 @@ train-study: export HF_HUB_OFFLINE := 1
 train-study: $(READY)  ## train the miniature further on ordinary and on decoupled pictures (notebook 10; twenty minutes)
 	$(PY) -m hide_utils.mini.study
 
-lab: $(READY)  ## open the notebooks in JupyterLab
-	$(PY) -m jupyterlab notebooks
+lab: $(READY)  ## open the notebooks in JupyterLab; ARGS="--no-browser --port 9000" hands flags on
+	$(PY) -m jupyterlab notebooks $(ARGS)

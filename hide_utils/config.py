@@ -42,6 +42,41 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
 
+def literal(text: str) -> Any:
+    """A value given as text, on a command line say: the Python literal that it is, else the text itself.
+
+    Tuples and sets become lists, the only kind of list that reaches a notebook; a set's in order of value.
+    """
+    try:
+        return json.loads(json.dumps(ast.literal_eval(text), default=sorted))
+    except (ValueError, SyntaxError, TypeError):
+        return text
+
+
+class _PresetLoader(yaml.SafeLoader):
+    """YAML whose values without quotes are read as `literal` reads them, and in which no key stands twice.
+
+    YAML's own rules would make a number of 010 or 12:30, a date of 2024-05-01, and true of yes.
+    """
+
+    yaml_implicit_resolvers = {}
+    words = {"": "None", "~": "None", "null": "None", "true": "True", "false": "False"}  # as Python writes them
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} stands twice; keep one", problem_mark=node.start_mark)
+        return node
+
+    def construct_yaml_str(self, node: yaml.ScalarNode) -> Any:
+        text = self.construct_scalar(node)
+        return text if node.style else literal(self.words.get(text.lower(), text))
+
+
+_PresetLoader.add_constructor("tag:yaml.org,2002:str", _PresetLoader.construct_yaml_str)
+
+
 def load_preset(name: str | Path, known: Iterable[str] | None = None) -> dict[str, Any]:
     """Read a preset file.
 
@@ -54,13 +89,17 @@ def load_preset(name: str | Path, known: Iterable[str] | None = None) -> dict[st
 
     Raises:
         FileNotFoundError: there is no such file. The message names the nearest preset.
-        ValueError: the file is no mapping, or names a parameter that no notebook has.
+        ValueError: the file is no YAML, has a key twice, is no mapping, or names a parameter that no notebook has.
     """
-    path = Path(name) if Path(name).suffix in {".yaml", ".yml"} else paths.PRESETS / f"{name}.yaml"
+    path = paths.preset_file(name)
     if not path.is_file():
         presets = sorted(p.stem for p in paths.PRESETS.glob("*.yaml"))
         raise FileNotFoundError(f"no preset {str(name)!r}; {nearest(str(name), presets)}")
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    try:
+        with path.open("rb") as stream:
+            content = _PresetLoader(stream).get_single_data() or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"preset {name}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ValueError(f"preset {name}: want a mapping of parameters, got {type(content).__name__}")
     known = _every_parameter() if known is None else set(known)
@@ -130,7 +169,7 @@ class RunConfig(BaseModel):
     max_pixels: Pixels | None = None
     engine: Literal["local", "processes", "ray"] = "local"
     workers: Count | None = None
-    device: str | None = Field(None, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", examples=["cpu"])] | None = None
     dtype: Literal["bfloat16", "float16", "float32", "float64"] | None = None
     attention: Literal["sdpa", "flash"] | None = None
 
@@ -157,9 +196,13 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _check_names(cls, values: Any) -> Any:
-        for name in values if isinstance(values, dict) else ():
+        for name, value in values.items() if isinstance(values, dict) else ():
             if name not in cls.model_fields:
                 raise ValueError(f"unknown parameter {name!r}; {nearest(name, cls.model_fields)}")
+            if isinstance(value, bool) and cls.model_fields[name].annotation is not bool:
+                raise ValueError(f"{name} is no question of true or false, so that it cannot be {value}")
+        if isinstance(values, dict) and values.get("image") and not values.get("question"):
+            raise ValueError("an image needs a question about it, for example -p question 'What color is the bag?'")
         return values
 
     @field_validator("protocol")
@@ -172,10 +215,8 @@ class RunConfig(BaseModel):
     def parameters(self) -> dict[str, Any]:
         """Every value as plain JSON types, for provenance. Of a path outside the repository the name alone is kept."""
         values = self.model_dump(mode="json")
-        for name in {"model", "benchmark", "image", "out"} & set(values):
-            if values[name] is not None:
-                values[name] = paths.portable(values[name])
-        return values
+        named = [name for name in ("model", "benchmark", "image", "out") if values.get(name) is not None]
+        return values | {name: paths.portable(values[name]) for name in named}
 
 
 def _assigned(namespace: Mapping[str, Any], known: Iterable[str]) -> list[str]:
@@ -215,9 +256,6 @@ def _plain_assignments(source: str) -> list[str]:
 @cache
 def _every_parameter() -> set[str]:
     """Names that the parameters cells of the project's notebooks give values to."""
-    found: set[str] = set()
-    for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"):
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            if "parameters" in cell["metadata"].get("tags", []):
-                found |= set(_plain_assignments("".join(cell["source"])))
-    return found
+    books = [json.loads(path.read_text(encoding="utf-8")) for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb")]
+    cells = [cell for book in books for cell in book["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    return {name for cell in cells for name in _plain_assignments("".join(cell["source"]))}

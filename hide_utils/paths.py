@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,24 +22,44 @@ RUNS = RESULTS / "runs"
 DEFAULT_PRESET = "mini"
 
 
-def figures_folder() -> Path:
+def preset_file(preset: str | Path) -> Path:
+    """Absolute path of a preset's file, from its name in ``notebooks/presets`` or the path of a YAML file."""
+    named = Path(preset).suffix not in (".yaml", ".yml")
+    return Path(os.path.abspath(PRESETS / f"{preset}.yaml" if named else preset))
+
+
+def run_name(preset: str | Path) -> str:
+    """Name of the folder below `RUNS` that belongs to a preset, and to no other.
+
+    A file elsewhere than in ``notebooks/presets`` has a number behind its name, which is that of its folder: two files
+    of one name are two presets.
+    """
+    file = preset_file(preset)
+    ours = file == PRESETS / f"{file.stem}.yaml"
+    return file.stem if ours else f"{file.stem}-{zlib.crc32(str(file).encode()):08x}"
+
+
+def figures_folder(preset: str | None = None) -> Path:
     """Folder that holds one folder of figures and tables for each notebook.
 
     ``figures/`` is committed and belongs to the default preset alone. A run with another preset writes below
-    ``data/results/runs/<preset>/figures``, so that it never overwrites the committed ones. The environment variable
+    ``data/results/runs/<run_name>/figures``, so that it never overwrites the committed ones. The environment variable
     ``HIDE_FIGURES`` names the folder (the runner sets it). Without it the preset in ``HIDE_PRESET`` decides.
+
+    Args:
+        preset: whose folder is meant, whatever the environment says. None: the folder of this run.
     """
-    if folder := os.environ.get("HIDE_FIGURES"):
+    if preset is None and (folder := os.environ.get("HIDE_FIGURES")):
         return Path(folder)
-    preset = os.environ.get("HIDE_PRESET") or DEFAULT_PRESET
-    return FIGURES if preset == DEFAULT_PRESET else RUNS / Path(preset).stem / "figures"
+    preset = preset or os.environ.get("HIDE_PRESET") or DEFAULT_PRESET
+    return FIGURES if preset == DEFAULT_PRESET else RUNS / run_name(preset) / "figures"
 
 
 def model_folder(name: str | Path) -> Path | None:
     """Folder that holds a model's files on this machine.
 
     Args:
-        name: ``"mini"``, a path, or a hub id. A hub id is looked for in ``data/models`` under the model's own name.
+        name: ``"mini"``, a path, or a hub id, which is looked for as ``data/models/OWNER/NAME``.
 
     Returns:
         The folder. None where there is no such folder, as for a model that lies on the hub alone.
@@ -48,7 +69,7 @@ def model_folder(name: str | Path) -> Path | None:
     path = Path(name).expanduser()
     if path.is_dir():
         return path
-    here = MODELS / path.name
+    here = MODELS / path  # a folder without the owner's name could be anybody's
     return here if str(name).count("/") == 1 and any(here.glob("*.safetensors")) else None
 
 

@@ -2,8 +2,8 @@
 
 import sys
 
+from hide_utils.cli import main as door
 from hide_utils.cli.run import *  # noqa: F403
-from hide_utils.cli.run import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(door.main(["run", *sys.argv[1:]]))

@@ -80,11 +80,11 @@ def test_bars_of_transformers_are_as_they_were_after_a_silent_load():
 
 def test_hub_id_is_looked_for_in_data_models_first(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "MODELS", tmp_path)
-    with pytest.raises(FileNotFoundError, match="put such a folder into data/models under the model's own name"):
+    with pytest.raises(FileNotFoundError, match="put such a folder into data/models/OWNER/NAME"):
         load_model("someone/Tiny-VL")
-    shutil.copytree(checkpoint("qwen3_vl"), tmp_path / "Tiny-VL")
+    shutil.copytree(checkpoint("qwen3_vl"), tmp_path / "someone" / "Tiny-VL")
     model = load_model("someone/Tiny-VL")
-    assert model.name == str(tmp_path / "Tiny-VL"), "a folder's content is hashed, a hub id is not"
+    assert model.name == str(tmp_path / "someone" / "Tiny-VL"), "a folder's content is hashed, a hub id is not"
 
 
 def test_loading_and_answering_warn_of_nothing():

@@ -11,9 +11,10 @@ from hide_utils.analyses.background import BackgroundConfig
 from hide_utils.analyses.benchmarks import BenchmarksConfig
 from hide_utils.analyses.explorer import ExplorerConfig
 from hide_utils.analyses.layers import LayersConfig
+from hide_utils.analyses.quickstart import QuickstartConfig
 from hide_utils.analyses.tokens import TokensConfig
 from hide_utils.baselines import METHODS
-from hide_utils.config import RunConfig, load_preset, preset_values
+from hide_utils.config import RunConfig, literal, load_preset, preset_values
 from hide_utils.evaluation.notebooks import discover, inspect
 
 PRESETS = sorted(path.stem for path in paths.PRESETS.glob("*.yaml"))
@@ -94,7 +95,9 @@ def test_bounds_themselves_are_allowed_and_the_whole_is_frozen():
 
 
 def test_parameters_are_plain_and_hold_no_folder_of_the_machine(tmp_path):
-    cfg = ExplorerConfig(model=str(tmp_path / "weights"), image=paths.ROOT / "data" / "a.png", tokens_off=[1, 2])
+    cfg = ExplorerConfig(
+        model=str(tmp_path / "weights"), image=paths.ROOT / "data" / "a.png", question="What?", tokens_off=[1, 2]
+    )
     values = cfg.parameters()
     assert values["model"] == "weights"
     assert values["image"] == "data/a.png"
@@ -197,6 +200,84 @@ def test_unreadable_presets_are_refused(presets, tmp_path):
         load_preset(tmp_path / "list.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model: mini\n05_benchmarks:\n  n: 500\n05_benchmarks:\n  n: 4\n", "'05_benchmarks' stands twice"),
+        ("n: 5\nseed: 1\n'n': 6\n", "'n' stands twice"),
+        ("05_benchmarks:\n  seed: 1\n  n: 5\n  seed: 2\n", "'seed' stands twice.* line 2"),
+        ("05_benchmarks:\n\tn: 5\n", r"found character '\\t' that cannot start any token .* line 2"),
+        ("n: [5\n", "expected ',' or ']'"),
+        ("n: 5\n---\nn: 6\n", "single document"),
+        ("? [n, seed]\n: 5\n", "unhashable key"),
+    ],
+)
+def test_what_is_no_preset_names_file_and_place_and_nothing_is_dropped(tmp_path, text, said):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=said) as error:
+        load_preset(file)
+    assert str(file) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("2024-05-01", "2024-05-01"),
+        ("[yes, no, on, Off, y]", ["yes", "no", "on", "Off", "y"]),
+        ("12:30", "12:30"),
+        ("[1:1, 4:3]", ["1:1", "4:3"]),
+        ("007", "007"),
+        ("'1984'", "1984"),
+        ("[NA, nan, .inf, '', -]", ["NA", "nan", ".inf", "", "-"]),
+        ("1984", 1984),
+        ("[-3, 1e-3, .5, 1.0]", [-3, 0.001, 0.5, 1.0]),
+        ("[true, False, null, ~]", [True, False, None, None]),
+        ("(1, 2)", [1, 2]),
+        ("", None),
+    ],
+)
+def test_words_of_a_preset_are_what_they_look_like(tmp_path, written, value):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"08_explorer: {{x: {written}}}\nn: 5\n" if "[" in written else f"08_explorer:\n  x: {written}\n")
+    (found,) = load_preset(file)["08_explorer"].values()
+    assert found == value and type(found) is type(value)
+
+
+def test_yes_and_no_are_an_answer_where_one_is_asked_for():
+    assert ExplorerConfig(noise_prior="no").noise_prior is False and ExplorerConfig(noise_prior="yes").noise_prior
+    for value in (True, False):
+        with pytest.raises(ValidationError, match=f"n is no question of true or false, so that it cannot be {value}"):
+            ExplorerConfig(n=value)
+
+
+def test_an_image_needs_a_question():
+    for kind in (ExplorerConfig, QuickstartConfig):
+        with pytest.raises(ValidationError, match="needs a question about it, for example -p question '"):
+            kind(image="own.jpg")
+        assert kind(image="own.jpg", question="What is it?").question == "What is it?"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("(1, 2)", [1, 2]),
+        ("1, 2", [1, 2]),
+        ("{'hide', 'direct'}", ["direct", "hide"]),
+        ("[(1, 2), {3}]", [[1, 2], [3]]),
+        ("()", []),
+        ("{1, 'a'}", "{1, 'a'}"),
+        ("1j", "1j"),
+        ("...", "..."),
+        ("None", None),
+        ("[direct, hide]", "[direct, hide]"),
+        ("1e-3", 0.001),
+    ],
+)
+def test_a_value_given_as_text_becomes_what_a_notebook_can_hold(text, value):
+    assert literal(text) == value and type(literal(text)) is type(value)
+
+
 def test_the_shipped_presets_are_those_documented():
     assert PRESETS == ["internvl3_8b", "mini", "qwen2_5_vl_7b", "qwen3_vl_8b", "smoke"]
 
@@ -217,3 +298,29 @@ def test_figures_of_other_presets_stay_out_of_the_committed_folder(monkeypatch):
     assert paths.figures_folder() == paths.FIGURES
     monkeypatch.setenv("HIDE_PRESET", "smoke")
     assert paths.figures_folder() == paths.RUNS / "smoke" / "figures"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("qwen2.5", "qwen2.0"),
+        ("lens-v1.0.yaml", "lens-v1.1.yaml"),
+        ("a/lens.yaml", "b/lens.yaml"),
+        ("lens", "lens.yaml"),
+        ("lens.yaml", "lens.yml"),
+        ("a/lens", "b/lens"),
+        ("smoke", "elsewhere/smoke.yaml"),
+        (paths.PRESETS / "smoke.yaml", paths.PRESETS / "smoke.yml"),
+    ],
+)
+def test_every_preset_has_a_folder_of_its_own(monkeypatch, one, other):
+    folders = []
+    for preset in (one, other):
+        monkeypatch.setenv("HIDE_PRESET", str(preset))
+        folders.append(paths.figures_folder())
+    assert folders[0] != folders[1] and all(folder.parent.parent == paths.RUNS for folder in folders)
+    assert paths.figures_folder("smoke") == paths.RUNS / "smoke" / "figures", "whatever the environment says"
+    assert paths.run_name("qwen2.5") == "qwen2.5" and paths.run_name("./a/../b/lens.yml") == paths.run_name(
+        "b/lens.yml"
+    )
+    assert paths.run_name(paths.PRESETS / "smoke.yaml") == paths.run_name("smoke") == "smoke"

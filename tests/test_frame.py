@@ -1,7 +1,10 @@
 """The files that make the environment agree with one another and with what is installed."""
 
+import ast
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 
@@ -56,6 +59,23 @@ def test_an_extra_of_which_the_environment_holds_nothing_is_pinned_nowhere(extra
     assert names and not names & {*CONSTRAINTS, *CONDA, *pinned(PIP, "==")}
 
 
+def test_what_the_package_imports_the_project_declares():
+    """A package that comes with another may leave with its next version. flash-attn is built apart: environment.yml."""
+    imported: set[str] = set()
+    for path in (ROOT / "hide_utils").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.partition(".")[0])
+    imported -= sys.stdlib_module_names | {"hide_utils", "flash_attn"}
+    known, extras = metadata.packages_distributions(), PROJECT["optional-dependencies"]
+    declared = [*PROJECT["dependencies"], *(text for name in extras if name != "test" for text in extras[name])]
+    names = {canonicalize_name(Requirement(text).name) for text in declared}
+    assert len(imported) > 20
+    assert [name for name in sorted(imported) if not names & set(map(canonicalize_name, known.get(name, [name])))] == []
+
+
 def test_constraints_pin_public_versions_only():
     # A local version such as 2.13.0+cpu exists on some machines alone; 2.13.0 takes it where it is to be had.
     assert not [name for name, version in CONSTRAINTS.items() if "+" in version]
@@ -96,3 +116,9 @@ def test_ci_runs_make_test():
     commands = [line for line in script.read_text().splitlines() if line and not line.startswith("#")]
     assert commands[0] == "set -euo pipefail"
     assert commands[-1] == "exec make test"
+
+
+def test_make_lab_hands_flags_on():
+    command = ["make", "--dry-run", "lab", "ARGS=--no-browser --port 9000"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1].endswith("-m jupyterlab notebooks --no-browser --port 9000")

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,10 @@ class Run:
     notebook: Path
     parameters: dict[str, Any]
     output: Path
+    skipped: Sequence[str] = ()  # parameters given by hand that the notebook lacks
     state: str = "not run"
     seconds: float = 0.0
     error: str = ""
-    skipped: list[str] = field(default_factory=list)
 
 
 def executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Run]:
@@ -47,7 +47,8 @@ def executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Ru
     """
 
     def begin(run: Run) -> None:
-        print(f"{run.notebook.stem} begins", *_skipped(run), sep="\n", flush=True)
+        skipped = [f"    has no parameter {key!r}: run without it" for key in run.skipped]
+        print(f"{run.notebook.stem} begins", *skipped, sep="\n", flush=True)
         execute(run, inplace=inplace)
 
     together = [run for run in planned if run.notebook.stem not in ALONE]
@@ -85,6 +86,8 @@ def execute(run: Run, *, inplace: bool) -> None:
             cwd=run.notebook.parent,
             progress_bar={"desc": run.notebook.stem, "disable": None},  # None: shown on a terminal only
             config=KERNEL,
+            # jupyter_client interrupts a kernel before it asks it to end, which some log as an error.
+            extra_arguments=["--log-level=CRITICAL"],
         )
         book = nbformat.read(run.output, as_version=4)
         book, target = (strip(book), run.notebook) if inplace else (without_widgets(book), run.output)
@@ -117,18 +120,17 @@ def _stop(pool: ThreadPoolExecutor, futures: Iterable[Future]) -> None:
         time.sleep(0.1)
 
 
-def _skipped(run: Run) -> list[str]:
-    return [f"    has no parameter {key!r}: run without it" for key in run.skipped]
-
-
 @contextlib.contextmanager
 def kernel_environment(figures: Path | None, jobs: int) -> Iterator[None]:
-    """What kernels inherit: no preset over the injected values, the folder for figures, this Python, its cores."""
+    """What kernels inherit: no preset over the injected values, the folder for figures, this Python, its cores.
+
+    A backend of matplotlib that the shell names, as clusters do, would leave notebooks without pictures.
+    """
     before = dict(os.environ)
     if jobs > 1:  # more threads than cores make small models many times slower
         os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // jobs, 1)))
-    os.environ.pop("HIDE_PRESET", None)
-    os.environ.pop("HIDE_FIGURES", None)
+    for name in ("HIDE_PRESET", "HIDE_FIGURES", "MPLBACKEND"):
+        os.environ.pop(name, None)
     if figures:
         os.environ["HIDE_FIGURES"] = str(figures)
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"

@@ -24,6 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The command's exit status; 2 for an unknown command.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal may lack characters of titles and messages
+            stream.reconfigure(errors="replace")
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help"):
         lines = [f"  {name:<8} {about}" for name, (*_, about) in COMMANDS.items()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from hide_utils import paths
 from hide_utils.report import write_report
@@ -14,8 +13,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hide report", description=__doc__.split(":")[0])
     parser.add_argument("--preset", default=paths.DEFAULT_PRESET, help="whose figures are reported")
     args = parser.parse_args(argv)
-    default = args.preset == paths.DEFAULT_PRESET
-    figures = paths.FIGURES if default else paths.RUNS / Path(args.preset).stem / "figures"
-    for path in write_report(figures):
+    for path in write_report(paths.figures_folder(args.preset)):
         print(paths.portable(path))
     return 0

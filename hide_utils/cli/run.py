@@ -15,13 +15,17 @@ from pydantic import ValidationError
 
 from hide_utils import paths
 from hide_utils.analyses import config_of
+from hide_utils.benchmarks.loading import SOURCES
 from hide_utils.cli.execution import Run, executed, kernel_environment
-from hide_utils.config import load_preset, nearest, preset_values
+from hide_utils.config import RunConfig, literal, load_preset, nearest, preset_values
 from hide_utils.evaluation import hash_notebook
-from hide_utils.evaluation.notebooks import discover, inspect, literal, show
+from hide_utils.evaluation.notebooks import discover, inspect, show
 from hide_utils.files import write_json
 
 PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder
+BENCHMARKS = ["scenes", *SOURCES, *dict.fromkeys(source.repo for source in SOURCES.values())]
+NAMES = {"model": ["mini"], "benchmark": BENCHMARKS}  # values of theirs that are no paths
+EXAMPLES: dict[str, list] = {"integer": [5, 8], "number": [0.5, 0.7], "boolean": [True], "string": ["red", "blue"]}
 
 
 def select_notebooks(names: list[str], found: dict[str, Path]) -> list[str]:
@@ -45,7 +49,7 @@ def select_notebooks(names: list[str], found: dict[str, Path]) -> list[str]:
 
 
 def plan(
-    found: dict[str, Path], names: list[str], preset: str, given: dict[str, Any], output: Path, *, inplace: bool
+    found: dict[str, Path], names: list[str], preset: str, given: dict[str, str], output: Path, *, inplace: bool
 ) -> list[Run]:
     """What each chosen notebook is run with: the preset's values for it, then those given by hand.
 
@@ -55,6 +59,7 @@ def plan(
     Raises:
         ValueError: an unknown name (with the nearest), or a value of the wrong type or out of bounds. In place also a
             value that differs from the notebook's own: a committed notebook shows what its parameters cell says.
+        FileNotFoundError: a file or folder that is not there.
     """
     cells = {name: inspect(path) for name, path in found.items()}
     content = load_preset(preset, known={parameter for cell in cells.values() for parameter in cell})
@@ -66,40 +71,52 @@ def plan(
             raise ValueError(f"no parameter {name!r} in {', '.join(names)}; {nearest(name, everywhere)}")
     runs = []
     for name in names:
-        own = {key: value for key, value in given.items() if key in cells[name]}
+        kind = config_of(name)
+        own = {key: _typed(kind, key, text) for key, text in given.items() if key in cells[name]}
         values = preset_values(content, name, cells[name]) | own
+        values = {key: _from_here(key, value) for key, value in values.items()}
         defaults = {key: entry["default"] for key, entry in cells[name].items()}
-        if inplace:
-            _refuse_other_values(name, values, defaults)
-        _check(name, defaults | values)
-        run = Run(found[name], {} if inplace else values, output / f"{name}.ipynb")
-        run.skipped = [key for key in given if key not in own]
-        runs.append(run)
+        if inplace and (other := [key for key in values if values[key] != defaults[key]]):
+            shown = f"{other[0]} = {defaults[other[0]]!r} in its parameters cell, not {values[other[0]]!r}"
+            raise ValueError(f"--inplace: {name} has {shown}; change the cell, or run without --inplace")
+        if kind:
+            hint = f"preset {preset} says so; quote it where it is meant as text"
+            _check(kind, values, defaults, dict.fromkeys(values.keys() - own.keys(), hint))
+        skipped = [key for key in given if key not in own]
+        runs.append(Run(found[name], {} if inplace else values, output / f"{name}.ipynb", skipped))
     return runs
 
 
-def _check(notebook: str, values: dict[str, Any]) -> None:
-    """Raise ValueError for values that the notebook would refuse. A notebook without a configuration takes anything."""
-    if (kind := config_of(notebook)) is None:
-        return
+def _typed(kind: type[RunConfig] | None, name: str, text: str) -> Any:
+    """A value of the command line: as Python writes it, but for a parameter that is text the text itself."""
+    value, field = literal(text), kind.model_fields.get(name) if kind else None
+    is_text = name in PATHS or (field and field.annotation in (str, str | None))
+    return text if is_text and not isinstance(value, str | None) else value
+
+
+def _check(kind: type[RunConfig], values: dict[str, Any], defaults: dict[str, Any], of_preset: dict[str, str]) -> None:
+    """Raise ValueError for values that the notebook would refuse; `of_preset` says which of them a preset gives."""
     try:
-        kind.from_cell(values, preset="")
+        kind.from_cell(defaults | values, preset="")
     except ValidationError as error:
-        wrong = [
-            f"{'.'.join(map(str, one['loc'])) or 'values'}: {one['msg'].removeprefix('Value error, ')}"
-            + (f", not {one['input']!r}" if one["loc"] else "")
-            for one in error.errors()
-        ]
-        raise ValueError(f"{notebook}: {'; '.join(wrong)}") from None
+        wrong = []
+        for one in error.errors():
+            said = one["msg"].removeprefix("Value error, ")
+            if one["loc"]:
+                name = str(one["loc"][0])
+                how = of_preset.get(name) or f'for example -p {name} "{_example(kind, name, defaults[name])}"'
+                said = f"{'.'.join(map(str, one['loc']))}: {said}, not {one['input']!r}; {how}"
+            wrong.append(said)
+        raise ValueError(f"{kind.model_fields['notebook'].default}: {'; '.join(wrong)}") from None
 
 
-def _refuse_other_values(name: str, values: dict[str, Any], defaults: dict[str, Any]) -> None:
-    for key, value in values.items():
-        if value != defaults[key]:
-            raise ValueError(
-                f"--inplace: {name} has {key} = {defaults[key]!r} in its parameters cell, not {value!r}; "
-                "change the cell, or run without --inplace"
-            )
+def _example(kind: type[RunConfig], name: str, default: Any) -> Any:
+    """A value that a parameter takes: the notebook's own, else one of its type."""
+    schema = kind.model_json_schema()["properties"][name]
+    schema = schema.get("anyOf", [schema])[0]  # behind it comes None
+    items = schema.get("items", schema)
+    values = items.get("enum") or items.get("examples") or EXAMPLES[items["type"]]
+    return default or (values if "items" in schema else values[0])
 
 
 def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, runs: Path = paths.RUNS) -> int:
@@ -119,8 +136,10 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
             return 0
         if not args.notebooks:
             raise ValueError("name the notebooks to run, or `all`; `--list` shows them")
-        output = runs / Path(args.preset).stem
-        given = {name: _from_here(name, literal(value)) for name, value in args.parameters}
+        output = runs / paths.run_name(args.preset)
+        given = dict(args.parameters)
+        if len(given) < len(args.parameters):
+            raise ValueError("a parameter is given twice; give each -p once")
         planned = plan(found, select_notebooks(args.notebooks, found), args.preset, given, output, inplace=args.inplace)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
@@ -128,23 +147,20 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
     with kernel_environment(None if args.inplace else output / "figures", args.jobs):
         for number, run in enumerate(executed(planned, args.jobs, inplace=args.inplace), 1):
             entry = {"state": run.state, "seconds": round(run.seconds, 1), "preset": args.preset, "given": given}
-            entry["code"] = hash_notebook(run.notebook)
-            history[run.notebook.stem] = entry | {"utc": datetime.now(UTC).isoformat(timespec="seconds")}
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            history[run.notebook.stem] = entry | {"code": hash_notebook(run.notebook), "utc": now}
             write_json(history_path, history)
             ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.state} after {run.seconds:.1f} s"
             print(ended, *run.error.splitlines(), sep="\n    ", flush=True)
     _closing_table(planned, time.perf_counter() - start)
-    if any(run.state == "interrupted" for run in planned):
-        return 130
-    return int(any(run.state == "failed" for run in planned))
+    states = {run.state for run in planned}
+    return 130 if "interrupted" in states else int("failed" in states)
 
 
 def _history(path: Path) -> dict[str, dict[str, Any]]:
     """What earlier runs left for `hide list`. A damaged file keeps nobody from running notebooks."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
     except (ValueError, TypeError) as error:
         print(f"{os.path.relpath(path)} is damaged ({error}) and begun anew", file=sys.stderr)
         return {}
@@ -154,15 +170,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hide run", description="Run the notebooks in order.")
     parser.add_argument("notebooks", nargs="*", help="`all`, or names or numbers of notebooks")
     parser.add_argument("--preset", default=paths.DEFAULT_PRESET, help="name in notebooks/presets, or a YAML file")
-    parser.add_argument(
-        "-p",
-        dest="parameters",
-        nargs=2,
-        metavar=("NAME", "VALUE"),
-        action="append",
-        default=[],
-        help="a parameter's value as Python writes it, or plain text",
-    )
+    pair: dict[str, Any] = {"nargs": 2, "metavar": ("NAME", "VALUE"), "action": "append", "default": []}
+    parser.add_argument("-p", dest="parameters", help="a parameter's value as Python writes it, or plain text", **pair)
     parser.add_argument("--list", action="store_true", help="show the notebooks, their parameters and last runs")
     parser.add_argument("--jobs", type=_positive, default=1, help="notebooks at a time, which share the cores (1)")
     parser.add_argument("--inplace", action="store_true", help="write the executed notebooks back to notebooks/")
@@ -176,12 +185,20 @@ def _positive(text: str) -> int:
 
 
 def _from_here(name: str, value: Any) -> Any:
-    """A path as the caller's folder has it. Notebooks run in their own, where a relative path would lead elsewhere."""
-    if name not in PATHS or not isinstance(value, str) or value == "mini":
+    """A path as the caller's folder has it. Notebooks run in their own, where a relative path would lead elsewhere.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder, and the value is no other name.
+    """
+    if name not in PATHS or not isinstance(value, str) or value in ("", *NAMES.get(name, ())):
         return value
     path = Path(value).expanduser()
-    wanted = name in ("image", "out") or (path.exists() and (os.sep in value or path.suffix))
-    return str(path.resolve()) if wanted else value
+    if path.exists() or name == "out":
+        return str(path.resolve())
+    if name == "model" and value.count("/") == 1 and value[0] not in "./~":  # an id of the hub
+        return value
+    known = f"; {nearest(value, NAMES[name])}" if name in NAMES else ""
+    raise FileNotFoundError(f"{name}: no file or folder {value!r} in {Path.cwd()}{known}")
 
 
 def _closing_table(runs: list[Run], elapsed: float) -> None:
@@ -191,7 +208,3 @@ def _closing_table(runs: list[Run], elapsed: float) -> None:
         where = os.path.relpath(run.output) if run.output.exists() else "-"
         print(f"{run.notebook.stem:<{width}}  {run.state:<11}  {run.seconds:7.1f}  {where}")
     print(f"{'total':<{width}}  {'':<11}  {sum(run.seconds for run in runs):7.1f}  in {elapsed:.1f} s by the clock")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

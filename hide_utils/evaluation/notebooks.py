@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from papermill.inspection import inspect_notebook
 
+from hide_utils.config import literal
 from hide_utils.evaluation.provenance import hash_notebook
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -32,10 +33,8 @@ def discover(folder: Path) -> dict[str, Path]:
 
 def inspect(notebook: Path) -> dict[str, dict[str, Any]]:
     """A notebook's parameters by name, each with `default` (a Python value) and `help` (the comment behind it)."""
-    return {
-        name: {"default": literal(entry["default"]), "help": entry["help"]}
-        for name, entry in inspect_notebook(str(notebook)).items()
-    }
+    found = inspect_notebook(str(notebook)).items()
+    return {name: {"default": literal(entry["default"]), "help": entry["help"]} for name, entry in found}
 
 
 def strip(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -43,12 +42,8 @@ def strip(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
     A rerun then differs only in its results.
     """
-    book.metadata = nbformat.from_dict(
-        {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        }
-    )
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    book.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     book.cells = [cell for cell in book.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     for cell in book.cells:
         for key in ("papermill", "execution"):
@@ -96,14 +91,6 @@ def title(notebook: Path) -> str:
     return next((line.lstrip("# ") for line in lines if line.startswith("#")), "")
 
 
-def literal(text: str) -> Any:
-    """A value given as text, on a command line say: the Python literal that it is, else the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
 def show(found: dict[str, Path], history: dict[str, dict[str, Any]]) -> None:
     """Print every notebook with its title, its last run and its parameters, each with default and meaning.
 
@@ -122,7 +109,7 @@ def show(found: dict[str, Path], history: dict[str, dict[str, Any]]) -> None:
 
 
 def _describe(last: dict[str, Any], notebook: Path) -> str:
-    given = "".join(f" -p {name} {value!r}" for name, value in last["given"].items())
+    given = "".join(f" -p {name} {shlex.quote(str(value))}" for name, value in last["given"].items())
     code = hash_notebook(notebook)
     changed = "; its code has changed since" if last.get("code", code) != code else ""
     return f"{last['state']} {last['utc']} in {last['seconds']} s, preset {last['preset']}{given}{changed}"

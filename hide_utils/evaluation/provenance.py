@@ -40,13 +40,15 @@ def hash_json(value: Any) -> str:
 def hash_folder(folder: str | Path, pattern: str = "*") -> str:
     """Hash of the names and contents of a folder's files, those of its folders too, as 16 hex digits.
 
-    Notes, tables and logs (`ABOUT`) and hidden files do not count.
+    Notes, tables and logs (`ABOUT`) do not count. Hidden files and folders do not either: git and the hub's client keep
+    their own records there.
 
     Raises:
         FileNotFoundError: no file matches the pattern.
     """
     folder = Path(folder)
-    files = [p for p in folder.rglob(pattern) if p.is_file() and p.suffix not in ABOUT and p.name[0] != "."]
+    seen = [p for p in folder.rglob(pattern) if not any(part[0] == "." for part in p.relative_to(folder).parts)]
+    files = [p for p in seen if p.is_file() and p.suffix not in ABOUT]
     if not files:
         raise FileNotFoundError(f"{folder}: no file to hash; is this the right folder?")
     return _hash_files(files, folder)
@@ -168,7 +170,7 @@ def provenance_entry(
     """
     entry: dict[str, Any] = {"utc": datetime.now(UTC).isoformat(timespec="seconds")} | _commit()
     entry["code"] = hash_code(config.notebook if config else None)
-    entry["versions"] = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+    entry["versions"] = _versions()
     entry["device"] = _device()
     if config is not None:
         entry["notebook"] = {"name": config.notebook, "hash": hash_notebook(_notebook(config.notebook))}
@@ -216,11 +218,8 @@ def _commit() -> dict[str, Any]:
 
 
 @cache
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
 
 
 @cache

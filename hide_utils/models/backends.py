@@ -98,7 +98,8 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> Choic
         if not (isinstance(wanted, torch.dtype) and wanted.is_floating_point):
             raise ValueError(f"dtype {dtype!r} is no floating-point format; use 'float32', 'bfloat16' or 'float16'.")
         return Choice(wanted, "asked for")
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+    old_mac = torch.backends.mps.is_available() and not torch.backends.mps.is_macos_or_newer(14, 0)
+    if (device.type == "cuda" and torch.cuda.is_bf16_supported()) or (device.type == "mps" and not old_mac):
         return Choice(torch.bfloat16, "the GPU computes in bfloat16")
     if device.type in ("cuda", "mps"):
         return Choice(torch.float16, "the GPU has no bfloat16")

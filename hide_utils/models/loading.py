@@ -30,8 +30,8 @@ FAMILIES: dict[str, type[VLM]] = {
     "internvl": InternVL,
 }
 _ELSEWHERE = (
-    "Give a local folder with config.json, tokenizer files and *.safetensors, put such a folder into data/models under "
-    "the model's own name, or go online once so that the hub's files are cached."
+    "Give a local folder with config.json, tokenizer files and *.safetensors, put such a folder into "
+    "data/models/OWNER/NAME, or go online once so that the hub's files are cached."
 )
 _QUIET_BYTES = 200_000_000  # weights that load in a moment are loaded without a word
 
@@ -54,8 +54,8 @@ def load_model(
     Only safetensors are read, and no code from a checkpoint is run.
 
     Args:
-        name_or_path: "mini" for the embedded miniature, a local folder, or a hub id. A hub id is looked for in
-            ``data/models`` first.
+        name_or_path: "mini" for the embedded miniature, a local folder, or a hub id. A hub id is looked for as
+            ``data/models/OWNER/NAME`` first.
         device: "cuda", "mps" or "cpu", or "auto" to have accelerate spread the model. None takes the best one here.
         dtype: floating-point format of the weights. None takes the best one for the device.
         attention: kernel of the text model, "sdpa" or "flash". None takes flash where it runs.
@@ -69,19 +69,17 @@ def load_model(
 
     Raises:
         FileNotFoundError: there are no such files, here or on the hub.
-        ValueError: the family is unknown, the weights do not belong to the config, or a choice is not possible here.
+        ValueError: the family is unknown, the weights do not belong to the config, a file is damaged, a choice is not
+            possible here, or a revision is asked for of a folder that is here.
     """
-    source = _find_checkpoint(name_or_path)
+    source = _find_checkpoint(name_or_path, revision)
     family = _family(source, revision)
     if device == "auto":
         device, device_map = None, device_map or "auto"
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device.value)
-    choices = {
-        "device": chosen_device,
-        "dtype": chosen_dtype,
-        "attention": choose_attention(attention, chosen_device.value, chosen_dtype.value),
-    }
+    kernel = choose_attention(attention, chosen_device.value, chosen_dtype.value)
+    choices = {"device": chosen_device, "dtype": chosen_dtype, "attention": kernel}
     with _announced(str(name_or_path), source, f"{chosen_device.value} as {chosen_dtype.value}"):
         spread = {"device_map": device_map, "max_memory": max_memory, "offload_folder": offload_folder}
         model = _weights(source, revision, chosen_dtype.value, spread if device_map else {}).eval()
@@ -93,7 +91,7 @@ def load_model(
     processor = _image_processor(source, revision)
     folder = paths.model_folder(os.fspath(name_or_path))
     # A model of data/models goes by its folder and not by its hub id, whose files may differ.
-    name = source if folder and folder.parent == paths.MODELS else str(name_or_path)
+    name = source if folder and folder.is_relative_to(paths.MODELS) else str(name_or_path)
     vlm = family(name, model, tokenizer, processor, choices, (min_pixels, max_pixels), folder)
     vlm.defaults = (_calibrated(folder / "hide.json", vlm) if folder else None) or vlm.defaults
     return vlm
@@ -110,7 +108,7 @@ def _calibrated(file: Path, vlm: VLM) -> Settings | None:
     """
     if not file.is_file():
         return None
-    values = json.loads(file.read_text())
+    values = json.loads(file.read_text(encoding="utf-8"))
     if absent := {"layer", "sigma", "alpha"} - set(values):
         raise ValueError(f"{file} lacks {', '.join(sorted(absent))}; add them or remove the file.")
     if not 0 <= values["layer"] < vlm.n_layers:
@@ -118,25 +116,37 @@ def _calibrated(file: Path, vlm: VLM) -> Settings | None:
     return Settings(values["layer"], float(values["sigma"]), float(values["alpha"]), "calibrated, hide.json")
 
 
-def _find_checkpoint(name_or_path: str | os.PathLike) -> str:
+def _find_checkpoint(name_or_path: str | os.PathLike, revision: str | None) -> str:
     """The folder of a model's files, or the hub id to ask for.
 
     Raises:
-        FileNotFoundError: the folder is missing or holds no weights.
+        FileNotFoundError: the folder is missing, holds no weights or pointers in place of files, or could be of any
+            owner.
+        ValueError: a revision is asked for and the folder is here.
     """
     name, folder = str(name_or_path), paths.model_folder(os.fspath(name_or_path))
     if name == "mini" and not (paths.MINI / "config.json").is_file():
         raise FileNotFoundError(f"the embedded model is not in {paths.MINI}; restore that folder from git.")
     if folder is not None:
         if not any(folder.glob("*.safetensors")):
-            raise FileNotFoundError(
-                f"{folder} holds no *.safetensors; put the weights there (no other format is read)."
-            )
+            raise FileNotFoundError(f"{folder} holds no *.safetensors; put them there (no other format is read).")
+        if pointers := [file.name for file in sorted(folder.iterdir()) if _is_pointer(file)]:
+            raise FileNotFoundError(f"{folder} holds Git LFS pointers for {pointers}: run `git lfs pull` there.")
+        if revision:
+            raise ValueError(f"revision={revision!r} is for the hub, but {folder} is here: leave one of them out.")
         return str(folder)
     path = Path(name).expanduser()
     if isinstance(name_or_path, Path) or path.is_absolute() or name.count("/") != 1:
         raise FileNotFoundError(f"there is no model folder {path}. {_ELSEWHERE}")
+    if any((unclear := paths.MODELS / path.name).glob("*.safetensors")):
+        raise FileNotFoundError(f"{unclear} could be any owner's: move it into that owner's folder, or give its path.")
     return name
+
+
+def _is_pointer(file: Path) -> bool:
+    """Whether a file of a checkpoint is only a note of Git LFS where the file would be. Files that nobody reads may."""
+    read = file.suffix in (".safetensors", ".json", ".jinja", ".txt") and file.is_file()
+    return read and file.stat().st_size < 1024 and b"\noid sha256:" in file.read_bytes()
 
 
 @contextmanager
@@ -166,9 +176,12 @@ def _reading(what: str, source: str) -> Iterator[None]:
 
     Raises:
         FileNotFoundError: the block raised an OSError.
+        ValueError: a file is no JSON.
     """
     try:
         yield
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the {what} of {source!r} is damaged: {error}") from error
     except OSError as error:
         raise FileNotFoundError(f"no {what} of {source!r} here or on the hub. {_ELSEWHERE} ({error})") from error
 
@@ -222,7 +235,7 @@ def load_tokenizer(source: str, revision: str | None = None) -> transformers.Pre
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         if tokenizer.chat_template is None:  # older checkpoints keep it in a file that processors alone read
             file = transformers.utils.cached_file(source, "chat_template.json", revision=revision)
-            tokenizer.chat_template = json.loads(Path(file).read_text())["chat_template"]
+            tokenizer.chat_template = json.loads(Path(file).read_text(encoding="utf-8"))["chat_template"]
     return tokenizer
 
 

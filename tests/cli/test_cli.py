@@ -1,13 +1,16 @@
 """The front door: commands find their way, and wrong values are refused before a kernel starts."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 from hide_utils import paths
+from hide_utils.analyses import config_of
 from hide_utils.cli import main as door
 from hide_utils.cli import run
+from hide_utils.evaluation.notebooks import discover, inspect
 
 
 def test_help_names_every_command_and_loads_nothing_heavy():
@@ -37,6 +40,15 @@ def test_both_ways_in_lead_to_the_runner(module):
         (["02", "-p", "sigma", "-1"], "02_layer_sweep: sigma: Input should be greater than or equal to 0, not -1"),
         (["05", "-p", "methods", "['hyde']"], "unknown method 'hyde'; did you mean 'hide'"),
         (["00", "-p", "n", "many"], "00_quickstart: n: Input should be a valid integer"),
+        (["02", "-p", "layers", "5"], 'layers: Input should be a valid tuple, not 5; for example -p layers "[5, 8]"'),
+        (["05", "-p", "methods", "hide"], "for example -p methods \"['direct', 'hide', 'oracle', 'random']\""),
+        (["05", "-p", "methods", "[direct, hide]"], "methods: Input should be a valid tuple, not '[direct, hide]'"),
+        (["05", "-p", "n", "5", "-p", "n", "6"], "a parameter is given twice"),
+        (["00", "-p", "image", "nowhere.jpg"], "image: no file or folder 'nowhere.jpg' in"),
+        (["05", "-p", "benchmark", "vstr"], "benchmark: no file or folder 'vstr'"),
+        (["05", "-p", "benchmark", "vstr"], "did you mean 'vstar'"),
+        (["05", "-p", "model", "./nothing/here"], "model: no file or folder './nothing/here'"),
+        (["00", "-p", "image", __file__], "an image needs a question about it, for example -p question"),
     ],
 )
 def test_values_are_checked_as_the_notebook_would_before_anything_runs(words, message, tmp_path, capsys):
@@ -45,3 +57,99 @@ def test_values_are_checked_as_the_notebook_would_before_anything_runs(words, me
     assert stop.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("notebook", sorted(discover(paths.NOTEBOOKS)))
+def test_the_example_for_every_parameter_is_one_that_its_notebook_takes(notebook):
+    kind, cell = config_of(notebook), inspect(paths.NOTEBOOKS / f"{notebook}.ipynb")
+    defaults = {name: entry["default"] for name, entry in cell.items()}
+    for name in set(defaults) - {"image", "out", "question"}:
+        kind.from_cell(defaults | {name: run._example(kind, name, defaults[name])}, preset="")
+
+
+@pytest.fixture
+def planned(tmp_path, monkeypatch):
+    """Call it with the command line's words for what one notebook would be given; none is run."""
+    runs = []
+    monkeypatch.setattr(run, "executed", lambda runs_, *_, **__: runs.extend(runs_) or [])
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        assert run.main([str(word) for word in words], runs=tmp_path / "runs") == 0
+        return runs.pop().parameters
+
+    return call
+
+
+@pytest.mark.parametrize("text", ["1984", "1.50", "1e3", "True", "[1, 2]", "1, 2", "007", "Is it red?"])
+def test_text_stays_the_text_that_was_given(planned, tmp_path, text):
+    (tmp_path / "1984").mkdir()
+    words = ("08", "-p", "question", text, "-p", "sample", text, "-p", "image", "1984", "-p", "n", "3")
+    given = planned(*words)
+    assert (given["question"], given["sample"], given["n"]) == (text, text, 3)
+    assert given["image"] == str(tmp_path / "1984")
+    assert planned("08", "-p", "question", "None")["question"] is None
+    assert planned("08", "-p", "question", "'None'")["question"] == "None"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "value"),
+    [
+        ("layers", "(1, 2)", [1, 2]),
+        ("layers", "1, 2", [1, 2]),
+        ("layers", "{2, 1}", [1, 2]),
+        ("methods", "{'hide', 'direct'}", ["direct", "hide"]),
+        ("methods", "('hide', 'direct')", ["hide", "direct"]),
+    ],
+)
+def test_tuples_and_sets_arrive_as_lists(planned, parameter, text, value):
+    assert planned({"layers": "02", "methods": "05"}[parameter], "-p", parameter, text)[parameter] == value
+
+
+def test_a_benchmark_and_a_model_are_found_by_a_bare_name_and_from_a_preset(planned, tmp_path):
+    for name in ("mybench", "vstar", "scenes", "mini", "my.model"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "signs.json").write_text("[]")
+    (tmp_path / "mine.yaml").write_text("benchmark: signs.json\nmodel: my.model\n")
+    for given in ("mybench", "./mybench", tmp_path / "mybench"):
+        assert planned("05", "-p", "benchmark", given)["benchmark"] == str(tmp_path / "mybench")
+    for known in ("vstar", "scenes", "craigwu/vstar_bench"):
+        assert planned("05", "-p", "benchmark", known)["benchmark"] == known, "as load_benchmark reads it"
+    assert planned("05", "-p", "model", "mini")["model"] == "mini"
+    assert planned("05", "-p", "model", "Qwen/Qwen2.5-VL-7B-Instruct")["model"] == "Qwen/Qwen2.5-VL-7B-Instruct"
+    given = planned("05", "--preset", "mine.yaml")
+    assert (given["benchmark"], given["model"]) == (str(tmp_path / "signs.json"), str(tmp_path / "my.model"))
+
+
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [
+        ("08_explorer: {sample: 1984}", "sample: Input should be a valid string, not 1984; preset mine.yaml says so"),
+        ("08_explorer: {sample: 1984}", "quote it where it is meant as text"),
+        ("08_explorer: {options: [true, false]}", "options.0: Input should be a valid string, not True; preset mine"),
+        ("benchmark: presets", "benchmark: no file or folder 'presets'"),  # a folder of that name lies in notebooks/
+    ],
+)
+def test_values_of_a_preset_are_refused_with_its_name(tmp_path, monkeypatch, capsys, preset, message):
+    (tmp_path / "mine.yaml").write_text(preset)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        run.main(["08", "--preset", "mine.yaml"], runs=tmp_path / "runs")
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_dates_yes_and_no_of_a_preset_are_texts(planned, tmp_path):
+    (tmp_path / "mine.yaml").write_text("08_explorer:\n  sample: 2024-05-01\n  options: [yes, no]\n  noise_prior: no\n")
+    given = planned("08", "--preset", "mine.yaml")
+    assert (given["sample"], given["options"]) == ("2024-05-01", ["yes", "no"])
+    assert config_of("08_explorer")(**given).noise_prior is False
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437", "gbk"])
+@pytest.mark.parametrize("command", [["hide_utils.run", "--list"], ["hide_utils", "list"]])
+def test_a_terminal_that_lacks_characters_gets_others_in_their_place(encoding, command):
+    ended = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding}
+    )
+    assert ended.returncode == 0 and not ended.stderr
+    assert "05_benchmarks: " in ended.stdout.decode(encoding)

@@ -229,6 +229,7 @@ def test_paths_are_those_of_the_caller_s_folder(project, tmp_path, monkeypatch):
     here = tmp_path / "here"
     (here / "my").mkdir(parents=True)
     (here / "mini").mkdir()
+    (here / "a.jpg").touch()
     monkeypatch.chdir(here)
     words = ("-p", "image", "a.jpg", "-p", "out", "my/x.parquet", "-p", "model", "./my")
     assert project("00_start", *words, "-p", "benchmark", "vstar") == 0
@@ -270,3 +271,27 @@ def test_choose_takes_names_numbers_and_paths_in_reading_order(project):
     assert inspect(found["00_start"])["sigma"] == {"default": 3.0, "help": "in grid cells"}
     with pytest.raises(FileNotFoundError, match="no notebook there"):
         discover(project.runs)
+
+
+def test_notebooks_hold_their_pictures_whatever_backend_the_shell_names(project, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    write(project.notebooks, "00_start", "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nNone")
+    assert project("00_start") == 0
+    book = nbformat.read(project.runs / "mini" / "00_start.ipynb", as_version=4)
+    outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert os.environ["MPLBACKEND"] == "agg", "the caller's environment is as it was"
+
+
+def test_a_kernel_that_is_interrupted_while_it_ends_says_nothing(project, capfd):
+    """The interrupt of a shutdown may meet a kernel that is busy with its last message, and that logs it so."""
+    write(project.notebooks, "00_start", "get_ipython().kernel.log.error('KeyboardInterrupt caught in kernel.')")
+    assert project("00_start") == 0
+    assert "IPKernelApp" not in "".join(capfd.readouterr())
+
+
+def test_presets_with_a_dot_in_their_names_write_to_folders_of_their_own(project):
+    for name in ("lens1.5", "lens1.0"):
+        (project.notebooks / "presets" / f"{name}.yaml").write_text("n: 3")
+        assert project("00_start", "--preset", name) == 0
+        assert (project.runs / name / "00_start.ipynb").is_file()

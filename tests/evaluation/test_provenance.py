@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -119,7 +120,13 @@ def test_hash_of_a_model_is_that_of_what_it_consists_of(tmp_path):
     first = hash_folder(tmp_path)
     for name in ("README.md", "accuracy.csv", "training_log.jsonl", ".hidden"):
         (tmp_path / name).write_text("about it")
+    for name in (".cache/huggingface/download/config.json.metadata", ".git/HEAD", "sub/.ipynb_checkpoints/a.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("when somebody looked")
     assert hash_folder(tmp_path) == first
+    hidden = tmp_path / ".cache" / "snapshot"
+    shutil.copytree(tmp_path, hidden, ignore=lambda *_: [".cache"])
+    assert hash_folder(hidden) == first, "only what is hidden within the folder is left out"
     (tmp_path / "merges.txt").write_text("a b")
     assert hash_folder(tmp_path) != first
 

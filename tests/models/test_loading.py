@@ -161,6 +161,56 @@ def test_the_gpu_gives_the_same_maps(family, dtype):
 def test_the_folder_of_the_files_is_known_where_they_lie_here(copy, monkeypatch):
     assert load_model("mini", device="cpu").folder == paths.MINI
     assert load_model(str(copy), device="cpu").folder == copy
-    monkeypatch.setattr(paths, "MODELS", copy.parent)
-    assert load_model(f"someone/{copy.name}", device="cpu").folder == copy
+    monkeypatch.setattr(paths, "MODELS", copy.parent.parent)
+    assert load_model(f"{copy.parent.name}/{copy.name}", device="cpu").folder == copy
     assert paths.model_folder("someone/on-the-hub") is None and paths.model_folder("nothing") is None
+
+
+def test_a_folder_stands_in_for_one_owner_s_model_at_no_revision(copy, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "MODELS", tmp_path)
+    with pytest.raises(FileNotFoundError, match="model could be any owner's: move it into that owner's folder"):
+        load_model("someone/model")
+    shutil.move(copy, tmp_path / "someone" / "model")
+    assert load_model("someone/model", device="cpu").folder == tmp_path / "someone" / "model"
+    with pytest.raises(FileNotFoundError, match="Give a local folder"):
+        load_model("another/model")
+    for here in ("someone/model", str(tmp_path / "someone" / "model"), "mini"):
+        with pytest.raises(ValueError, match="revision='v2' is for the hub, but .* is here"):
+            load_model(here, revision="v2")
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 15000000\n"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json", "chat_template.jinja"])
+def test_a_checkpoint_cloned_without_lfs_says_so(copy, name):
+    (copy / name).write_text(POINTER)
+    with pytest.raises(FileNotFoundError, match=f"{copy} holds Git LFS pointers for .*{name}.*git lfs pull"):
+        load_model(copy)
+
+
+def test_pointers_in_place_of_files_that_nobody_reads_do_no_harm(copy):
+    (copy / "pytorch_model.bin").write_text(POINTER)
+    (copy / "picture.png").write_text(POINTER)
+    assert load_model(copy, device="cpu").folder == copy
+
+
+def test_a_damaged_json_file_is_named_as_such(copy):
+    text = (copy / "preprocessor_config.json").read_text()
+    tokenizer = (copy / "tokenizer.json").read_text()
+    (copy / "tokenizer.json").write_text(tokenizer[:99])
+    with pytest.raises(ValueError, match="tokenizer of .* is damaged"):
+        load_model(copy)
+    (copy / "tokenizer.json").write_text(tokenizer)
+    (copy / "preprocessor_config.json").write_text(text[:9])
+    with pytest.raises((ValueError, FileNotFoundError), match="preprocessor_config.json"):
+        load_model(copy)
+
+
+def test_a_mac_computes_in_bfloat16_where_torch_has_it(monkeypatch):
+    mps = torch.device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    for new, dtype in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda major, minor, new=new: new)
+        assert backends.choose_dtype(None, mps).value == dtype
+    assert backends.choose_dtype("float32", mps).value == torch.float32
