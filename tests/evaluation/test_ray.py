@@ -119,7 +119,7 @@ def test_a_killed_run_goes_on_where_it_was(cluster, tmp_path):
     driver.wait()
     with ResultStore(out) as store:
         stored = {sample_id for sample_id, _ in store.done}
-    assert 5 <= len(stored) < 60
+        assert 5 <= len(store) < 60  # one of them may be the row of a picture that cannot be read
     again = tmp_path / "again"
     again.mkdir()
     model, drawn, run = tiny_model("qwen3_vl"), samples(60), {"progress": False}
