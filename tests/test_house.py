@@ -88,6 +88,23 @@ def test_no_files_import_each_other_in_a_circle():
         TopologicalSorter(arrows(INSIDE) | {one: {other}}).prepare()
 
 
+def floors(of):
+    """Room -> floor: a room stands above all that it imports."""
+    below = {name: {room(file) for path in of if room(path) == name for file in of[path]} - {name} for name in ROOMS}
+    found = {}
+    for name in TopologicalSorter(below).static_order():
+        found[name] = 1 + max((found[under] for under in below.get(name, ())), default=0)
+    return found
+
+
+def test_the_house_has_at_most_nine_floors():
+    found = floors(arrows(INSIDE))
+    assert max(found.values()) <= 9, found
+    run, web, files = PACKAGE / "cli" / "run.py", PACKAGE / "report" / "web.py", PACKAGE / "files.py"
+    found = floors({run: {web}, web: {files}})
+    assert (found["files"], found["report"], found["cli"]) == (1, 2, 3)
+
+
 def test_no_file_of_analyses_imports_another():
     room_of_analyses = PACKAGE / "analyses"
     for path in room_of_analyses.glob("*.py"):

@@ -23,7 +23,7 @@ from hide_utils.config import RunConfig, nearest
 from hide_utils.evaluation import engines
 from hide_utils.evaluation.answers import COLUMNS, SCHEMA, Answered, answer_picture
 from hide_utils.evaluation.provenance import hash_folder, provenance_entry
-from hide_utils.evaluation.saving import is_sidecar, write_sidecar
+from hide_utils.evaluation.saving import free_sidecar, write_sidecar
 from hide_utils.evaluation.store import ResultStore, merge_shards, results_path, shard_path
 from hide_utils.files import only_writer
 from hide_utils.method.hide import HiDe
@@ -81,7 +81,7 @@ def evaluate(
     """
     hide = hide or HiDe(model, protocol=protocol)
     wanted = _checked(samples, methods, engine)
-    out = None if out is None else _with_free_sidecar(Path(out).resolve())
+    out = None if out is None else free_sidecar(Path(out).resolve())
     if shard is not None:
         samples, out = _share(samples, *shard), shard_path(out, *shard)
     ids = [sample.id for sample in samples]
@@ -106,18 +106,6 @@ def evaluate(
         write_sidecar(out.with_suffix(".json"), entry, out)
     order = pd.MultiIndex.from_product([ids, list(wanted)], names=["sample_id", "method"])
     return table.set_index(["sample_id", "method"]).reindex(order).reset_index()
-
-
-def _with_free_sidecar(out: Path) -> Path:
-    """The path of the rows. `signs.parquet` must not cost the user a `signs.json` that is no sidecar.
-
-    Raises:
-        ValueError: another's file lies where the sidecar would be written.
-    """
-    sidecar = out.with_suffix(".json")
-    if sidecar.is_file() and not is_sidecar(sidecar):
-        raise ValueError(f"{sidecar} is there and would be replaced by the sidecar of {out}: give out another name")
-    return out
 
 
 def stored_answers(

@@ -98,3 +98,15 @@ def _content(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
         return content if isinstance(content, dict) else {}
     return {}
+
+
+def free_sidecar(out: Path) -> Path:
+    """The path of the rows. `signs.parquet` must not cost the user a `signs.json` that is no sidecar.
+
+    Raises:
+        ValueError: another's file lies where the sidecar would be written.
+    """
+    sidecar = out.with_suffix(".json")
+    if sidecar.is_file() and not is_sidecar(sidecar):
+        raise ValueError(f"{sidecar} is there and would be replaced by the sidecar of {out}: give out another name")
+    return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,6 @@ from hide_utils.images import composite_on_white
 from hide_utils.looks import NO_LOOKS, Looks, look_of
 from hide_utils.plots.pictures import PANEL_PIXELS, draw_boxes, frame, overlay, thumbnail, without_ticks
 from hide_utils.plots.style import BOX_COLOR, PAGE_WIDTH, TRUTH_COLOR, new_figure, plain_text
-from hide_utils.samples import Sample
 
 Box = Sequence[float]
 Maps = Float[np.ndarray, "maps h w"]
@@ -80,7 +79,7 @@ def gallery(
 
 def case_gallery(
     results: pd.DataFrame,
-    samples: Sequence[Sample],
+    samples: Sequence[Any],
     *,
     baseline: str,
     method: str,
@@ -93,7 +92,7 @@ def case_gallery(
 
     Args:
         results: one row a sample and method, with columns sample_id, method, correct, letter and regions (flat xyxy).
-        samples: those of the results.
+        samples: those of the results, each with its id, question, label, image and boxes_xyxy.
         baseline: the method of which the lower row shows the samples that it alone got right.
         method: the method of the upper row.
         looks: of the methods.
@@ -110,7 +109,7 @@ def case_gallery(
     return gallery(lines, title_size=8, most_pixels=None)
 
 
-def _case(sample: Sample, rows: pd.DataFrame, methods: tuple[str, str], looks: Looks) -> Panel:
+def _case(sample: Any, rows: pd.DataFrame, methods: tuple[str, str], looks: Looks) -> Panel:
     letters = rows["letter"].fillna("no letter")  # where the reply states none
     said = [f"{look_of(looks, name).label}: {letters[name]}" for name in methods]
     said.append(f"truth: {sample.label} ({plain_text(sample.answer, 20)})")
