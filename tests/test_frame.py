@@ -119,6 +119,6 @@ def test_ci_runs_make_test():
 
 
 def test_make_lab_hands_flags_on():
-    command = ["make", "--dry-run", "lab", "ARGS=--no-browser --port 9000"]
+    command = ["make", "--dry-run", "--no-print-directory", "lab", "ARGS=--no-browser --port 9000"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1].endswith("-m jupyterlab notebooks --no-browser --port 9000")
