@@ -3,20 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import pytest
 
 from hide_utils import plots
 from hide_utils.analyses import layouts as variants
 from hide_utils.analyses.tokens import DECOUPLED, FIRST, PURIFIED, VARIANT_LOOKS
 from hide_utils.baselines import LOOKS
-
-
-@pytest.fixture
-def ax():
-    plots.set_style()
-    _, ax = plots.new_figure()
-    yield ax
-    plt.close("all")
 
 
 def labels(ax):

@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,14 +7,6 @@ from hide_utils import plots
 from hide_utils.analyses.layers import LOOKS, maps_by_layer
 from hide_utils.baselines import LOOKS as METHOD_LOOKS
 from hide_utils.method.session import SearchAttention
-
-
-@pytest.fixture
-def ax():
-    plots.set_style()
-    fig, ax = plots.new_figure()
-    yield ax
-    plt.close("all")
 
 
 def summary(layers):

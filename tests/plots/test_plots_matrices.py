@@ -1,19 +1,10 @@
 """Grids over two settings show every value, on scales that can be compared."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from hide_utils import plots
-
-
-@pytest.fixture
-def ax():
-    plots.set_style()
-    _, ax = plots.new_figure()
-    yield ax
-    plt.close("all")
 
 
 @pytest.mark.parametrize("n_layers", [1, 3, 8])
