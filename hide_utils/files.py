@@ -1,14 +1,16 @@
-"""Writing that happens whole or not at all, locks between processes, and values as JSON can hold them."""
+"""Files written whole or not at all, their locks and hashes, and values as JSON can hold them."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from hide_utils import paths
 
+LARGE = 2**24  # bytes from which on a file's hash is kept on disk: to read a real checkpoint takes long
 _FULL = "no space left; nothing stored before is lost. Free some space and run again"
 _CLOSED = "cannot be written; nothing stored before is lost. Allow it, or name a folder of your own"
 _MEANINGS = {
@@ -142,6 +145,32 @@ def write_json(path: Path, value: Any) -> None:
         OSError: as in `replace_file`.
     """
     write_text(path, json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file in hex, read again only where its size or one of its times of change is another.
+
+    The hashes of files of `LARGE` bytes or more are kept in ``data/cache/hashes.json``, for later programs too.
+    """
+    path = path.resolve()
+    stat = path.stat()
+    return _hash_file(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@cache
+def _hash_file(path: Path, *state: int) -> str:
+    memory, known = paths.CACHE / "hashes.json", {}
+    if large := state[0] >= LARGE:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # none yet, or damaged
+            known = dict(json.loads(memory.read_text(encoding="utf-8")).items())
+        if isinstance(kept := known.get(str(path)), list) and kept[:-1] == list(state):
+            return kept[-1]
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if large:
+        with contextlib.suppress(OSError):  # a disk that is full or cannot be written
+            write_json(memory, known | {str(path): [*state, found]})
+    return found
 
 
 def to_json(value: Any) -> Any:

@@ -130,9 +130,10 @@ def _table_sample(row: Row, cell: Any, fetch: Callable[[], bytes], prefix: str) 
             raise row.error(own, f"empty, though option {letter} is not")
     options = [row.text(letter) for letter in given]
     key, whole = row.read("image", lambda _: cell_keys(cell))
+    picture = StoredImage(row.where("image"), key, fetch, fingerprint=partial(str, whole))
     return row.sample(
         f"{prefix}-{row.text('index')}", row.text("question"), strip_letters(options), row.text("answer"), "answer",
-        kind=row.text("category"), render=StoredImage(row.where("image"), key, fetch), image_id=f"{prefix}-{whole}",
+        kind=row.text("category"), render=picture, image_id=f"{prefix}-{whole}",
         cycle=row.read("cycle_category", as_text),
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 from PIL import Image
 
 from hide_utils.benchmarks.options import letter_of, split_options
+from hide_utils.files import hash_file
 from hide_utils.images import LFS_HINT, LFS_POINTER, ImageError, read_image, upright_size
 from hide_utils.prompts import as_text
 from hide_utils.samples import Sample
@@ -36,12 +37,14 @@ class StoredImage:
         key: hash of its content, in hex. It covers the size and the first 48 KiB of the encoded picture, so that it
             costs little to compute.
         fetch: reads the encoded bytes.
+        fingerprint: gives a hash of the whole picture as it is stored, in hex.
         max_megapixels: larger pictures are refused.
     """
 
     where: str
     key: str
     fetch: Callable[[], bytes]
+    fingerprint: Callable[[], str]
     max_megapixels: float = 100
 
     def __call__(self) -> Image.Image:
@@ -156,7 +159,7 @@ class Row:
         """The picture in a file of its own at `path`, which the field `name` names."""
         with path.open("rb") as stream:
             key = _key(stream.read(_HEAD), path.stat().st_size)
-        return StoredImage(f"{self.where(name)} ({path.name})", key, path.read_bytes)
+        return StoredImage(f"{self.where(name)} ({path.name})", key, path.read_bytes, partial(hash_file, path))
 
     def sample(self, id: str, question: str, options: list[str], label: str, label_field: str, **rest: Any) -> Sample:
         """The row as a sample.

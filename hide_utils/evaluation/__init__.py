@@ -1,14 +1,17 @@
 """Rows for samples and methods: who answers them, where they are kept, what is measured on them, and how it is saved.
 
-Read `answers`, `loop`, `engines` and `store` for answers, then `captured`, `localisation`, `calibration`, `tuning` and
-`failures` for what is made of attention, `procedures` to `profiling` for cost, and `provenance` and `saving` for files.
+Read `answers`, `loop`, `engines`, `keys`, `store` and `shards` for answers, then `captured`, `localisation`,
+`calibration`, `tuning` and `failures` for what is made of attention, `procedures` to `profiling` for cost, and
+`provenance` and `saving` for files.
 """
 
 from hide_utils.evaluation.calibration import ALPHAS
 from hide_utils.evaluation.captured import RowCache
+from hide_utils.evaluation.hashes import hash_folder, hash_json
+from hide_utils.evaluation.keys import run_settings
 from hide_utils.evaluation.localisation import held_out_maps
-from hide_utils.evaluation.loop import evaluate, run_settings, stored_answers
-from hide_utils.evaluation.provenance import hash_folder, hash_json, hash_notebook, provenance_entry
+from hide_utils.evaluation.loop import evaluate, stored_answers
+from hide_utils.evaluation.provenance import hash_notebook, provenance_entry
 from hide_utils.evaluation.saving import save_figure, save_table
 from hide_utils.evaluation.store import results_path
 from hide_utils.evaluation.tables import styled

@@ -16,7 +16,7 @@ from hide_utils.images import ImageError
 from hide_utils.method import HiDe, Session, read_letter
 from hide_utils.samples import Sample
 
-SCHEMA = 2  # counts up when columns or their meaning change, because rows of two schemas never share a file
+SCHEMA = 3  # counts up when columns or their meaning change, because rows of two schemas never share a file
 COLUMNS: dict[str, str] = {
     "sample_id": "the sample, unique within its benchmark",
     "method": "name of the method; with sample_id the key of the row",
@@ -28,9 +28,9 @@ COLUMNS: dict[str, str] = {
     "reply": "the reply's text",
     "letter": "the option letter read off it under the protocol; null where it states none (never guessed)",
     "margin": "logit of the best letter minus that of the second at the reply's first token",
-    "correct": "whether letter is label; a reply without a letter is wrong",
+    "correct": "whether letter is label; a reply without a letter is wrong; missing where there is an error",
     "fallback": "what the method did instead, and why; null where it ran as described",
-    "error": "why the sample could not be answered (then it counts as wrong); null else",
+    "error": "why the sample could not be answered, which is no answer and counts nowhere; null else",
     "entities": "what was searched for; null where the method searches nothing",
     "regions": "regions looked at more closely, pixel xyxy, half-open, flattened; null without",
     "recall50": "share of true boxes of which half is inside the regions; null without true boxes or regions",
@@ -44,8 +44,9 @@ COLUMNS: dict[str, str] = {
     "decoded": "tokens decoded",
     "flops": "floating-point operations by hide_utils.models.flops (torch's conventions)",
     "peak_bytes": "most memory the CUDA allocator held, weights included; null without CUDA",
+    "content": "hash of each part of sample and method that the row belongs to; null where rows are not kept",
 }
-# What happens to single pictures in a run of thousands. The sample counts as wrong, and its row says why.
+# What happens to single pictures in a run of thousands. The sample has no answer, and its row says why.
 SAMPLE_ERRORS = (ImageError, FileNotFoundError, OutOfMemoryError)
 
 Job = tuple[Sample, Mapping[str, Method]]
@@ -112,7 +113,6 @@ def empty_row(sample: Sample, method: str) -> dict[str, Any]:
         "label": sample.label,
         "n_options": len(sample.options),
         "reply": "",
-        "correct": False,
     }
     return dict.fromkeys(COLUMNS) | known
 

@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
 from tqdm.auto import tqdm
 
 from hide_utils import paths
-from hide_utils.evaluation.provenance import hash_folder, hash_json
+from hide_utils.evaluation.hashes import hash_json, hash_picture
+from hide_utils.evaluation.keys import model_key
 from hide_utils.files import replace_file
 from hide_utils.images import read_image
 from hide_utils.method import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, HiDe, SearchAttention, Session, given_entities
@@ -118,7 +118,7 @@ class RowCache:
         found, sizes = [], []
         for sample in tqdm(samples, desc="rows", disable=not progress):
             picture = read_image(sample.image)  # `sample.image` draws or decodes it anew at each access
-            session, common = Session(model, picture), shared | {"picture": _hash_picture(picture)}
+            session, common = Session(model, picture), shared | {"picture": hash_picture(picture)}
             found.append(self._found(hide, session, sample, layers, common))
             for name, text in texts.items():
                 key = common | {"layers": text_layers, "last": text(sample)}
@@ -204,27 +204,6 @@ class RowCache:
 
 def _of_last(session: Session, text: str, layers: Sequence[int]) -> dict[str, np.ndarray]:
     return {"rows": session.rows_of_last(text, layers)}
-
-
-def model_key(model: VLM) -> dict[str, object]:
-    """What rows depend on besides picture, text and layers, as JSON types.
-
-    These are the weights, the pixel budget, the type of numbers, the device and the attention kernel. The weights of a
-    local folder are a hash of its content, those of a model of the hub its name and commit.
-    """
-    hub = [model.name, getattr(model.model.config, "_commit_hash", None)]
-    return {
-        "weights": hash_folder(model.folder) if model.folder else hub,
-        "pixels": [model.min_pixels, model.max_pixels],
-        "dtype": str(model.dtype),
-        "device": str(model.device).split(":")[0],
-        "attention": str(model.choices["attention"].value),
-    }
-
-
-def _hash_picture(picture: Image.Image) -> str:
-    """Hash of size and pixels; an id would not tell that a benchmark was drawn or fetched anew."""
-    return hashlib.sha256(f"{picture.mode} {picture.size}".encode() + picture.tobytes()).hexdigest()[:16]
 
 
 def _name(key: str, content: bytes) -> str:

@@ -1,12 +1,11 @@
 """What made a result: code, versions, device, parameters, and hashes of the model's and the benchmark's content.
 
-The hashes come first, then `imported`, which reads what a source depends on, then `provenance`, which joins them all.
+`hash_code` and `imported` read what a source depends on, `provenance_entry` joins all that is known.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import platform
 import re
@@ -20,52 +19,13 @@ from typing import Any
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
+from hide_utils.evaluation.hashes import hash_files, hash_folder, hash_json
+from hide_utils.evaluation.keys import hash_samples
 from hide_utils.samples import Sample
 
 PACKAGES = ("numpy", "pandas", "pillow", "scikit-image", "scipy", "statsmodels", "torch", "transformers")
 
 PACKAGE = paths.ROOT / "hide_utils"
-ABOUT = (".md", ".csv", ".jsonl")  # endings of files that only tell about a model in whose folder they lie
-
-
-def hash_json(value: Any) -> str:
-    """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys; tuples count as lists.
-
-    Raises:
-        TypeError: JSON cannot hold the value.
-    """
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def hash_folder(folder: str | Path, pattern: str = "*") -> str:
-    """Hash of the names and contents of a folder's files, those of its folders too, as 16 hex digits.
-
-    Notes, tables and logs (`ABOUT`) do not count. Hidden files and folders do not either: git and the hub's client keep
-    their own records there.
-
-    Raises:
-        FileNotFoundError: no file matches the pattern.
-    """
-    folder = Path(folder)
-    seen = [p for p in folder.rglob(pattern) if not any(part[0] == "." for part in p.relative_to(folder).parts)]
-    files = [p for p in seen if p.is_file() and p.suffix not in ABOUT]
-    if not files:
-        raise FileNotFoundError(f"{folder}: no file to hash; is this the right folder?")
-    return _hash_files(files, folder)
-
-
-def _hash_files(files: Iterable[Path], folder: Path) -> str:
-    """Hash of the names below `folder` and the contents of files, in order of name."""
-    return hash_json(
-        [f"{p.relative_to(folder).as_posix()} {_hash_file(p, p.stat().st_mtime_ns)}" for p in sorted(files)]
-    )
-
-
-@cache
-def _hash_file(path: Path, mtime_ns: int) -> str:
-    """SHA-256 of a file, read again only after a change: to read a real checkpoint takes long."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hash_code(notebook: str | None = None) -> str:
@@ -84,7 +44,7 @@ def hash_code(notebook: str | None = None) -> str:
         module = todo.pop()
         reached.add(module)
         todo |= _imported_by(module, module.stat().st_mtime_ns) - reached
-    return _hash_files(reached, PACKAGE)
+    return hash_files(reached, PACKAGE)
 
 
 @cache
@@ -139,13 +99,6 @@ def _homes() -> dict[str, str]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOMES":
             return ast.literal_eval(node.value)
     return {}
-
-
-def hash_samples(samples: Iterable[Sample]) -> str:
-    """Hash of what samples ask: ids, questions, options, labels, kinds, boxes, entities; of pictures only the ids."""
-    return hash_json(
-        [[s.id, s.image_id, s.question, s.options, s.label, s.kind, s.boxes_xyxy, s.entities] for s in samples]
-    )
 
 
 def provenance_entry(

@@ -11,11 +11,10 @@ has a file of its own, and people get Parquet at the end, which a database would
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from hide_utils import paths
-from hide_utils.evaluation.provenance import hash_json
+from hide_utils.evaluation.hashes import hash_json
 from hide_utils.files import crc, disk_errors, held, replace_file, to_json
 
 KEYS = ("sample_id", "method")
@@ -38,9 +37,14 @@ class SettingsError(ValueError):
 def results_path(notebook: str, name: str, settings: dict[str, Any]) -> Path:
     """Path of a notebook's rows, `data/results/<notebook>/<name>-<hash of settings>.parquet`.
 
-    The hash keeps rows of different settings in different files.
+    The hash keeps rows of different settings in different files. The environment variable ``HIDE_RESULTS`` names
+    another folder than ``data/results``, for rows that are all made anew.
     """
-    return paths.RESULTS / notebook / f"{name}-{hash_json(to_json(settings))[:8]}.parquet"
+    return (
+        Path(os.environ.get("HIDE_RESULTS") or paths.RESULTS)
+        / notebook
+        / f"{name}-{hash_json(to_json(settings))[:8]}.parquet"
+    )
 
 
 class ResultStore:
@@ -91,6 +95,13 @@ class ResultStore:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        return key in self._rows
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows as stored when `append` or `load` was last called, in the order of storing."""
+        return list(self._rows.values())
+
     @property
     def done(self) -> set[tuple[str, str]]:
         """Keys (sample_id, method) of every row without an error, as stored when `append` or `load` was last called."""
@@ -102,9 +113,10 @@ class ResultStore:
         return {key for key, row in self._rows.items() if row.get("error")}
 
     def append(self, rows: list[dict[str, Any]]) -> int:
-        """Store the rows whose keys are new, or stood by a row with an error until now: an error is no answer.
+        """Store the rows whose keys are new, and those that take the place of a row that is not their answer.
 
-        If it fails, the rows stored before stay whole and none is added.
+        A row with an error is no answer, and one whose ``content`` is another belongs to something else. If storing
+        fails, the rows stored before stay whole and none is added.
 
         Returns:
             How many rows were stored.
@@ -120,14 +132,22 @@ class ResultStore:
                 raise ValueError(f"a row needs text under {' and '.join(missing)}; got {row!r:.200}")
         with held(self._lock, to_write=True):
             self._refresh()
-            done = self.done
-            new = {_key(row): row for row in reversed(rows) if _key(row) not in done}
+            new = {row_key(row): row for row in reversed(rows) if not self._has_answer(row)}
             new = dict(reversed(new.items()))  # of two rows with the same keys the first stays, in the order given
             if new:
                 lines = [] if self._journal_end else [{"settings": self.settings}]
                 self._write_journal([*lines, *new.values()])
                 self._rows |= new
         return len(new)
+
+    def _has_answer(self, row: dict[str, Any]) -> bool:
+        """Whether an answer to the same content is stored, so that a row has to add nothing."""
+        stored = self._rows.get(row_key(row))
+        return stored is not None and not stored.get("error") and stored.get("content") == row.get("content")
+
+    def content(self, key: tuple[str, str]) -> str | None:
+        """The column ``content`` of a row that is stored."""
+        return self._rows[key].get("content")
 
     def load(self) -> pd.DataFrame:
         """All rows in the order of storing, those of other processes too; without any, an empty table of the keys."""
@@ -158,20 +178,16 @@ class ResultStore:
             self._rows, self._journal_end = {}, 0
             self._parquet_seen = _identity(self.path)
             if self._parquet_seen:
-                self._rows = {_key(row): row for row in self._read_parquet()}
+                self._rows = {row_key(row): row for row in self._read_parquet()}
         if size > self._journal_end:
             self._read_journal()
 
     def _read_parquet(self) -> list[dict[str, Any]]:
         try:
-            table = pq.read_table(self.path)
-            rows, metadata = table.to_pylist(), table.schema.metadata or {}
-            settings = json.loads(metadata.get(b"hide_settings", b"null"))
-            if int(metadata.get(b"hide_crc", -1)) not in (-1, crc([settings, rows])):
-                raise ValueError("its content does not match its checksum")
-        except (pa.ArrowException, OSError, ValueError) as error:
+            settings, rows = read_rows(self.path)
+        except ValueError as error:
             what = f"put a whole copy there, or remove it to have its rows made anew ({self.journal.name} stays)"
-            raise ValueError(f"{self.path} is damaged ({error}): {what}") from error
+            raise ValueError(f"{error}: {what}") from error
         self._adopt(settings, self.path)
         return rows
 
@@ -187,7 +203,7 @@ class ResultStore:
                     row = entry["row"]
                     if entry["crc"] != crc(row):
                         raise ValueError("the row does not match its checksum")
-                    found: Any = row["settings"] if first else _key(row)
+                    found: Any = row["settings"] if first else row_key(row)
                 except (ValueError, KeyError, TypeError):
                     if first:
                         raise ValueError(f"{self.journal} is damaged where its settings stand: remove it") from None
@@ -227,28 +243,26 @@ class ResultStore:
         self._journal_end += len(content)
 
 
-def shard_path(path: Path | None, i: int, n: int) -> Path | None:
-    """File of share `i` (counted from 0) of the `n` shares of a run whose rows go to `path`; None for None."""
-    return path and path.with_name(f"{path.stem}.shard-{i}-of-{n}{path.suffix}")
-
-
-def merge_shards(store: ResultStore) -> int:
-    """Copy the rows of all shards that lie beside a store into it; the shards' files stay.
-
-    Returns:
-        How many rows were new.
+def read_rows(path: Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """Settings and rows of a Parquet file.
 
     Raises:
-        SettingsError: a shard was made with other settings.
+        ValueError: the file is damaged.
     """
-    beside = store.path.parent.glob(f"{glob.escape(store.path.stem)}.shard-*-of-*")
-    names = {match[0] for path in beside if (match := re.match(r".*\.shard-\d+-of-\d+", path.name))}
-    shards = [ResultStore(store.path.with_name(f"{name}.parquet"), store.settings) for name in sorted(names)]
-    return sum(store.append(list(shard._rows.values())) for shard in shards)
+    try:
+        table = pq.read_table(path)
+        rows, metadata = table.to_pylist(), table.schema.metadata or {}
+        settings = json.loads(metadata.get(b"hide_settings", b"null"))
+        if int(metadata.get(b"hide_crc", -1)) not in (-1, crc([settings, rows])):
+            raise ValueError("its content does not match its checksum")
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    return settings, rows
 
 
-def _key(row: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(row[name] for name in KEYS)
+def row_key(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Its (sample_id, method)."""
+    return row["sample_id"], row["method"]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

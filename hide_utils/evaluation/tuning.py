@@ -21,8 +21,8 @@ from hide_utils.baselines import best_window, published
 from hide_utils.benchmarks import load_benchmark
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import ALPHAS, SIGMAS
+from hide_utils.evaluation.keys import hash_samples
 from hide_utils.evaluation.loop import evaluate
-from hide_utils.evaluation.provenance import hash_samples
 from hide_utils.files import write_json
 from hide_utils.method import HiDe, lpd, tad
 from hide_utils.models import VLM, load_model

@@ -18,6 +18,8 @@ from hide_utils.method.session import HIDE_STEPS, Localisation, Session
 from hide_utils.models import VLM, Reply, Settings, load_model
 from hide_utils.prompts import multiple_choice, option_texts
 
+NUMERICS = 1  # counts up when the same attention gives other maps, boxes, regions or compact images
+
 
 class HiDe:
     """The method with its settings fixed: call it with a picture and a question.

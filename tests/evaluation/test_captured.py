@@ -8,7 +8,8 @@ from model_helpers import picture
 
 from hide_utils import HiDe
 from hide_utils.evaluation.calibration import search_rows
-from hide_utils.evaluation.captured import RowCache, model_key
+from hide_utils.evaluation.captured import RowCache
+from hide_utils.evaluation.keys import model_key
 from hide_utils.method.entities import given_entities
 from hide_utils.method.session import Session
 from hide_utils.samples import Sample

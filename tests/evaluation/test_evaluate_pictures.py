@@ -15,8 +15,9 @@ from test_evaluate import samples
 from hide_utils import HiDe, evaluate, load_benchmark
 from hide_utils.baselines import METHODS
 from hide_utils.evaluation.answers import COLUMNS, SCHEMA
-from hide_utils.evaluation.loop import run_settings
-from hide_utils.evaluation.store import ResultStore, SettingsError, merge_shards, shard_path
+from hide_utils.evaluation.keys import run_settings
+from hide_utils.evaluation.shards import merge_shards, shard_path
+from hide_utils.evaluation.store import ResultStore, SettingsError
 from hide_utils.files import only_writer
 from hide_utils.method.session import Session
 from hide_utils.prompts import multiple_choice

@@ -12,7 +12,7 @@ from model_helpers import picture
 from hide_utils import HiDe
 from hide_utils.evaluation import profiling, random_models
 from hide_utils.evaluation.fullsize import ARCHITECTURES
-from hide_utils.evaluation.loop import run_settings
+from hide_utils.evaluation.keys import run_settings
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
 

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from hide_utils import paths, plots
 from hide_utils.analyses import decoupled_training as study_results
-from hide_utils.evaluation.provenance import hash_folder
+from hide_utils.evaluation.hashes import hash_folder
 from hide_utils.findings import non_inferiority, verdict
 from hide_utils.mini import study
 from hide_utils.mini.study import ARMS, DECOUPLED, MIXED, ORDINARY, START, Plan, StudyLessons
