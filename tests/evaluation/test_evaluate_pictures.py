@@ -243,7 +243,7 @@ def test_shares_are_disjoint_keep_pictures_whole_and_merge_without_duplicates(tm
     table = evaluate(model, ten, ["direct", "hide"], out, **run)  # takes both in, runs the third
     assert model.counts["images"] <= 1 + 2 and same(table) == same(whole)
     with ResultStore(out) as store:
-        assert len(store) == 20 and merge_shards(store) == 0  # nothing twice
+        assert len(store) == 20 and merge_shards(store, {}) == 0  # nothing twice
     with pytest.raises(ValueError, match="want 0 <= i < n"):
         evaluate(model, ten, ["direct"], shard=(3, 3), progress=False)
 
@@ -266,7 +266,7 @@ def test_a_share_whose_process_was_killed_counts_with_what_it_had(tmp_path):
     ResultStore(share, settings).append(rows[:3])
     assert not share.exists()
     with ResultStore(out, settings) as store:
-        assert merge_shards(store) == 3
+        assert merge_shards(store, {}) == 3
 
 
 def test_rows_written_through_a_link_go_where_it_leads(tmp_path):

@@ -120,11 +120,11 @@ def test_a_killed_run_goes_on_where_it_was(cluster, tmp_path):
     with ResultStore(out) as store:
         stored = {sample_id for sample_id, _ in store.done}
         assert 5 <= len(store) < 60  # one of them may be the row of a picture that cannot be read
-    again = tmp_path / "again"
-    again.mkdir()
+    for path in tmp_path.glob("s*"):  # the folder is the same, since a method is the same only with all its values
+        path.unlink()
     model, drawn, run = tiny_model("qwen3_vl"), samples(60), {"progress": False}
-    table = evaluate(model, drawn, {"direct": Dies(None, begun=again)}, out, **run)
-    assert {path.name for path in again.iterdir()} == {s.id for s in drawn if s.image_id != "p2"} - stored
+    table = evaluate(model, drawn, {"direct": Dies(None, begun=tmp_path)}, out, **run)
+    assert {path.name for path in tmp_path.glob("s*")} == {s.id for s in drawn if s.image_id != "p2"} - stored
     assert as_dict(table) == as_dict(evaluate(model, drawn, {"direct": METHODS["direct"]}, **run))
 
 
