@@ -21,7 +21,7 @@ unexport MPLBACKEND
 OLDEST := 5.17.0
 OLD := .venv-$(OLDEST)
 
-.PHONY: help env run report test test-matrix test-browser coverage audit bench lab faults train-study
+.PHONY: help env run answers report test test-matrix test-browser coverage audit bench lab faults train-study
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
@@ -35,6 +35,9 @@ $(READY): constraints.txt pyproject.toml
 
 run: $(READY)  ## run every notebook on the embedded model and rewrite figures/
 	$(PY) -m hide_utils run all --preset mini --inplace --jobs $(JOBS)
+
+answers: $(READY)  ## make the answers in data/answers anew (goes on where it was interrupted)
+	$(PY) -m hide_utils answers --jobs $(JOBS)
 
 report: $(READY)  ## write HTML, PDF and figures/tables from the results that are there
 	$(PY) -m hide_utils report

@@ -65,7 +65,7 @@ class NotSendable(Exception):
 
 
 def as_dict(table):
-    """Rows without what differs with run and store, logits without the digits that differ with the number of threads."""
+    """Rows without what differs with run and store, logits without digits that differ with the number of threads."""
     same = [name for name in COLUMNS if name not in ("seconds", "peak_bytes", "content")]
     table = table[same].assign(margin=table["margin"].astype(float).round(3)).astype(object)
     return table.where(table.notna(), "nothing").to_dict("list")

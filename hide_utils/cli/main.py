@@ -13,6 +13,7 @@ COMMANDS = {
     "run": ("hide_utils.cli.run", [], "run notebooks: all, or some with a preset and values of your own"),
     "list": ("hide_utils.cli.run", ["--list"], "show the notebooks with their parameters, defaults and last runs"),
     "report": ("hide_utils.cli.report", [], "write HTML, PDF and LaTeX tables from the results that are there"),
+    "answers": ("hide_utils.cli.answers", [], "make the answers that ship with the package anew"),
     "card": ("hide_utils.benchmarks.card", [], "say what a benchmark holds"),
     "tune": ("hide_utils.evaluation.tuning", [], "choose the baselines' own settings on the calibration split"),
 }

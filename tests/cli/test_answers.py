@@ -1,0 +1,110 @@
+"""The answers that ship: made whole by `hide answers`, small, without errors, and what today's code answers."""
+
+import os
+import random
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from checkpoints import tiny_model
+from model_helpers import picture
+
+from hide_utils import evaluate, load_model, paths
+from hide_utils.cli import answers, run
+from hide_utils.evaluation.keys import differing
+from hide_utils.evaluation.store import read_rows, results_path
+from hide_utils.samples import Sample
+from hide_utils.scenes import questions
+
+SHIPPED = sorted(paths.ANSWERS.glob("*.parquet"))
+UNSURE = 0.05  # a margin below which another machine's rounding may turn a letter
+
+
+def test_what_ships_is_small_and_holds_answers_alone():
+    assert {path.name.split("-")[0] for path in SHIPPED} == set(answers.NOTEBOOKS)
+    assert sum(path.stat().st_size for path in SHIPPED) < answers.LARGEST
+    for path in SHIPPED:
+        settings, rows = read_rows(path)
+        assert settings["model"] == "mini" and rows and not any(row["error"] for row in rows)
+        assert all(row["content"] and row["reply"] for row in rows)
+        group = pq.ParquetFile(path).metadata.row_group(0)
+        assert {group.column(i).compression for i in range(group.num_columns)} == {"ZSTD"}
+
+
+def scene(sample_id):
+    """A scene from its id, without drawing those before it."""
+    _, split, resolution, seed, index = sample_id.split("-")
+    config, kind = questions.SceneConfig(resolution=int(resolution)), questions.KINDS[int(index) % len(questions.KINDS)]
+    return questions._sample(split, int(seed[1:]), int(index), kind, config)
+
+
+def test_rows_drawn_at_random_are_what_is_answered_today(tmp_path):
+    seed = int(os.environ.get("HIDE_SEED") or random.randrange(2**32))
+    print(f"drawn with HIDE_SEED={seed}")  # pytest shows it where the test fails
+    model = load_model("mini")
+    for path, row in random.Random(seed).sample([(path, row) for path in SHIPPED for row in read_rows(path)[1]], 24):
+        out = tmp_path / f"{row['sample_id']}-{row['method']}.parquet"
+        table = evaluate(model, [scene(row["sample_id"])], [row["method"]], out, progress=False)
+        now = table.iloc[0]
+        assert not differing(row["content"], now["content"]), (path.name, row["sample_id"])
+        assert read_rows(out)[0] == read_rows(path)[0], f"{path.name} is of other settings: make answers"
+        assert (now["regions"] if isinstance(now["regions"], list) else None) == row["regions"], (seed, row)
+        assert now["letter"] == row["letter"] or row["margin"] < UNSURE, (seed, row)
+
+
+@pytest.fixture
+def one_notebook(tmp_path, monkeypatch):
+    """A project whose one notebook answers three samples of a tiny model. The dictionary says what goes wrong."""
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(paths, "ANSWERS", tmp_path / "answers")
+    paths.ANSWERS.mkdir()
+    fault = {"n": 3, "status": 0, "render": lambda: picture(96, 96)}
+
+    def run_notebooks(argv):
+        assert argv[0] == "05_x"
+        asked = [
+            Sample(f"s{i}", "What?", ["red", "blue"], "A", "k", fault["render"] if i else lambda: picture(96, 96))
+            for i in range(fault["n"])
+        ]
+        evaluate(tiny_model("qwen3_vl"), asked, ["direct"], results_path("05_x", "answers", {}), progress=False)
+        return fault["status"]
+
+    monkeypatch.setattr(run, "main", run_notebooks)
+    return fault
+
+
+def shipped():
+    files = list(paths.ANSWERS.glob("*.parquet"))
+    return pd.concat(map(pd.read_parquet, files)) if files else None
+
+
+def test_answers_are_made_anew_and_replace_what_ships_only_when_whole(one_notebook, capsys):
+    make = {"notebooks": ("05_x",)}
+    one_notebook |= {"n": 2, "status": 1}
+    assert answers.main([], **make) == 1 and shipped() is None
+    assert "0 rows; at most 0 minutes" in capsys.readouterr().out
+    one_notebook |= {"n": 3, "status": 0}
+    assert answers.main([], **make) == 0
+    assert "2 of them are there from a run that was interrupted" in capsys.readouterr().out
+    assert len(shipped()) == 3 and not (paths.RESULTS / "anew").exists() and "HIDE_RESULTS" not in os.environ
+    first = shipped()["seconds"].tolist()
+    assert answers.main([], **make) == 0
+    assert "3 rows; at most 0 minutes" in capsys.readouterr().out
+    assert len(shipped()) == 3 and shipped()["seconds"].tolist() != first, "made anew, not taken from what ships"
+
+
+@pytest.mark.filterwarnings("ignore:.* rows have errors")
+def test_rows_with_errors_and_files_too_large_never_ship(one_notebook, capsys, monkeypatch):
+    def gone():
+        raise FileNotFoundError(Path("lost.png"))
+
+    one_notebook["render"] = gone
+    assert answers.main([], notebooks=("05_x",)) == 1 and shipped() is None
+    assert (
+        "2 rows have errors, the first: s1: FileNotFoundError: lost.png: data/answers stays" in capsys.readouterr().out
+    )
+    one_notebook["render"] = lambda: picture(96, 96)
+    monkeypatch.setattr(answers, "LARGEST", 10)
+    assert answers.main([], notebooks=("05_x",)) == 1 and shipped() is None
+    assert "MB are more than" in capsys.readouterr().out
