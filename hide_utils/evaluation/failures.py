@@ -16,7 +16,7 @@ from hide_utils.method import lpd
 from hide_utils.models import VLM
 from hide_utils.plots import Panel, plain_text
 from hide_utils.samples import Sample
-from hide_utils.stats.rows import answered, mean_interval, pictures_of
+from hide_utils.stats.rows import answered, mean_interval, outcomes, pictures_of
 
 # A sample has the first cause that applies. The last applies to all that are left.
 CAUSES = {
@@ -100,17 +100,19 @@ def cause_table(found: pd.DataFrame, answers: pd.DataFrame, reference: str = "or
         reference: method that has the best boxes there are.
 
     Returns:
-        Columns cause, definition, n, wrong, share_wrong with its interval low and high (`stats.mean_interval`), and
-        wrong_with_<reference>_too, which a warning says about where the reference has errors.
+        Columns cause, definition, n, wrong, share_wrong with its interval low and high (`stats.rows.mean_interval`),
+        and wrong_with_<reference>_too. A warning says where the reference has errors, which are not counted.
     """
-    other = answered(answers[answers["method"] == reference], reference).set_index("sample_id")["correct"] == 1
+    of_reference = answers[answers["method"] == reference].set_index("sample_id")
+    answered(of_reference, reference)  # which warns of errors
+    other = outcomes(of_reference)
     pictures = answers.assign(picture=pictures_of).drop_duplicates("sample_id").set_index("sample_id")["picture"]
     rows = []
     for cause, meaning in CAUSES.items():
         part = found[found["cause"] == cause]
         wrong = part[~part["correct"]]
         share = mean_interval(~part["correct"], pictures[part["sample_id"]])
-        hopeless = int((~other[other.index.isin(wrong["sample_id"])]).sum())
+        hopeless = int((other[wrong["sample_id"]] == 0).sum())
         rows.append((cause, meaning, len(part), len(wrong), share.estimate, share.low, share.high, hopeless))
     columns = ["cause", "definition", "n", "wrong", "share_wrong", "low", "high", f"wrong_with_{reference}_too"]
     return pd.DataFrame(rows, columns=columns)

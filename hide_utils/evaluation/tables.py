@@ -82,8 +82,7 @@ def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
     Raises:
         ValueError: there are no rows of the baseline.
     """
-    compared = comparison_table(results.assign(kind="all samples"), baseline)
-    table = compared[compared["kind"] == "all samples"].drop(columns="kind")
+    table = comparison_table(results.assign(kind="every"), baseline).query("kind == 'all'").drop(columns="kind")
     return with_holm(table).merge(cost_table(results, baseline).drop(columns="n"), on="method")
 
 
