@@ -27,12 +27,13 @@ def _interval(row: Row) -> tuple[float, float, float]:
 def verdict(row: Row) -> str:
     """What a row shows: "higher", "lower" or "not shown to differ".
 
-    A difference is shown where the corrected p is below `LEVEL` and the interval excludes 0.
+    A difference is shown where the corrected p is below `LEVEL` and the interval excludes 0. One that is missing,
+    because no sample was answered by both, is not shown.
     """
     difference, low, high = _interval(row)
-    if row["p_holm"] >= LEVEL or low <= 0 <= high:
-        return "not shown to differ"
-    return "higher" if difference > 0 else "lower"
+    if row["p_holm"] < LEVEL and (low > 0 or high < 0):
+        return "higher" if difference > 0 else "lower"
+    return "not shown to differ"
 
 
 def agrees(row: Row, expected: float = 1) -> str:

@@ -20,7 +20,8 @@ from hide_utils.config import Margin, RunConfig
 from hide_utils.findings import agrees, difference_in_words, non_inferiority
 from hide_utils.looks import Look, self_labelled
 from hide_utils.mini.study import ARMS, DECOUPLED, MIXED, ORDINARY, START
-from hide_utils.stats import Interval, compare_answers, holm, sign_flip_p
+from hide_utils.stats import Interval, compare_answers, sign_flip_p
+from hide_utils.stats.rows import answered, pictures_of, with_holm
 
 
 class DecoupledTrainingConfig(RunConfig):
@@ -72,9 +73,15 @@ def read_study(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]
 
 
 def matrix(answers: pd.DataFrame, outcome: tuple[str, str], arm: str, value: str = "correct") -> pd.DataFrame:
-    """One arm under one outcome of `OUTCOMES`, a row a seed and a column a sample: 1 for right, or another value."""
-    part = answers[(answers["set"] == outcome[0]) & (answers["method"] == outcome[1]) & (answers["arm"] == arm)]
-    return part.pivot(index="seed", columns="sample_id", values=value).astype(float)
+    """One arm under one outcome of `OUTCOMES`, a row a seed and a column a picture: 1 for right, or another value.
+
+    A missing value of an answer is 0. The questions of a picture are averaged. A picture with a question that any run
+    of the outcome did not answer is left out of all arms, and a warning says how many.
+    """
+    part = answers[(answers["set"] == outcome[0]) & (answers["method"] == outcome[1])]
+    part = answered(part.assign(picture=pictures_of), ", ".join(outcome), "picture")
+    part = part[part["arm"] == arm]
+    return part.assign(**{value: part[value].fillna(0).astype(float)}).pivot_table(value, "seed", "picture")
 
 
 def two_level_bootstrap(
@@ -146,8 +153,7 @@ def differences(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             found, p = two_level_bootstrap(gain, seed=seed), sign_flip_p(gain.mean(0), seed)
             rows.append((label, arm, against, len(gain), found.n, *found[:3], p))
     columns = ["outcome", "arm", "against", "seeds", "n", "difference", "low", "high", "p"]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.assign(p_holm=holm(table["p"]))
+    return with_holm(pd.DataFrame(rows, columns=columns))
 
 
 def localisation(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -157,7 +163,7 @@ def localisation(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         Columns arm, seeds, n, recall50 with its two-level interval (low, high), and the difference to the start with
         its own (difference_low, difference_high).
     """
-    wide = {arm: matrix(answers, ("large", "hide"), arm, "recall50").fillna(0.0) for arm in ARMS}
+    wide = {arm: matrix(answers, ("large", "hide"), arm, "recall50") for arm in ARMS}
     rows = []
     for arm, values in wide.items():
         found = two_level_bootstrap(values.to_numpy(), seed=seed)
@@ -181,8 +187,7 @@ def each_seed(answers: pd.DataFrame) -> pd.DataFrame:
         own = part["arm"].where(part["arm"] == START, part["arm"] + " " + part["seed"].astype(str))
         tests = compare_answers(part.assign(method=own), [(name, START) for name in names])
         parts.append(tests.assign(outcome=label, seed=runs["seed"].astype(int).tolist(), arm=runs["arm"].tolist()))
-    table = pd.concat(parts, ignore_index=True).drop(columns="method")
-    table["p_holm"] = holm(table["p"].tolist())
+    table = with_holm(pd.concat(parts, ignore_index=True).drop(columns="method"))
     first = ["outcome", "seed", "arm"]
     return table[[*first, *(c for c in table if c not in first)]]
 

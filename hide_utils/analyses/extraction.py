@@ -20,6 +20,7 @@ from hide_utils.looks import self_labelled
 from hide_utils.method import Entities, Extractor, HiDe, Session, clean, given_entities, lpd
 from hide_utils.samples import Sample
 from hide_utils.stats import Interval, means, ratio_interval, wilson
+from hide_utils.stats.rows import answered, outcomes, pictures_of
 
 
 class ExtractionConfig(RunConfig):
@@ -181,21 +182,22 @@ def scores_by(rows: pd.DataFrame, by: Sequence[str] = ("extractor", "match")) ->
 def cost_of_errors(answers: pd.DataFrame, wrong: Mapping[str, float], measure: str = "correct") -> Interval:
     """What an error costs: the measure against the number of corrupted entities, within samples.
 
-    The slope is ordinary least squares with an intercept for each sample. Its 95 % interval resamples samples.
+    The slope is ordinary least squares with an intercept for each sample. Its 95 % interval resamples pictures.
 
     Args:
-        answers: one row a sample and method.
+        answers: one row a sample and method. A warning says how many rows are left out for errors.
         wrong: method -> number of corrupted entities, 0 for the reference.
-        measure: name of a column. A missing value counts as 0.
+        measure: name of a column. A missing value of an answer counts as 0.
 
     Returns:
         The change of the measure for one more wrong entity. n counts samples.
     """
     part = answers[answers["method"].isin(wrong)]
+    part = answered(part, "cost of errors") if "correct" in part else part
     table = pd.DataFrame({"x": part["method"].map(dict(wrong)), "y": part[measure].fillna(0)}).astype(float)
     within = table - table.groupby(part["sample_id"]).transform("mean")
-    products = pd.DataFrame({"xy": within["x"] * within["y"], "xx": within["x"] ** 2}).groupby(part["sample_id"]).sum()
-    return ratio_interval(products["xy"], products["xx"])
+    products = pd.DataFrame({"xy": within["x"] * within["y"], "xx": within["x"] ** 2}).groupby(pictures_of(part)).sum()
+    return ratio_interval(products["xy"], products["xx"])._replace(n=part["sample_id"].nunique())
 
 
 def entities_or_question(names: Sequence[str], question: str) -> Entities:
@@ -259,5 +261,6 @@ def accuracy_and_boxes(answers: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame
         answers: from `evaluate`.
         by: columns that tell the groups apart.
     """
-    found = answers[["recall50", "iou"]].fillna(0).astype(float)
-    return means(answers.assign(accuracy=answers["correct"], **found), by, ("accuracy", "recall50", "iou"))
+    right = outcomes(answers)
+    found = answers[["recall50", "iou"]].fillna(0).astype(float).where(right.notna())
+    return means(answers.assign(accuracy=right, **found), by, ("accuracy", "recall50", "iou"))

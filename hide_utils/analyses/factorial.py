@@ -24,7 +24,7 @@ from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparatio
 from hide_utils.findings import in_points
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import scene_samples
-from hide_utils.stats import holm
+from hide_utils.stats.rows import answered, with_holm
 
 # Regressor -> (column of the cells, what one harmful unit is). The sign in `HARM` turns a regressor towards harm.
 FACTORS = {
@@ -172,7 +172,8 @@ class InteractionModel:
     own and none on the others.
 
     Args:
-        table: columns correct (0 or 1), index, kind and the regressors `FACTORS`.
+        table: columns correct (0 or 1), index, kind and the regressors `FACTORS`. The fit leaves out rows without an
+            answer, and a warning says how many. Effects are means over all rows of the design.
         level: of confidence of all intervals.
 
     Attributes:
@@ -188,20 +189,21 @@ class InteractionModel:
         formula += " + C(kind)" if table["kind"].nunique() > 1 else ""
         self._matrix = patsy.dmatrix(formula, self.table, return_type="dataframe")
         self.names = list(self._matrix.columns)
-        self.n_clusters = self.table["index"].nunique()
-        self.coefficients, self.covariance = self._fit()
+        known = answered(self.table, "regression")
+        self.n_clusters = known["index"].nunique()
+        self.coefficients, self.covariance = self._fit(known)
         self.estimable = bool(np.isfinite(self.covariance).all())
 
-    def _fit(self) -> tuple[np.ndarray, np.ndarray]:
+    def _fit(self, known: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         failed = np.full(len(self.names), np.nan), np.full((len(self.names),) * 2, np.nan)
         if self.n_clusters < 3:
             return failed
-        groups = {"groups": pd.factorize(self.table["index"])[0]}
+        groups = {"groups": pd.factorize(known["index"])[0]}
         with warnings.catch_warnings():
             for warning in (ConvergenceWarning, PerfectSeparationWarning):
                 warnings.simplefilter("error", warning)
             try:
-                model = sm.Logit(self.table["correct"].astype(float), self._matrix)
+                model = sm.Logit(known["correct"], self._matrix.loc[known.index])
                 fit = model.fit(disp=False, cov_type="cluster", cov_kwds=groups)
             except (np.linalg.LinAlgError, ConvergenceWarning, PerfectSeparationWarning):
                 return failed
@@ -256,7 +258,7 @@ class InteractionModel:
             odds = self._odds(HARM[name] * sd * (np.array(self.names) == name))
             rows.append((name, FACTORS[name], ame.estimate, ame.low, ame.high, ame.p, *odds[:3]))
         columns = ["factor", "unit", "ame", "low", "high", "p", "odds_ratio", "or_low", "or_high"]
-        return self._with_holm(pd.DataFrame(rows, columns=columns))
+        return with_holm(pd.DataFrame(rows, columns=columns))
 
     def interactions(self) -> pd.DataFrame:
         """Each pair of factors, by what both do together.
@@ -269,15 +271,12 @@ class InteractionModel:
         for term in (name for name in self.names if ":" in name):
             sign = np.prod([HARM[name] for name in term.split(":")])
             rows.append((term.replace(":", " × "), *self._odds(sign * (np.array(self.names) == term))))
-        return self._with_holm(pd.DataFrame(rows, columns=["term", "odds_ratio", "low", "high", "p"]))
+        return with_holm(pd.DataFrame(rows, columns=["term", "odds_ratio", "low", "high", "p"]))
 
     def _odds(self, along: np.ndarray) -> tuple[float, float, float, float]:
         """Odds ratio of a step along a direction of coefficients, with its interval and p."""
         line = self._contrast(along @ self.coefficients, along)
         return (*np.exp([line.estimate, line.low, line.high]).tolist(), line.p)
-
-    def _with_holm(self, table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(p_holm=holm(table["p"].tolist()) if self.estimable else np.nan)
 
 
 def which_matters(size: Contrast, background: Contrast) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from hide_utils.findings import agrees, difference_in_points, paper_numbers
-from hide_utils.stats import Interval, comparison_table, holm, ratio_interval
+from hide_utils.stats import Interval, comparison_table, ratio_interval
+from hide_utils.stats.rows import answered, outcomes, with_holm
 
 NO_CHANGE = 0.03  # a published change below this has no direction that could be agreed with
 KINDS = {"attribute": "direct_attributes", "spatial": "relative_position"}  # the paper's names -> `Sample.kind`
@@ -45,11 +46,12 @@ def comparisons(answers: pd.DataFrame, pairs: Sequence[tuple[str, str]], by_kind
 
     Returns:
         One row a pair and kind ("all" for all of them): before, after, kind and n. accuracy_before and accuracy_after
-        with their Wilson intervals (before_low and so on). difference (after - before) with Newcombe's interval
-        (difference_low, difference_high), gained and lost samples, exact McNemar p, and p_holm over the rows returned.
+        with their intervals (before_low and so on). difference (after - before) with its interval (difference_low,
+        difference_high), gained and lost samples and p, as `comparison_table` has them, and p_holm over the rows
+        returned. left_out counts the samples that one of the two did not answer.
 
     Raises:
-        ValueError: a pair names the same method twice, or no sample was answered by both.
+        ValueError: a pair names the same method twice, or no sample was run with both.
     """
     rows = []
     for before, after in pairs:
@@ -59,17 +61,20 @@ def comparisons(answers: pd.DataFrame, pairs: Sequence[tuple[str, str]], by_kind
         both = both[both.groupby("sample_id")["method"].transform("nunique") == 2]
         if both.empty:
             raise ValueError(f"no sample was answered by both {before!r} and {after!r}: run them on the same samples")
-        both = comparison_table(both, before)
+        right = outcomes(both)
+        paired = right.notna().groupby(both["sample_id"]).transform("all")
+        both = comparison_table(both.assign(correct=right.where(paired)), before)
         accuracy = {name: both[both["method"] == name].set_index("kind") for name in (before, after)}
         one, two = accuracy[before], accuracy[after]
         table = pd.DataFrame({"before": before, "after": after, "n": two["n"]})
         for name, part in (("before", one), ("after", two)):
             table[[f"accuracy_{name}", f"{name}_low", f"{name}_high"]] = part[["accuracy", "low", "high"]]
         changes = ["difference", "difference_low", "difference_high", "gained", "lost", "p"]
+        changes += [name for name in two if name == "left_out"]
         rows.append(table.join(two[changes]).reset_index())
     table = pd.concat(rows, ignore_index=True)
     table = table if by_kind else table[table["kind"] == "all"].reset_index(drop=True)
-    return table.assign(p_holm=holm(table["p"].tolist()))
+    return with_holm(table)
 
 
 def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, marks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -94,25 +99,26 @@ def beside_paper(answers: pd.DataFrame, settings: pd.DataFrame, marks: Mapping[s
             pair = tuple(methods.get((experiment, end["value"])) for end in (first, last))
             if all(pair) and (answers["kind"] == kind).any():
                 changes.append((experiment, kind, model, first, last, pair))
-    ours = comparisons(answers, list(dict.fromkeys(change[-1] for change in changes))) if changes else pd.DataFrame()
-    ours = {(row["before"], row["after"], row["kind"]): row for row in ours.to_dict("records")}
+    columns, rows = ["experiment", "kind", "model", "before", "after", "paper", "ours", "agrees"], []
+    if not changes:
+        return pd.DataFrame(columns=columns)
+    ours = comparisons(answers, list(dict.fromkeys(change[-1] for change in changes)))
     needed = list(dict.fromkeys((*pair, kind) for _, kind, *_, pair in changes))
-    corrected = dict(zip(needed, holm([ours[key]["p"] for key in needed]), strict=True))
-    rows = []
+    ours = with_holm(ours.set_index(["before", "after", "kind"]).loc[needed])
     for experiment, kind, model, first, last, pair in changes:
-        row = ours[(*pair, kind)] | {"p_holm": corrected[(*pair, kind)]}
+        row = ours.loc[(*pair, kind)]
         change = last["accuracy"] - first["accuracy"]
         same = agrees(row, change) if abs(change) >= NO_CHANGE else "–"
         paper = f"{model}: {first['accuracy']:.1%} → {last['accuracy']:.1%}"
         change = f"{difference_in_points(row)}, p = {row['p_holm']:.2g}"
         text = f"{row['accuracy_before']:.1%} → {row['accuracy_after']:.1%}, {change}"
         rows.append((experiment, kind, model, first["value"], last["value"], paper, text, same))
-    return pd.DataFrame(rows, columns=["experiment", "kind", "model", "before", "after", "paper", "ours", "agrees"])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def interference_index(
     area: Collection[float],
-    correct: Collection[float],
+    correct: Collection,
     unit: Collection,
     cluster: Collection,
     n_resamples: int = 10_000,
@@ -128,7 +134,7 @@ def interference_index(
 
     Args:
         area: pixels of the picture, or of what of it is shown, one an answer.
-        correct: 1 or 0, one an answer.
+        correct: 1 or 0, one an answer. Missing ones are left out, and a warning says how many.
         unit: answers that differ in the area alone have the same.
         cluster: what is resampled for the percentile interval, with all its units: a picture or a scene index.
         n_resamples: number of resamples.
@@ -144,10 +150,11 @@ def interference_index(
     """
     if len({len(area), len(correct), len(unit), len(cluster)}) > 1 or not (np.asarray(area, float) > 0).all():
         raise ValueError("want one positive area, outcome, unit and cluster for each answer")
-    table = pd.DataFrame({"x": np.log2(np.asarray(area, float)), "y": np.asarray(correct, float)})
+    table = pd.DataFrame({"x": np.log2(np.asarray(area, float)), "correct": list(correct)})
     table["unit"], table["cluster"] = list(unit), list(cluster)
-    within = table[["x", "y"]] - table.groupby("unit")[["x", "y"]].transform("mean")
-    sums = pd.DataFrame({"xy": within["x"] * within["y"], "xx": within["x"] ** 2, "cluster": table["cluster"]})
+    table = answered(table, "interference index")
+    within = table[["x", "correct"]] - table.groupby("unit")[["x", "correct"]].transform("mean")
+    sums = pd.DataFrame({"xy": within["x"] * within["correct"], "xx": within["x"] ** 2, "cluster": table["cluster"]})
     varied = int((table.groupby("unit")["x"].transform("nunique") > 1).sum())
     xy, xx = sums.groupby("cluster")[["xy", "xx"]].sum().to_numpy().T
     some = xx > 0

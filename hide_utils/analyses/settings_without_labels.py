@@ -16,7 +16,8 @@ from jaxtyping import Bool, Float
 from hide_utils.evaluation.localisation import held_out_maps
 from hide_utils.method.session import SearchAttention
 from hide_utils.samples import Sample
-from hide_utils.stats import Interval, cluster_bootstrap, holm, sign_flip_p
+from hide_utils.stats import Interval, cluster_bootstrap, sign_flip_p
+from hide_utils.stats.rows import pictures_of, with_holm
 
 SETTING = ["layer", "sigma", "alpha"]
 SIGMAS = (0.0, 0.5, 1.0, 2.0)
@@ -145,6 +146,8 @@ def nearest(wanted: Chosen, table: pd.DataFrame) -> Chosen:
 def regret(quality: pd.DataFrame, chosen: Chosen | None, best: Chosen, measure: str = "iou", seed: int = 0) -> Interval:
     """How much lower a measure is at a setting than at the best one, on the same pictures (bootstrapped).
 
+    The questions of one picture are averaged, and n counts pictures.
+
     Args:
         quality: from `calibration.sweep_settings`.
         chosen: the setting. None is one drawn at random from the grid: the mean over all of them.
@@ -157,7 +160,7 @@ def regret(quality: pd.DataFrame, chosen: Chosen | None, best: Chosen, measure: 
 
 
 def _lost(quality: pd.DataFrame, chosen: Chosen | None, best: Chosen, measure: str) -> np.ndarray:
-    wide = quality.pivot(index="sample_id", columns=SETTING, values=measure)
+    wide = quality.assign(picture=pictures_of).pivot_table(measure, "picture", SETTING)
     return (wide[best] - (wide.mean(axis=1) if chosen is None else wide[chosen])).to_numpy()
 
 
@@ -201,7 +204,5 @@ def transfer(test: Mapping[str, pd.DataFrame], best: Mapping[str, Chosen], measu
             interval = regret(quality, chosen, best[used_on], measure)
             p = sign_flip_p(_lost(quality, chosen, best[used_on], measure)) if chosen_on != used_on else np.nan
             rows.append((chosen_on, used_on, *chosen, interval.n, *interval[:3], p))
-    table = pd.DataFrame(rows, columns=["chosen_on", "used_on", *SETTING, "n", "regret", "low", "high", "p"])
-    moved = table["p"].notna()
-    table.loc[moved, "p_holm"] = holm(table.loc[moved, "p"])
-    return table
+    columns = ["chosen_on", "used_on", *SETTING, "n", "regret", "low", "high", "p"]
+    return with_holm(pd.DataFrame(rows, columns=columns))

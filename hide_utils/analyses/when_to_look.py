@@ -17,7 +17,8 @@ from hide_utils.baselines import LOOKS, Method, Outcome, answered, named
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, Session
 from hide_utils.samples import Sample
-from hide_utils.stats import mcnemar_exact, paired_difference, wilson
+from hide_utils.stats.rows import answered as known_rows
+from hide_utils.stats.rows import mean_interval, paired_test, pictures_of
 
 SIGNALS = {
     "margin": "the direct answer is unsure: low margin of its best two letters' logits",
@@ -53,22 +54,30 @@ PARTS: dict[str, Method] = {
 
 
 def gate_table(answers: pd.DataFrame, pointing: Mapping[str, float]) -> pd.DataFrame:
-    """One row a sample: both methods' outcomes, the two signals, and what each way to answer costs in FLOPs.
+    """One row a sample that all `PARTS` answered: outcomes, the two signals, and what each way costs in FLOPs.
 
     Args:
         answers: rows of `evaluate` for `PARTS`.
         pointing: sample id -> `token_selection.strongest_score`.
 
     Returns:
-        Columns sample_id, direct and hide (right or wrong), margin, maps, flops_direct and flops_hide. Each signal has
-        flops_<signal>_look and flops_<signal>_stay. "both" needs both signals, so that it costs what localisation and
-        the direct answer do, and one more answer where it looks.
+        Columns sample_id, image_id, direct and hide (right or wrong), margin, maps, flops_direct and flops_hide. Each
+        signal has flops_<signal>_look and flops_<signal>_stay. "both" needs both signals, so that it costs what
+        localisation and the direct answer do, and one more answer where it looks. A warning says how many samples are
+        left out for errors.
+
+    Raises:
+        ValueError: a sample lacks the row of a method.
     """
-    wide = answers.pivot(index="sample_id", columns="method", values=["correct", "flops", "margin"])
+    answers = known_rows(answers, "when to look", "sample_id").assign(picture=pictures_of)
+    wide = answers.pivot(index="sample_id", columns="method", values=["correct", "flops", "margin", "picture"])
+    if wide["correct"].isna().any(axis=None):
+        raise ValueError("some samples lack the row of a method: run all parts on all samples")
     flops = wide["flops"].astype(float)
     direct, hide = flops["direct"], flops["hide"]
     prefill, mapped = flops["cost: prefill"], flops["cost: maps, then direct"]
     table = {
+        "image_id": wide["picture"]["direct"],
         "direct": wide["correct"]["direct"].astype(bool),
         "hide": wide["correct"]["hide"].astype(bool),
         "margin": wide["margin"]["direct"].astype(float),
@@ -186,37 +195,31 @@ def summary(gates: Mapping[str, Gate], table: pd.DataFrame) -> pd.DataFrame:
         table: from `gate_table`.
 
     Returns:
-        Columns method, n, accuracy (low, high), looked and times_direct. `difference` to HiDe with Newcombe's interval
-        (difference_low, difference_high) and McNemar's exact p. `harmed`, the number of right direct answers that HiDe
-        turned wrong, with the share that the method kept right (saved, saved_low, saved_high). `helped`, the number of
-        wrong ones that HiDe turned right, with the share kept (gains, gains_low, gains_high). Intervals of shares are
-        Wilson's.
+        Columns method, n, accuracy (low, high), looked and times_direct. `difference` to HiDe with its interval
+        (difference_low, difference_high) and p, of `stats.rows.paired_test`. `harmed`, the number of right direct
+        answers that HiDe turned wrong, with the share that the method kept right (saved, saved_low, saved_high).
+        `helped`, the number of wrong ones that HiDe turned right, with the share kept (gains, gains_low, gains_high).
+        Intervals of shares are those of `stats.rows.mean_interval`.
     """
     ways = {"direct": (table["direct"], table["flops_direct"], 0.0), "hide": (table["hide"], table["flops_hide"], 1.0)}
     for name, gate in gates.items():
         applied = applied_to(gate, table)
         ways[name] = (applied["correct"].astype(bool), applied["flops"], applied["looked"].mean())
     harmed, helped = table["direct"] & ~table["hide"], ~table["direct"] & table["hide"]
-    rows = []
+    rows, pictures = [], pictures_of(table)
     for name, (right, flops, looked) in ways.items():
-        accuracy, gap = wilson(int(right.sum()), len(right)), paired_difference(right, table["hide"])
-        saved = wilson(int(right[harmed].sum()), int(harmed.sum()))
-        gains = wilson(int(right[helped].sum()), int(helped.sum()))
-        rows.append(
-            {
-                "method": name,
-                "n": len(right),
-                "accuracy": accuracy.estimate,
-                "low": accuracy.low,
-                "high": accuracy.high,
-                "looked": looked,
-                "times_direct": flops.sum() / table["flops_direct"].sum(),
-                **gap.columns("difference"),
-                "p": mcnemar_exact(right, table["hide"]).p,
-                "harmed": saved.n,
-                **saved.columns("saved"),
-                "helped": gains.n,
-                **gains.columns("gains"),
-            }
-        )
+        accuracy, (gap, test) = mean_interval(right, pictures), paired_test(right, table["hide"], pictures)
+        saved = mean_interval(right[harmed], pictures[harmed])
+        gains = mean_interval(right[helped], pictures[helped])
+        row = {
+            "method": name,
+            "n": accuracy.n,
+            "accuracy": accuracy.estimate,
+            "low": accuracy.low,
+            "high": accuracy.high,
+        }
+        row |= {"looked": looked, "times_direct": flops.sum() / table["flops_direct"].sum()}
+        row |= gap.columns("difference") | {"p": test.p}
+        row |= {"harmed": saved.n} | saved.columns("saved") | {"helped": gains.n} | gains.columns("gains")
+        rows.append(row)
     return pd.DataFrame(rows)

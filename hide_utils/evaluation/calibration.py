@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,16 +59,18 @@ def sweep_settings(
         alphas: thresholds in (0, 1].
 
     Returns:
-        One row a sample, layer, sigma and alpha, with the three of `localisation.box_quality` for the merged regions.
+        One row a sample (sample_id, image_id), layer, sigma and alpha, with the three of `localisation.box_quality` for
+        the merged regions.
     """
     rows = []
     for one, sample, size in zip(found, samples, sizes_wh, strict=True):
+        who: dict[str, Any] = {"sample_id": sample.id, "image_id": sample.image_id}
         for layer in one.layers:
             for sigma in sigmas:
                 for alpha, boxes in zip(alphas, lpd.boxes_grid(one.maps(layer, sigma), alphas), strict=True):
                     regions = lpd.merge_boxes([b for of_token in boxes for b in of_token], size)
-                    setting = {"sample_id": sample.id, "layer": layer, "sigma": sigma, "alpha": alpha}
-                    rows.append(setting | localisation.box_quality(regions, sample.boxes_xyxy, size))
+                    setting = {"layer": layer, "sigma": sigma, "alpha": alpha}
+                    rows.append(who | setting | localisation.box_quality(regions, sample.boxes_xyxy, size))
     return pd.DataFrame(rows)
 
 
@@ -124,11 +127,12 @@ def choose_settings(
     mean = pd.DataFrame(rows).groupby("number").mean()
     table = pd.DataFrame([(s.layer, s.sigma, s.alpha) for s in settings], columns=["layer", "sigma", "alpha"])
     table = table.join(mean)
-    return settings[first_within_one_error(table["accuracy"].tolist(), len(samples))], table
+    pictures = len({sample.image_id for sample in samples})  # questions of one picture are no further evidence
+    return settings[first_within_one_error(table["accuracy"].tolist(), pictures)], table
 
 
 def first_within_one_error(accuracies: Sequence[float], n: int) -> int:
-    """Index of the first accuracy within one standard error of the highest, each of `n` samples."""
+    """Index of the first accuracy within one standard error of the highest, each of `n` pictures."""
     best = max(accuracies)
     least = best - np.sqrt(best * (1 - best) / n)
     return next(i for i, accuracy in enumerate(accuracies) if accuracy >= least)

@@ -16,7 +16,7 @@ from hide_utils.method import lpd
 from hide_utils.models import VLM
 from hide_utils.plots import Panel, plain_text
 from hide_utils.samples import Sample
-from hide_utils.stats import wilson
+from hide_utils.stats.rows import answered, mean_interval, outcomes, pictures_of
 
 # A sample has the first cause that applies. The last applies to all that are left.
 CAUSES = {
@@ -65,7 +65,7 @@ def _shared_area(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def causes(answers: pd.DataFrame, samples: Sequence[Sample], model: VLM, method: str = "hide") -> pd.DataFrame:
-    """The cause of each sample, whether it was answered right or wrong. LPD's own layout is judged.
+    """The cause of each sample that was answered, right or wrong. LPD's own layout is judged.
 
     The side of a visual token is that of a square whose area is the picture's over its number of tokens.
 
@@ -76,11 +76,12 @@ def causes(answers: pd.DataFrame, samples: Sequence[Sample], model: VLM, method:
         method: whose regions are judged.
 
     Returns:
-        Columns sample_id, cause, correct and regions.
+        Columns sample_id, cause, correct and regions. A warning says how many samples are left out for errors.
     """
-    rows = answers[answers["method"] == method].set_index("sample_id")
+    rows = answered(answers[answers["method"] == method], "failures").set_index("sample_id")
+    gone = set(answers.loc[answers["method"] == method, "sample_id"]) - set(rows.index)
     found = []
-    for sample in samples:
+    for sample in (sample for sample in samples if sample.id not in gone):
         row, size = rows.loc[[sample.id]], sample.image.size
         (regions,) = regions_in(row.assign(method=method), method) or [[]]
         token = math.sqrt(math.prod(size) / model.n_image_tokens(size))
@@ -99,16 +100,19 @@ def cause_table(found: pd.DataFrame, answers: pd.DataFrame, reference: str = "or
         reference: method that has the best boxes there are.
 
     Returns:
-        Columns cause, definition, n, wrong, share_wrong with its Wilson interval low and high, and
-        wrong_with_<reference>_too.
+        Columns cause, definition, n, wrong, share_wrong with its interval low and high (`stats.rows.mean_interval`),
+        and wrong_with_<reference>_too. A warning says where the reference has errors, which are not counted.
     """
-    other = answers[answers["method"] == reference].set_index("sample_id")["correct"].astype(bool)
+    of_reference = answers[answers["method"] == reference].set_index("sample_id")
+    answered(of_reference, reference)  # which warns of errors
+    other = outcomes(of_reference)
+    pictures = answers.assign(picture=pictures_of).drop_duplicates("sample_id").set_index("sample_id")["picture"]
     rows = []
     for cause, meaning in CAUSES.items():
         part = found[found["cause"] == cause]
         wrong = part[~part["correct"]]
-        share = wilson(len(wrong), len(part))
-        hopeless = int((~other[wrong["sample_id"]]).sum())
+        share = mean_interval(~part["correct"], pictures[part["sample_id"]])
+        hopeless = int((other[wrong["sample_id"]] == 0).sum())
         rows.append((cause, meaning, len(part), len(wrong), share.estimate, share.low, share.high, hopeless))
     columns = ["cause", "definition", "n", "wrong", "share_wrong", "low", "high", f"wrong_with_{reference}_too"]
     return pd.DataFrame(rows, columns=columns)

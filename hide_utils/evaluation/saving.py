@@ -15,6 +15,7 @@ import pandas as pd
 
 from hide_utils import paths
 from hide_utils.files import replace_file, to_json, write_json, write_text
+from hide_utils.stats.rows import left_out_in_words
 
 if TYPE_CHECKING:  # matplotlib takes a second to load, and evaluations import this file without drawing
     from matplotlib.figure import Figure
@@ -28,14 +29,18 @@ def is_sidecar(path: Path) -> bool:
     return "files" in _content(path)
 
 
-def write_sidecar(sidecar: Path, entry: dict[str, Any], *files: Path) -> Path:
+def write_sidecar(sidecar: Path, entry: dict[str, Any], *files: Path, more: str = "") -> Path:
     """Write a sidecar unless the one that is there says the same (`VOLATILE` apart); returns its path.
 
     Args:
         sidecar: JSON file to write or replace.
         entry: what made the files; values as `files.to_json` takes them.
         files: what the sidecar describes. They have to be there.
+        more: a sentence for the end of the caption, which is the file's name in words where there is none.
     """
+    if more:
+        title = files[0].stem.replace("_", " ").capitalize()
+        entry = entry | {"caption": f"{entry.get('caption') or title + '.'} {more}"}
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     entry = to_json({"files": hashes} | entry)
 
@@ -51,33 +56,35 @@ def save_figure(fig: Figure, name: str, notebook: str, provenance: dict[str, Any
     """Write `<figures>/<notebook>/<name>.pdf`, `.png` and the sidecar `.json`; returns their paths.
 
     The folder is `paths.figures_folder`. The same figure gives the same bytes at every run, so a rerun without a change
-    leaves no difference.
+    leaves no difference. Where answers that are drawn leave out errors, the sidecar's caption says how many.
 
     Raises:
         ValueError: `name` or `notebook` has a folder in it, or is empty.
         OSError: the disk is full or cannot be written; the files before stay whole.
     """
-    from hide_utils.plots import every_letter  # only here: drawing takes long to load
+    from hide_utils.plots import every_letter, left_out_in  # only here: drawing takes long to load
 
     stem = _target(name, notebook)
     pdf, png, sidecar = (stem.with_name(f"{name}.{ending}") for ending in ("pdf", "png", "json"))
     with every_letter(fig):
         replace_file(pdf, lambda path: fig.savefig(path, metadata={"CreationDate": None}))
         replace_file(png, lambda path: fig.savefig(path))
-    return [pdf, png, write_sidecar(sidecar, provenance, pdf, png)]
+    return [pdf, png, write_sidecar(sidecar, provenance, pdf, png, more=left_out_in(fig))]
 
 
 def save_table(df: pd.DataFrame, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
     """Write `<figures>/<notebook>/<name>.csv` and the sidecar `<name>.csv.json`; returns their paths.
 
-    The index is left out, and floats have six significant digits.
+    The index is left out, and floats have six significant digits. Where the table leaves out rows with errors, the
+    sidecar's caption says how many.
 
     Raises:
         ValueError, OSError: as `save_figure` does.
     """
     path = _target(name, notebook).with_name(f"{name}.csv")
     write_text(path, df.to_csv(index=False, float_format="%.6g"))
-    return [path, write_sidecar(path.with_name(f"{path.name}.json"), provenance, path)]
+    sidecar = path.with_name(f"{path.name}.json")
+    return [path, write_sidecar(sidecar, provenance, path, more=left_out_in_words(df))]
 
 
 def read_table(path: Path) -> pd.DataFrame:

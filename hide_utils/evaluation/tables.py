@@ -19,7 +19,8 @@ from hide_utils.evaluation.saving import write_sidecar
 from hide_utils.files import write_text
 from hide_utils.looks import look_of
 from hide_utils.samples import NO_MATHEMATICS
-from hide_utils.stats import comparison_table, holm
+from hide_utils.stats import comparison_table
+from hide_utils.stats.rows import outcomes, with_holm
 
 # Columns that are not shown with three decimals: a p of "0.000" would say nothing.
 SHOWN = {"{:.0f}": ("gained", "lost"), "{:.2g}": ("p", "p_holm"), "{:.3g}": ("flops",)}
@@ -36,7 +37,7 @@ def cost_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
     """Mean cost of an answer by method, each charged as if it had run alone.
 
     Args:
-        results: rows of `evaluate`. Samples that could not be answered are left out.
+        results: rows of `evaluate`. Those with errors are left out; a method that has no others has NaN.
         baseline: method whose FLOPs the others' are divided by.
 
     Returns:
@@ -46,13 +47,12 @@ def cost_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
     Raises:
         ValueError: there are no rows of the baseline.
     """
-    known = results[results["error"].isna()] if "error" in results else results
-    if baseline not in set(known["method"]):
+    if baseline not in set(results["method"]):
         raise ValueError(f"no rows of the baseline {baseline!r}: run it too, or name another")
-    groups = known.groupby("method", sort=False)
-    rules = {name: "max" if name == "peak_bytes" else "mean" for name in COSTS}
-    table = groups[list(COSTS)].agg(rules).astype(float)
-    table.insert(0, "n", groups.size())
+    counted = results.assign(n=1)
+    known = counted.assign(**{name: outcomes(counted, name) for name in ("n", *COSTS)})
+    rules = {"n": "count"} | dict.fromkeys(COSTS, "mean") | {"peak_bytes": "max"}
+    table = known.groupby("method", sort=False)[list(rules)].agg(rules)
     table["times_direct"] = table["flops"] / table.loc[baseline, "flops"]
     return table.reset_index()
 
@@ -82,12 +82,8 @@ def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
     Raises:
         ValueError: there are no rows of the baseline.
     """
-    compared = comparison_table(results.assign(kind="all samples"), baseline)
-    table = compared[compared["kind"] == "all samples"].drop(columns="kind")
-    others = table["method"] != baseline
-    if others.any():
-        table.loc[others, "p_holm"] = holm(table.loc[others, "p"].tolist())
-    return table.merge(cost_table(results, baseline).drop(columns="n"), on="method")
+    table = comparison_table(results.assign(kind="every"), baseline).query("kind == 'all'").drop(columns="kind")
+    return with_holm(table).merge(cost_table(results, baseline).drop(columns="n"), on="method")
 
 
 def styled(table: pd.DataFrame) -> Styler:
@@ -107,11 +103,14 @@ def readable(table: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
 
 
 def _line(row: dict[str, Any], baseline: bool) -> dict[str, str]:
+    baseline = baseline or np.isnan(row["p"])  # or no sample was answered by both
     against = "–" if baseline else "{difference:+.1%} ({difference_low:+.1%} to {difference_high:+.1%})".format(**row)
     return {
         "method": look_of(LOOKS, row["method"]).label,
-        "n": f"{row['n']}",
-        "accuracy (95 % interval)": "{accuracy:.1%} ({low:.1%} to {high:.1%})".format(**row),
+        "n": f"{row['n']}" + (f" ({row['left_out']} left out for errors)" if row.get("left_out") else ""),
+        "accuracy (95 % interval)": "{accuracy:.1%} ({low:.1%} to {high:.1%})".format(**row)
+        if row["n"]
+        else "no answer",
         "difference to direct": against,
         "p": "–" if baseline else f"{row['p']:.2g}",
         "p (Holm)": "–" if baseline else f"{row['p_holm']:.2g}",

@@ -28,6 +28,7 @@ from hide_utils.method import HiDe, lpd, tad
 from hide_utils.models import VLM, load_model
 from hide_utils.prompts import CONTENT_FREE, multiple_choice
 from hide_utils.samples import Sample
+from hide_utils.stats.rows import answered
 
 
 def choose_margin(table: pd.DataFrame) -> dict[str, float]:
@@ -36,17 +37,18 @@ def choose_margin(table: pd.DataFrame) -> dict[str, float]:
     Of equal ones the smallest is taken, which asks HiDe least often.
 
     Args:
-        table: rows of `evaluate` for "direct" and "hide".
+        table: rows of `evaluate` for "direct" and "hide". A warning says how many samples are left out for errors.
 
     Returns:
         margin; accuracy; and direct, the share of questions that are answered directly.
 
     Raises:
-        ValueError: a sample lacks a row of one of the methods.
+        ValueError: a sample lacks a row of one of the methods, or none was answered by both.
     """
+    table = answered(table, "margin", "sample_id")
     wide = table.pivot(index="sample_id", columns="method", values=["correct", "margin"])
     if not {"direct", "hide"} <= set(table["method"]) or wide["correct"][["direct", "hide"]].isna().any(axis=None):
-        raise ValueError("need a row of 'direct' and one of 'hide' for every sample")
+        raise ValueError("need a row of 'direct' and one of 'hide' for every sample, and samples that both answered")
     margins = wide["margin"]["direct"].astype(float).to_numpy()
     right = {method: wide["correct"][method].astype(bool).to_numpy() for method in ("direct", "hide")}
     seen = np.unique(margins[np.isfinite(margins)])

@@ -13,6 +13,7 @@ from hide_utils.config import nearest
 from hide_utils.looks import look_of
 from hide_utils.method.entities import Entities, given_entities
 from hide_utils.samples import Sample
+from hide_utils.stats.rows import outcomes
 
 
 class SampleList:
@@ -52,7 +53,8 @@ class SampleList:
 
     def right(self, sample_id: str) -> dict[str, bool]:
         """Whether each method that answered a sample was right."""
-        return {m: bool(t.loc[sample_id, "correct"]) for m, t in self._tables.items() if sample_id in t.index}
+        right = {m: outcomes(t.loc[[sample_id]]).item() for m, t in self._tables.items() if sample_id in t.index}
+        return {method: value == 1 for method, value in right.items() if value == value}  # NaN is no answer
 
     def letters(self, sample_id: str) -> dict[str, str | None]:
         """The letter that each method stated in the evaluation; None where it stated none."""

@@ -40,6 +40,7 @@ from hide_utils.mini.train import text_loss, update
 from hide_utils.models import load_model
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import Thing
+from hide_utils.stats.rows import outcomes
 
 START, ORDINARY, DECOUPLED, MIXED = ARMS = ("start", "ordinary", "decoupled", "mixed")
 # Which halves of a step's scenes are decoupled. Each half is drawn by itself, so that no short row of tokens is padded
@@ -193,13 +194,20 @@ def test_sets(plan: Plan, split: str = "test") -> dict[str, list[Sample]]:
 
 
 def measure(plan: Plan, arm: str, seed: int, weights: Path | str, folder: Path, split: str = "test") -> pd.DataFrame:
-    """Answers of one run's model on every test set, a row a sample and method with `COLUMNS`; resumes in ``folder``."""
+    """Answers of one run's model on every test set, a row a sample and method with `COLUMNS`; resumes in ``folder``.
+
+    Raises:
+        RuntimeError: some answers are errors. The others are stored.
+    """
     hide, parts = HiDe(load_model(weights, device="cpu", dtype="float32")), []
     for name, samples in test_sets(plan, split).items():
         side, _, methods = plan.sets[name]
         table = evaluate(hide.model, samples, methods, folder / f"{split}-{name}.parquet", hide=hide, progress=False)
         parts.append(table.assign(set=name, resolution=side, arm=arm, seed=seed))
-    return pd.concat(parts, ignore_index=True)[COLUMNS].assign(correct=lambda t: t["correct"].astype(int))
+    table = pd.concat(parts, ignore_index=True)
+    if gone := int(outcomes(table).isna().sum()):
+        raise RuntimeError(f"{arm}, seed {seed}: {gone} answers are errors; run the study again, which tries them anew")
+    return table[COLUMNS].assign(correct=table["correct"].astype(int))
 
 
 def one_run(plan: Plan, arm: str, seed: int, folder: Path) -> None:

@@ -61,6 +61,7 @@ from hide_utils.plots.style import (
     STYLE,
     TRUTH_COLOR,
     every_letter,
+    left_out_in,
     legend_above,
     new_figure,
     note,

@@ -15,14 +15,14 @@ from hide_utils.looks import NEUTRAL, NO_LOOKS, Looks, look_of, looks_of
 from hide_utils.plots.curves import band
 from hide_utils.plots.dots import ACCURACY
 from hide_utils.plots.marks import level
-from hide_utils.plots.style import BOX_COLOR, legend_above, plain_text
+from hide_utils.plots.style import BOX_COLOR, legend_above, note_left_out, plain_text
 from hide_utils.stats import accuracy_table
 
 
 def accuracy_bars(
     ax: Axes, results: pd.DataFrame, by: str = "kind", *, chance: float | None = None, looks: Looks = NO_LOOKS
 ) -> pd.DataFrame:
-    """Accuracy of each method in each group and over all, as bars with Wilson intervals.
+    """Accuracy of each method in each group and over all, as bars with their intervals.
 
     Args:
         ax: panel to draw in.
@@ -35,6 +35,7 @@ def accuracy_bars(
         The table that is drawn, of `accuracy_table`.
     """
     table = accuracy_table(results, by)
+    note_left_out(ax, table)
     groups, looks = list(table[by].unique()), looks_of(looks, table["method"])
     width = 0.8 / len(looks)
     handles: list[Any] = []
@@ -53,9 +54,7 @@ def accuracy_bars(
         handles.append(bars)
     if chance is not None:
         handles.append(level(ax, chance, "chance", across=True))
-    counts = table.groupby(by, sort=False)["n"].max()
-    names = [plain_text(str(group).replace("_", " ")) for group in groups]
-    ax.set_xticks(range(len(groups)), [f"{name}\nn = {n}" for name, n in zip(names, counts[groups], strict=True)])
+    ax.set_xticks(range(len(groups)), _with_n(table, by, groups))
     ax.set(ylabel="accuracy", ylim=(0, 1))
     legend_above(ax, min(len(handles), 3), handles=handles)
     return table
@@ -64,7 +63,7 @@ def accuracy_bars(
 def radar(
     ax: PolarAxes, results: pd.DataFrame, by: str, methods: Sequence[str], *, looks: Looks = NO_LOOKS
 ) -> pd.DataFrame:
-    """Accuracy of each method in each group as the distance from the centre, with bands of Wilson intervals.
+    """Accuracy of each method in each group as the distance from the centre, with bands of its intervals.
 
     Args:
         ax: polar axes.
@@ -88,16 +87,22 @@ def radar(
     for method in methods:
         part = table[table["method"] == method].set_index(by).loc[[*groups, groups[0]]]
         band(ax, part.assign(angle=angles), "angle", look_of(looks, method), values=ACCURACY)
-    counts = table.groupby(by)["n"].max()
-    names = [textwrap.fill(plain_text(str(group).replace("_", " ")), 10) for group in groups]
     ax.set_theta_offset(np.pi / 2)
-    ax.set_xticks(angles[:-1], [f"{name}\nn = {n}" for name, n in zip(names, counts[groups], strict=True)])
+    ax.set_xticks(angles[:-1], _with_n(table, by, groups, 10))
     ax.tick_params(axis="x", pad=7)
     ax.set_ylim(0, 1)
     ax.set_yticks([0.25, 0.5, 0.75, 1.0], ["25 %", "50 %", "75 %", "100 %"], fontsize=6, color="0.35")
     ax.set_rlabel_position(180 / len(groups))
     ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.16))
     return table
+
+
+def _with_n(table: pd.DataFrame, by: str, groups: Sequence, wrap: int = 1000) -> list[str]:
+    """Names of the groups, each with the number of answers behind its points, which errors can make differ."""
+    n = table.groupby(by)["n"].agg(["min", "max"]).loc[list(groups)]
+    counts = [f"{low}" if low == high else f"{low} to {high}" for low, high in n.to_numpy()]
+    names = [textwrap.fill(plain_text(str(group).replace("_", " ")), wrap) for group in groups]
+    return [f"{name}\nn = {count}" for name, count in zip(names, counts, strict=True)]
 
 
 def stacked_bars(

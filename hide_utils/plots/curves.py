@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter
 from hide_utils.looks import NO_LOOKS, Look, Looks, look_of, looks_of
 from hide_utils.plots.dots import ACCURACY, ESTIMATE, dot_rows, offsets, points
 from hide_utils.plots.marks import level
-from hide_utils.plots.style import legend_above
+from hide_utils.plots.style import legend_above, note_left_out
 from hide_utils.stats import accuracies
 
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")
@@ -44,6 +44,7 @@ def band(
         shift: added to `x`; 1 turns a layer counted from 0 into one counted from 1.
         style: further arguments of `Axes.plot`.
     """
+    note_left_out(ax, table)
     at, (middle, low, high) = table[x] + shift, (table[column] for column in values)
     usual: dict[str, Any] = {"marker": look.marker or "o", "markersize": 3, "linewidth": 1.2, "label": look.label}
     ax.plot(at, middle, color=look.color, **usual | style)
@@ -81,7 +82,7 @@ def ticks_at(ax: Axes, values: Sequence[float], form: str = "{:g}") -> None:
 
 
 def accuracy_curve(ax: Axes, results: pd.DataFrame, x: str, *, xlabel: str, looks: Looks = NO_LOOKS) -> pd.DataFrame:
-    """Accuracy of each method over the numeric column `x`, with Wilson bands and the level of chance.
+    """Accuracy of each method over the numeric column `x`, with bands of its intervals and the level of chance.
 
     Args:
         ax: panel to draw in.
@@ -91,7 +92,7 @@ def accuracy_curve(ax: Axes, results: pd.DataFrame, x: str, *, xlabel: str, look
         looks: of the methods.
 
     Returns:
-        The table that is drawn: columns `x`, method, n, accuracy, low, high.
+        The table that is drawn: columns `x`, method, n, accuracy, low, high, as `stats.accuracies` has them.
     """
     table = accuracies(results.sort_values([x, "method"], kind="stable"), [x, "method"])
     for method, look in looks_of(looks, results["method"]).items():

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from hide_utils.looks import NO_LOOKS, Look, Looks, look_of, looks_of
 from hide_utils.plots.marks import level, margin_lines, references
-from hide_utils.plots.style import MARKERS, PAGE_WIDTH, SPREAD, new_figure
+from hide_utils.plots.style import MARKERS, PAGE_WIDTH, SPREAD, new_figure, note_left_out
 
 ESTIMATE = ("estimate", "low", "high")
 ACCURACY = ("accuracy", "low", "high")
@@ -44,6 +44,7 @@ def points(
         upright: the estimates are on the y axis.
         style: further arguments of `Axes.errorbar`.
     """
+    note_left_out(ax, table)
     estimate, low, high = (table[column].to_numpy(float) for column in values)
     reach = np.abs([estimate - low, high - estimate])  # at 0 and 1 rounding can put an end on the wrong side
     place: dict[str, Any] = (

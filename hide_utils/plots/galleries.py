@@ -17,6 +17,7 @@ from hide_utils.images import composite_on_white
 from hide_utils.looks import NO_LOOKS, Looks, look_of
 from hide_utils.plots.pictures import PANEL_PIXELS, draw_boxes, frame, overlay, thumbnail, without_ticks
 from hide_utils.plots.style import BOX_COLOR, PAGE_WIDTH, TRUTH_COLOR, new_figure, plain_text
+from hide_utils.stats.rows import outcomes
 
 Box = Sequence[float]
 Maps = Float[np.ndarray, "maps h w"]
@@ -86,7 +87,7 @@ def case_gallery(
     looks: Looks = NO_LOOKS,
     most: int = 3,
 ) -> Figure:
-    """The first samples that only one of two methods got right, with the regions.
+    """The first samples that both of two methods answered and only one got right, with the regions.
 
     Solid boxes are the method's regions, dashed ones the ground truth. Titles give question, replies and truth.
 
@@ -98,11 +99,11 @@ def case_gallery(
         looks: of the methods.
         most: samples in a row.
     """
-    wide = results.pivot(index="sample_id", columns="method", values="correct").astype(bool)
+    wide = results.assign(correct=outcomes(results)).pivot(index="sample_id", columns="method", values="correct")
     rows = results.set_index(["sample_id", "method"])
     lines = []
     for better, worse in ((method, baseline), (baseline, method)):
-        cases = [s for s in samples if wide.loc[s.id, better] and not wide.loc[s.id, worse]][:most]
+        cases = [s for s in samples if wide.loc[s.id, better] > wide.loc[s.id, worse]][:most]
         none = Panel(title=f"none that only {look_of(looks, better).label} got right")
         line = [_case(sample, rows.loc[sample.id], (baseline, method), looks) for sample in cases] or [none]
         lines.append(line + [Panel()] * (most - len(line)))

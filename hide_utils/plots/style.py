@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -17,6 +18,7 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.text import Text
 
 from hide_utils.looks import PALETTE
+from hide_utils.stats.rows import left_out_in_words
 
 INCH = 2.54  # centimetres
 COLUMN_WIDTH = 8.5 / INCH
@@ -70,8 +72,23 @@ def new_figure(
 
 
 def note(fig: Figure, text: str) -> None:
-    """A small grey line below the figure, at its left edge."""
-    fig.supxlabel(text, x=0.01, ha="left", fontsize=6, color="0.35", wrap=True)
+    """A small grey line below the figure, at its left edge, and behind it what the figure leaves out for errors."""
+    said = " · ".join(filter(None, [text, left_out_in(fig)]))
+    fig.supxlabel(said, x=0.01, ha="left", fontsize=6, color="0.35", wrap=True)
+
+
+def note_left_out(ax: Axes, table: pd.DataFrame) -> None:
+    """Have the note below the panel's figure say what a table that is drawn leaves out for errors, if it does."""
+    if left_out_in_words(table):
+        fig: Any = ax.get_figure(root=True)
+        text = fig.get_supxlabel().removesuffix(left_out_in(fig)).removesuffix(" · ")
+        fig.left_out = pd.concat([getattr(fig, "left_out", None), table[["n", "left_out"]]])
+        note(fig, text)
+
+
+def left_out_in(fig: Figure) -> str:
+    """What the note of a figure says that is left out for errors; empty where nothing is."""
+    return left_out_in_words(getattr(fig, "left_out", pd.DataFrame()))
 
 
 def source_line(fig: Figure, *, model: str, benchmark: str, n: int, more: str = "") -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from hide_utils.baselines import LOOKS
 from hide_utils.looks import look_of
 from hide_utils.report.items import Chapter, Item
+from hide_utils.stats.rows import left_out_in_words
 
 # The table that holds the numbers of a figure of another name.
 TABLE_OF = {
@@ -145,8 +146,9 @@ def caption(item: Item, chapter: Chapter) -> str:
         if drawn:
             names = ", ".join(f"“{file_in_words(figure.name)}”" for figure in drawn)
             return f"{title} The numbers of figure {names}."
-        return " ".join(filter(None, [title, measured_on(item.entry), table_in_words(item.table)]))
-    table = _table_of(item, chapter)
+    table = item if item.kind == "table" else _table_of(item, chapter)
+    if table:  # whose words say what is left out
+        title = title.removesuffix(left_out_in_words(table.table)).rstrip()
     return " ".join(filter(None, [title, measured_on(item.entry), table_in_words(table.table) if table else ""]))
 
 
@@ -178,7 +180,14 @@ def measured_on(entry: Mapping[str, Any] | None) -> str:
 
 
 def table_in_words(table: pd.DataFrame) -> str:
-    """What the rows of a table say, in sentences that its columns decide; empty for an empty table."""
+    """What the rows of a table say, in sentences that its columns decide, and how many it leaves out for errors.
+
+    It is empty for an empty table.
+    """
+    return " ".join(filter(None, [_rows_in_words(table), left_out_in_words(table)]))
+
+
+def _rows_in_words(table: pd.DataFrame) -> str:
     pairs = interval_columns(table)
     if table.empty:
         return ""

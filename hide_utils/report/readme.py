@@ -23,6 +23,7 @@ from hide_utils.files import write_text
 from hide_utils.looks import look_of
 from hide_utils.report.blocks import HEADLINE
 from hide_utils.report.captions import measured_on, p_text, points
+from hide_utils.stats.rows import left_out_in_words
 
 README = paths.ROOT / "README.md"
 
@@ -81,13 +82,16 @@ def headline(figures: Path = paths.FIGURES) -> str:
     notebook, name = HEADLINE
     table = read_table(figures / notebook / f"{name}.csv")
     entry = json.loads((figures / notebook / f"{name}.csv.json").read_text(encoding="utf-8"))
+    tested = "Wilson intervals; paired differences with exact McNemar tests"
+    if "pictures" in table and (table["pictures"] < table["n"]).any():
+        tested = "Intervals and tests of paired differences by picture"
     lines = [
         "| method | accuracy [95 % interval] | points over direct [95 % interval] | gained / lost | p | FLOPs |",
         "|---|---|---|---|---|---|",
         *(_headline_row(row) for _, row in table.iterrows()),
         "",
-        f"{measured_on(entry).removesuffix('.')}, letters read by the rule `{entry['parameters']['protocol']}`. Wilson "
-        "intervals; paired differences with exact McNemar tests, p Holm-corrected; FLOPs in units of direct answering.",
+        f"{measured_on(entry).removesuffix('.')}, letters read by the rule `{entry['parameters']['protocol']}`. "
+        f"{tested}, p Holm-corrected; FLOPs in units of direct answering. {left_out_in_words(table)}".rstrip(),
     ]
     return "\n".join(lines)
 

@@ -1,7 +1,8 @@
 """What a number of right answers shows: intervals, paired tests, power, and tables of them.
 
-Read `tests_and_intervals` first, which holds one function for each statistic. `tables` applies them to the rows that
-`evaluate` returns, group by group and pair by pair.
+Read `tests_and_intervals` first, which holds one function for each statistic. `rows` says which rows are answers
+and takes pictures as the units. `tables` applies both to the rows that `evaluate` returns, group by group and pair by
+pair.
 """
 
 from hide_utils.stats.tables import (

@@ -1,7 +1,8 @@
 """Tables of accuracies, means, and paired tests, from one row a sample and method.
 
-A question is the sample, but several questions may share a picture. Where a table knows the pictures (`image_id`),
-`means`, `compare` and `comparison_table` take them as the units.
+A question is the sample, but several questions may share a picture. Where a table knows the pictures (`image_id`), they
+are the units of every interval and test. Rows with an error are left out, and a column `left_out` says how many of each
+group or pair; the column is there only where there are some.
 """
 
 from __future__ import annotations
@@ -11,16 +12,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from hide_utils.stats.tests_and_intervals import (
-    Interval,
-    Outcomes,
-    cluster_bootstrap,
-    clustered_mcnemar,
-    holm,
-    mcnemar_exact,
-    paired_difference,
-    sign_flip_p,
-    wilson,
+from hide_utils.stats.rows import (
+    answered,
+    if_any_left_out,
+    mean_interval,
+    outcomes,
+    paired_test,
+    pictures_of,
+    with_holm,
 )
 
 RIGHT_OR_WRONG = ("accuracy", "pointing")  # measures that are 0 or 1 for each sample
@@ -31,53 +30,51 @@ def means(
 ) -> pd.DataFrame:
     """Mean of each measure in each group with its 95 % interval.
 
-    Measures of `RIGHT_OR_WRONG` have a Wilson interval. The others are bootstrapped over pictures.
+    Measures of `RIGHT_OR_WRONG` have the interval of `mean_interval`. The others are bootstrapped over pictures.
 
     Args:
-        table: one row a sample and group, with the columns `by`, `measures` and ``image_id``.
+        table: one row a sample and group, with the columns `by`, `measures` and, for pictures, ``image_id``.
         by: columns that tell the groups apart.
         measures: names of columns.
         n_resamples: number of resamples of the bootstrap.
         seed: of the bootstrap.
 
     Returns:
-        Columns `by`, measure, n, estimate, low, high. Groups stand in order of first appearance.
+        Columns `by`, measure, n, estimate, low, high, left_out. Groups stand in order of first appearance.
     """
     rows = []
     for group, part in table.groupby(list(by), sort=False):
         for measure in measures:
-            if measure in RIGHT_OR_WRONG:
-                interval = wilson(int(part[measure].sum()), len(part))
-            else:
-                interval = cluster_bootstrap(part[measure], part["image_id"], n_resamples, seed=seed)
-            rows.append((*group, measure, interval.n, *interval[:3]))
-    return pd.DataFrame(rows, columns=[*by, "measure", "n", "estimate", "low", "high"])
+            values, shares = outcomes(part, measure), measure in RIGHT_OR_WRONG
+            interval = mean_interval(values, pictures_of(part), shares=shares, n_resamples=n_resamples, seed=seed)
+            rows.append((*group, measure, interval.n, *interval[:3], len(part) - interval.n))
+    return if_any_left_out(pd.DataFrame(rows, columns=[*by, "measure", "n", "estimate", "low", "high", "left_out"]))
 
 
 def accuracies(results: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Accuracy of each group of answers with its 95 % Wilson interval.
+    """Accuracy of each group of answers with its 95 % interval, that of `mean_interval`.
 
     Args:
-        results: one row an answer, with the columns `by` and `correct`.
+        results: one row an answer, with the columns `by` and `correct`, and `image_id` and `error` where there are any.
         by: columns that tell the groups apart.
 
     Returns:
-        Columns `by`, n, accuracy, low, high. Groups stand in order of first appearance.
+        Columns `by`, n, accuracy, low, high, left_out. Groups stand in order of first appearance.
     """
-    table = means(results.rename(columns={"correct": "accuracy"}), by, ["accuracy"]).drop(columns="measure")
+    table = means(results.assign(accuracy=outcomes(results)), by, ["accuracy"]).drop(columns="measure")
     return table.rename(columns={"estimate": "accuracy"})
 
 
 def accuracy_table(results: pd.DataFrame, by: str = "kind") -> pd.DataFrame:
-    """Accuracy of each method in each group and over all, with n and the 95 % Wilson interval.
+    """Accuracy of each method in each group and over all, with n and the 95 % interval of `mean_interval`.
 
     Args:
         results: one row a sample and method, with columns `method`, `correct` and `by`.
         by: the column of groups.
 
     Returns:
-        Columns `by` (each group, then ``"all"``), method, n, accuracy, low, high, in order of first appearance. A group
-        that is itself called "all" goes by the name "all (category)".
+        Columns `by` (each group, then ``"all"``), method, n, accuracy, low, high, left_out, in order of first
+        appearance. A group that is itself called "all" goes by the name "all (category)".
 
     Raises:
         ValueError: a column is missing, or there is no row.
@@ -88,7 +85,8 @@ def accuracy_table(results: pd.DataFrame, by: str = "kind") -> pd.DataFrame:
         raise ValueError("no results to show: run the methods first")
     results = _told_apart(results, by)
     groups = [results[results[by] == group] for group in results[by].unique()] + [results.assign(**{by: "all"})]
-    return pd.concat([accuracies(group, [by, "method"]) for group in groups], ignore_index=True)
+    table = pd.concat([accuracies(group, [by, "method"]) for group in groups], ignore_index=True)
+    return table.fillna({"left_out": 0})
 
 
 def _told_apart(results: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -105,15 +103,18 @@ def mean_over_cycles(results: pd.DataFrame) -> pd.Series:
     It is not the share of pictures that are right in all cycles.
 
     Args:
-        results: rows with columns method, cycle and correct.
+        results: rows with columns method, cycle and correct. A warning says how many are left out for errors. A method
+            without any answer in a cycle has NaN.
 
     Raises:
         ValueError: a row has no cycle.
     """
     if not results["cycle"].astype(bool).all():
         raise ValueError("some rows have no cycle: this score is for benchmarks that rotate their options")
-    by_cycle = results.groupby(["method", "cycle"], sort=False)["correct"].mean()
-    return by_cycle.groupby("method", sort=False).mean()
+    known = answered(results, "mean over cycles")
+    by_cycle = known.pivot_table("correct", "method", "cycle", sort=False)
+    by_cycle = by_cycle.reindex(results["method"].unique(), columns=results["cycle"].unique())
+    return by_cycle.mean(axis=1, skipna=False)
 
 
 def median_label(values: pd.Series) -> str:
@@ -124,9 +125,8 @@ def median_label(values: pd.Series) -> str:
 def compare(table: pd.DataFrame, pairs: Sequence[tuple], measures: Iterable[str], seed: int = 0) -> pd.DataFrame:
     """Paired tests of variants on the same samples.
 
-    Measures of `RIGHT_OR_WRONG` have Newcombe's interval and McNemar's exact test. The others have a bootstrap over
-    pictures and a sign-flip permutation test of the mean difference, with the questions of one picture averaged. So
-    interval and p are about the same number.
+    They are those of `paired_test`. Measures of `RIGHT_OR_WRONG` are tested as shares. Of the others the questions of
+    one picture are averaged, so that interval and p are about the same number.
 
     Args:
         table: one row a sample and variant, with columns sample_id, image_id, variant and the measures.
@@ -136,57 +136,61 @@ def compare(table: pd.DataFrame, pairs: Sequence[tuple], measures: Iterable[str]
 
     Returns:
         A row a measure and pair: measure, variant, against, n, difference with its 95 % interval (low, high), p, and
-        p_holm, corrected over the pairs of the measure.
+        p_holm, corrected over the pairs of the measure. left_out counts the samples that one of the two lacks.
     """
-    rows = []
-    for measure in measures:
-        wide = table.pivot(index=["image_id", "sample_id"], columns="variant", values=measure)
-        test = _right_or_wrong if measure in RIGHT_OR_WRONG else _numbers
-        tests = [test(wide[a], wide[b], seed) for a, b in pairs]
-        adjusted = holm([p for _, p in tests])
-        for (a, b), (interval, p), p_holm in zip(pairs, tests, adjusted, strict=True):
-            rows.append((measure, a, b, interval.n, *interval[:3], p, p_holm))
-    columns = ["measure", "variant", "against", "n", "difference", "low", "high", "p", "p_holm"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _numbers(a: pd.Series, b: pd.Series, seed: int) -> tuple[Interval, float]:
-    difference = (a - b).groupby("image_id").mean().to_numpy()
-    return cluster_bootstrap(difference, range(len(difference)), seed=seed), sign_flip_p(difference, seed)
-
-
-def _right_or_wrong(a: pd.Series, b: pd.Series, seed: int) -> tuple[Interval, float]:
-    return paired_difference(a, b), mcnemar_exact(a, b).p
+    columns = ["measure", "variant", "against", "n", "difference", "low", "high", "p", "p_holm", "left_out"]
+    table = table.assign(method=table["variant"])
+    parts = [_compared(table, pairs, measure, seed).assign(measure=measure) for measure in measures]
+    return if_any_left_out(pd.concat(parts, ignore_index=True).rename(columns={"method": "variant"})[columns])
 
 
 def compare_answers(answers: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Paired tests of methods' answers on the same samples.
+    """Paired tests of methods' answers on the samples that both answered.
 
     Args:
         answers: one row a sample and method, with columns sample_id, method and correct.
         pairs: (method, what it is compared with).
 
     Returns:
-        A row a pair: method, against, n, accuracy of both, difference with Newcombe's interval (low, high), gained and
-        lost (samples only one of the two got right), McNemar's exact p, and p_holm, corrected over the pairs.
+        A row a pair: method, against, n, accuracy of both, difference with its interval (low, high), gained and lost
+        (samples only one of the two got right) and p, all as `paired_test` has them, and p_holm, corrected over the
+        pairs. left_out counts the samples that one of the two did not answer.
+
+    Raises:
+        ValueError: a sample has no row of one of the two methods.
     """
-    wide = answers.pivot(index="sample_id", columns="method", values="correct")
-    rows = []
+    return if_any_left_out(_compared(answers, pairs, "correct"))
+
+
+def _compared(table: pd.DataFrame, pairs: Sequence[tuple], measure: str, seed: int = 0) -> pd.DataFrame:
+    rows, shares = [], measure in ("correct", *RIGHT_OR_WRONG)
     for a, b in pairs:
-        test, interval = mcnemar_exact(wide[a], wide[b]), paired_difference(wide[a], wide[b])
-        rows.append((a, b, interval.n, wide[a].mean(), wide[b].mean(), *interval[:3], *test))
+        wide, pictures = _side_by_side(table[table["method"].isin([a, b])], measure, "sample_id")
+        interval, test = paired_test(wide[a], wide[b], pictures, shares=shares, seed=seed)
+        both = wide.dropna()
+        gone = len(wide) - len(both)
+        rows.append((a, b, interval.n, both[a].mean(), both[b].mean(), *interval[:3], *test, gone))
     columns = ["method", "against", "n", "accuracy", "accuracy_against", "difference", "low", "high"]
-    table = pd.DataFrame(rows, columns=[*columns, "gained", "lost", "p"])
-    return table.assign(p_holm=holm(table["p"]))
+    return with_holm(pd.DataFrame(rows, columns=[*columns, "gained", "lost", "p", "left_out"]))
+
+
+def _side_by_side(table: pd.DataFrame, measure: str, *index: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """A measure with a row a sample and a column a method, NaN for an error, and the picture of each sample."""
+    known = table.assign(value=outcomes(table, measure), picture=pictures_of(table))
+    wide = known.pivot(index=list(index), columns="method", values="value")
+    if len(table) < wide.size:
+        raise ValueError("methods were run on different samples: a paired comparison needs all of them on each")
+    picture = known.drop_duplicates("sample_id").set_index("sample_id")["picture"]
+    return wide, picture.loc[wide.index.get_level_values("sample_id")].to_numpy()
 
 
 def comparison_table(
     results: pd.DataFrame, baseline: str = "direct", by: str = "kind", level: float = 0.95
 ) -> pd.DataFrame:
-    """Every method against a baseline on the same samples, in each group and over all ("all").
+    """Every method against a baseline on the samples that both answered, in each group and over all ("all").
 
-    Intervals are Wilson's and Newcombe's, and p is McNemar's. Where pictures carry several questions, intervals are of
-    the bootstrap by picture and p is of `clustered_mcnemar`.
+    Intervals and tests are those of `mean_interval` and `paired_test`: Wilson's, Newcombe's and McNemar's, or by
+    picture where pictures carry several questions.
 
     Args:
         results: one row a sample and method, with columns sample_id, method, correct and `by`. With `letter`, unread
@@ -199,50 +203,33 @@ def comparison_table(
         One row a group and method: n, pictures, accuracy with its interval (low, high), and unread, the replies that
         state no letter. Against the baseline: difference with its interval, gained and lost (samples only one of the
         two got right), p, and p_holm, corrected over all comparisons of the table. They are NaN for the baseline.
-        Groups go by the names that `accuracy_table` gives them.
+        Groups go by the names that `accuracy_table` gives them. n counts the samples that the method answered. Where
+        some were not, left_out counts them, and compared those that the baseline answered too.
 
     Raises:
         ValueError: the baseline is missing, or a method lacks some of the samples.
     """
     results = _told_apart(results, by)
-    wide = results.pivot(index=["sample_id", by], columns="method", values="correct")
-    if baseline not in wide:
+    if baseline not in set(results["method"]):
         raise ValueError(f"no rows of the baseline {baseline!r}: run it too, or name another")
-    if wide.isna().any(axis=None):
-        raise ValueError("methods were run on different samples: a paired comparison needs all of them on each")
-    of_sample = results.drop_duplicates("sample_id").set_index("sample_id")
+    wide, pictures = _side_by_side(results, "correct", "sample_id", by)
+    if "letter" in results:
+        results = results.assign(unread=results["letter"].isna() & outcomes(results).notna())
     rows = []
     for group in [*dict.fromkeys(results[by]), "all"]:
-        part = wide if group == "all" else wide[wide.index.get_level_values(by) == group]
-        ids = part.index.get_level_values("sample_id")
-        pictures = of_sample.loc[ids, "image_id"] if "image_id" in results else pd.Series(ids)
+        own_group = np.ones(len(wide), bool) if group == "all" else wide.index.get_level_values(by) == group
+        part, units = wide[own_group], pictures[own_group]
         for method in dict.fromkeys(results["method"]):
-            row = {by: group, "method": method} | _accuracy(part[method], pictures, level)
-            if "letter" in results:
-                own = results[(results["method"] == method) & results["sample_id"].isin(ids)]
-                row["unread"] = int(own["letter"].isna().sum())
+            own = mean_interval(part[method], units, level=level)
+            row = {by: group, "method": method, "n": own.n, "pictures": len(set(units[part[method].notna()]))}
+            row |= {"accuracy": own.estimate, "low": own.low, "high": own.high, "left_out": len(part) - own.n}
+            if "unread" in results:
+                inside = results["method"].eq(method) & results[by].isin(part.index.get_level_values(by))
+                row["unread"] = int(results.loc[inside, "unread"].sum())
             if method != baseline:
-                row |= _against(part[method], part[baseline], pictures, level)
+                difference, test = paired_test(part[method], part[baseline], units, level=level)
+                row |= difference.columns("difference") | {"gained": test.only_a, "lost": test.only_b, "p": test.p}
+                row["compared"] = difference.n
             rows.append(row)
     table = pd.DataFrame(rows)
-    compared = table["method"] != baseline
-    if compared.any():
-        table.loc[compared, "p_holm"] = holm(table.loc[compared, "p"])
-    return table
-
-
-def _accuracy(right: Outcomes, pictures: pd.Series, level: float) -> dict[str, float]:
-    n, clusters = len(right), pictures.nunique()
-    alone = clusters == n
-    interval = wilson(int(sum(right)), n, level) if alone else cluster_bootstrap(right, pictures, level=level)
-    return {"n": n, "pictures": clusters, "accuracy": interval.estimate, "low": interval.low, "high": interval.high}
-
-
-def _against(right: Outcomes, base: Outcomes, pictures: pd.Series, level: float) -> dict[str, float]:
-    if pictures.nunique() == len(right):
-        difference, test = paired_difference(right, base, level), mcnemar_exact(right, base)
-    else:
-        gain = np.asarray(right, float) - np.asarray(base, float)
-        difference = cluster_bootstrap(gain, pictures, level=level)
-        test = clustered_mcnemar(right, base, pictures)
-    return difference.columns("difference") | {"gained": test.only_a, "lost": test.only_b, "p": test.p}
+    return if_any_left_out(with_holm(table))

@@ -7,7 +7,7 @@ from checkpoints import tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe
-from hide_utils.evaluation import localisation
+from hide_utils.evaluation import calibration, localisation
 from hide_utils.evaluation.calibration import (
     candidates,
     choose_settings,
@@ -74,3 +74,21 @@ def test_one_standard_error():
     assert first_within_one_error([0.40, 0.46, 0.50], 100) == 1  # the error of 0.5 is 0.05
     assert first_within_one_error([0.40, 0.46, 0.50], 10) == 0
     assert first_within_one_error([0.40, 1.0], 10) == 1
+
+
+def test_questions_of_one_picture_are_one_picture_to_the_choice():
+    model, drawn = tiny_model("qwen3_vl"), samples(4)
+    for number, one in enumerate(drawn):
+        one.image_id = f"p{number // 2}"
+    found = search_rows(model, drawn, progress=False)
+    assert set(sweep_settings(found, drawn, [(256, 224)] * 4)["image_id"]) == {"p0", "p1"}
+    seen = []
+
+    def first(accuracies, n):
+        seen.append(n)
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "first_within_one_error", first)
+        choose_settings(model, drawn, found, [Settings(0, 1.0, 0.9)], progress=False)
+    assert seen == [2]

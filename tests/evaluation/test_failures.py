@@ -84,3 +84,17 @@ def test_table_counts_every_sample_once(answers):
     assert table.loc["none", ["n", "wrong", "wrong_with_oracle_too"]].tolist() == [2, 1, 0]
     assert list(table.index) == list(CAUSES) and table.loc["layout", "n"] == 0
     assert table.loc["none", "low"] < 0.5 < table.loc["none", "high"]
+
+
+def test_an_error_has_no_cause(answers):
+    samples = [sample(name) for name in "abcd"]
+    answers = answers.assign(error=None, correct=answers["correct"].astype("boolean"))
+    answers.loc[answers["sample_id"] == "b", ["correct", "error"]] = [pd.NA, "OutOfMemoryError: no memory"]
+    with pytest.warns(UserWarning, match="failures: 1 of 4 rows left out"):
+        found = failures.causes(answers, samples, tiny_model("qwen3_vl"))
+    assert found["sample_id"].tolist() == ["a", "c", "d"]
+    with pytest.warns(UserWarning, match="oracle: 1 of 4 rows left out"):
+        assert failures.cause_table(found, answers)["n"].sum() == 3
+    assert failures.panels(found, samples, answers.assign(letter="B"), {"missed": "missed"})
+    with pytest.raises(KeyError):  # nobody ran it: 0 hopeless ones would be a guess
+        failures.cause_table(found, answers.query("method == 'hide'"))

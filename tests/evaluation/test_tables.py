@@ -36,8 +36,9 @@ def rows(n=30):
             cost = dict.fromkeys(COSTS, 1.0 + number) | {"flops": flops + i % 2, "peak_bytes": None}
             letter = None if i == 0 else "A"
             table.append(
-                {"sample_id": f"s{i}", "image_id": f"s{i}", "method": method, "kind": "ab"[i % 2], "correct": right,
-                 "letter": letter, "error": "cut short" if i == n - 1 else None} | cost
+                {"sample_id": f"s{i}", "image_id": f"s{i}", "method": method, "kind": "ab"[i % 2],
+                 "correct": None if i == n - 1 else right, "letter": letter,
+                 "error": "cut short" if i == n - 1 else None} | cost
             )  # fmt: skip
     return pd.DataFrame(table)
 
@@ -54,14 +55,15 @@ def test_cost_is_the_mean_of_what_was_answered():
 def test_main_table_is_over_all_samples_with_holm_over_its_own_methods():
     results = rows()
     table = main_table(results).set_index("method")
-    wide = results.pivot(index="sample_id", columns="method", values="correct")
+    wide = results[results["error"].isna()].pivot(index="sample_id", columns="method", values="correct")
     ps = [mcnemar_exact(wide[method], wide["direct"]).p for method in ("hide", "tree_search")]
     assert table.loc[["hide", "tree_search"], "p"].tolist() == pytest.approx(ps)
     assert table.loc[["hide", "tree_search"], "p_holm"].tolist() == pytest.approx(holm(ps))
-    assert table.loc["hide", "low"] == wilson(int(wide["hide"].sum()), 30).low and table["unread"].eq(1).all()
+    assert table.loc["hide", "low"] == wilson(int(wide["hide"].sum()), 29).low and table["unread"].eq(1).all()
     text = readable(main_table(results))
     assert text.loc[0, "p (Holm)"] == "–" and text.loc[0, "FLOPs"] == "1.00x" and text.loc[1, "method"] == "HiDe"
     assert f"{wide['hide'].mean():.1%}" in text.loc[1, "accuracy (95 % interval)"]
+    assert table[["n", "left_out"]].eq([29, 1]).all(axis=None) and text["n"].eq("29 (1 left out for errors)").all()
 
 
 def test_main_table_of_the_baseline_alone():
@@ -124,7 +126,7 @@ def test_radar_shows_the_accuracy_of_every_group():
     fig, ax = plots.new_figure(subplot_kw={"projection": "polar"})
     drawn = plots.radar(ax, results, "aspect", ["direct", "hide"])
     assert len(drawn) == 6 and len(ax.lines) == 2
-    expected = results[results["method"] == "hide"].groupby("aspect")["correct"].mean()
+    expected = results[results["method"] == "hide"].dropna(subset="correct").groupby("aspect")["correct"].mean()
     assert ax.lines[1].get_ydata().tolist() == pytest.approx([*expected, expected.iloc[0]])
     with pytest.raises(ValueError, match="2 groups in 'kind'"):
         plots.radar(ax, results, "kind", ["direct"])

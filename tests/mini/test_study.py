@@ -265,3 +265,14 @@ def test_the_committed_study_is_of_the_shipped_weights_and_complete():
     assert (counts.loc["large"] == plan["n"]).all() and (counts.loc["ordinary"] == plan["n_ordinary"]).all()
     assert answers["sample_id"].str.startswith("scenes-test-").all()
     assert not list((paths.DATA / "study").glob("*.safetensors"))
+
+
+def test_a_run_with_errors_is_not_finished(monkeypatch, tmp_path):
+    """What is written counts as done, so that an error in it would stay for ever."""
+    row = {"method": "direct", "sample_id": "s0", "kind": "a", "n_options": 2, "recall50": 1.0}
+    table = pd.DataFrame([row | {"correct": None, "error": "OutOfMemoryError"}, row | {"correct": True, "error": None}])
+    monkeypatch.setattr(study, "evaluate", lambda *a, **k: table.astype({"correct": "boolean"}))
+    monkeypatch.setattr(study, "test_sets", lambda *a: {"large": []})
+    with pytest.raises(RuntimeError, match="start, seed 0: 1 answers are errors"):
+        study.one_run(SMALL, START, 0, tmp_path / "start-0")
+    assert not (tmp_path / "start-0" / "answers.csv").exists()

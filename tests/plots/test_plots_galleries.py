@@ -1,5 +1,7 @@
 """Galleries show the pictures, boxes and words that they are given."""
 
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -103,3 +105,20 @@ def test_stages_show_every_step_and_say_what_is_left_out(n_tokens, shown):
     assert fig.get_suptitle() == "What costs \\$5?\nHiDe: B (dog)" and fig.get_supxlabel() == "mini · x"
     none = plots.stages(image, [], [], maps[:0], None, **said)
     assert none.axes[-1].texts[0].get_text() == "no region"
+
+
+def test_a_case_needs_answers_of_both_methods():
+    """An error is no wrong answer that the other method could be better than."""
+    rows = [("a", "direct", None, "no memory"), ("a", "hide", True, None), ("b", "direct", False, None)]
+    table = pd.DataFrame([*rows, ("b", "hide", True, None)], columns=["sample_id", "method", "correct", "error"])
+    table = table.assign(letter="A", regions=None)
+    shown = picture(84, 84)
+    cases = [
+        SimpleNamespace(id=name, question=f"question {name}", label="A", answer="x", image=shown, boxes_xyxy=[])
+        for name in "ab"
+    ]
+    for correct in (table["correct"].astype("boolean"), table["correct"].eq(True)):
+        fig = plots.case_gallery(table.assign(correct=correct), cases, baseline="direct", method="hide")
+        titles = " ".join(ax.get_title() for ax in fig.axes)
+        assert "question b" in titles and "question a" not in titles
+        plt.close(fig)

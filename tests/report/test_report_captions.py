@@ -1,11 +1,13 @@
 """Captions and printed tables, with numbers worked by hand."""
 
+import json
 import re
 
 import pandas as pd
 import pytest
 
-from hide_utils.report import captions
+from hide_utils.evaluation.saving import read_table
+from hide_utils.report import captions, readme, tables
 from hide_utils.report.captions import (
     alignment,
     caption,
@@ -116,3 +118,32 @@ def test_columns_of_numbers_stand_on_the_right():
 def test_a_model_s_name_stays_as_it_is():
     entry = {"model": {"name": "Qwen/Qwen2.5-VL-7B-Instruct"}, "parameters": {"split": "test"}}
     assert measured_on(entry) == "Qwen/Qwen2.5-VL-7B-Instruct, test split."
+
+
+def test_captions_say_what_is_left_out_once(project, monkeypatch):
+    monkeypatch.setitem(captions.TABLE_OF, ("05_benchmarks", "accuracy"), "main")
+    folder = project.figures / "05_benchmarks"
+    table = read_table(folder / "main.csv").assign(left_out=[0, 1])
+    said = "Left out for errors: up to 1 of 5 samples (20.0%)."
+    table.to_csv(folder / "main.csv", index=False)
+    for name in ("accuracy.json", "main.csv.json"):
+        entry = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(entry | {"caption": f"What there is. {said}"}))
+    chapter = project()[0]
+    assert caption(chapter.items[0], chapter).count(said) == 1 and said in caption(chapter.items[1], chapter)
+    assert r"Left out for errors: up to 1 of 5 samples (20.0\%)." in tables.latex(chapter.items[1])
+    assert table_in_words(table.assign(left_out=0)).count("Left out") == 0
+
+
+def test_the_headline_says_how_it_was_tested_and_what_it_leaves_out(project):
+    folder = project.figures / "05_benchmarks"
+    table = read_table(folder / "main.csv").assign(times_direct=1.0)
+    entry = json.loads((folder / "main.csv.json").read_text())
+    entry["parameters"]["protocol"] = "strict"
+    (folder / "main.csv.json").write_text(json.dumps(entry))
+    table.to_csv(folder / "main.csv", index=False)
+    said = readme.headline(project.figures)
+    assert "Wilson" in said and "Left out" not in said
+    table.assign(left_out=[0, 1], pictures=2).to_csv(folder / "main.csv", index=False)
+    said = readme.headline(project.figures)
+    assert "by picture" in said and "Wilson" not in said and said.endswith("up to 1 of 5 samples (20.0%).")
