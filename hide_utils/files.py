@@ -6,9 +6,10 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +115,32 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         OSError: the disk is full or cannot be written; worded by `disk_errors`.
         Exception: whatever `write` raises.
     """
+    with _replacing(path) as temporary:
+        write(temporary)
+
+
+def replace_files(sources: Mapping[Path, Path]) -> None:
+    """Put copies of files in the place of others as `replace_file` does: of all of them, or of none.
+
+    Every copy lies beside its place before the first is put there. A full disk thus leaves all as it was.
+
+    Args:
+        sources: file to write or replace -> file to copy.
+    """
+    with contextlib.ExitStack() as stack:
+        for path, source in sources.items():
+            shutil.copyfile(source, stack.enter_context(_replacing(path)))
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """The temporary file beside `path` that takes its place at the end."""
     path = path.resolve()
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")
     with disk_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write(temporary)
+            yield temporary
             with temporary.open("rb") as stream:
                 os.fsync(stream.fileno())
             temporary.replace(path)
