@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -187,3 +188,12 @@ def to_json(value: Any) -> Any:
 def crc(value: Any) -> int:
     """CRC-32 of a value of JSON's types; the same for what is read back after writing it as JSON."""
     return zlib.crc32(json.dumps(value).encode())
+
+
+def hash_json(value: Any) -> str:
+    """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys; tuples count as lists.
+
+    Raises:
+        TypeError: JSON cannot hold the value.
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hide_utils.config import literal
+from hide_utils.files import hash_json
 
 if TYPE_CHECKING:  # slow to load, and provenance needs none of it
     import nbformat
@@ -40,6 +41,11 @@ def inspect(notebook: Path) -> dict[str, dict[str, Any]]:
 def code_cells(notebook: Path) -> list[str]:
     """Sources of a notebook's code cells, in order."""
     return _sources(notebook, "code")
+
+
+def hash_notebook(notebook: Path) -> str | None:
+    """Hash of a notebook's code cells, which tells whether it changed since a run; None where there is no such file."""
+    return hash_json(code_cells(notebook)) if notebook.is_file() else None
 
 
 def _sources(notebook: Path, kind: str) -> list[str]:

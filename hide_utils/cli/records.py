@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from hide_utils import paths
 from hide_utils.files import crc, write_json
-from hide_utils.notebooks import code_cells, discover, inspect, title
+from hide_utils.notebooks import discover, hash_notebook, inspect, title
 
 LONGEST = 24  # most characters of a default that `show` prints
 NAME = re.compile(r"(?!.*-[0-9a-f]{8}$)\w[\w.-]{0,63}")  # without a hash behind it, which `folder_name` adds
@@ -29,11 +29,10 @@ class Run(BaseModel):
         skipped: names given by hand that the notebook lacks.
         output: where the executed notebook goes; of a failed run the notebook up to the failed cell.
         status: not run, running, ok, failed or interrupted.
-        good: begin of the last run before this one that was ok. Its notebook and figures are still there.
     """
 
     notebook: Path
-    code: int
+    code: str | None
     preset: str
     differs: dict[str, Any]
     parameters: dict[str, Any] = {}
@@ -45,26 +44,17 @@ class Run(BaseModel):
     started: datetime | None = None
     seconds: float = 0.0
     error: str = ""
-    good: datetime | None = None
 
     def keep(self) -> None:
-        """Write the record. One that is not ok keeps what it says of the last run that was."""
-        before = read(self.record)
-        if isinstance(before, Run) and self.status != "ok":
-            self.good = before.started if before.status == "ok" else before.good
+        """Write the record."""
         write_json(self.record, self.model_dump(mode="json"))
 
     def __str__(self) -> str:
         given = "".join(f" -p {name} {shlex.quote(str(value))}" for name, value in self.differs.items())
         killed = ", or killed," if self.status == "running" else ""
-        kept = f"; that of {self.good:%Y-%m-%d %H:%M} is kept" if self.good and self.status != "ok" else ""
+        good = self.status != "ok" and self.record.with_suffix(".ipynb").exists()
         when = f"{self.started:%Y-%m-%d %H:%M} in {self.seconds:.1f} s" if self.started else ""
-        return f"{self.status}{killed} {when}, preset {self.preset}{given}{kept}"
-
-
-def code_hash(notebook: Path) -> int:
-    """Hash of a notebook's code, which tells whether it changed since it ran."""
-    return crc(code_cells(notebook))
+        return f"{self.status}{killed} {when}, preset {self.preset}{given}{'; an earlier good run is kept' * good}"
 
 
 def folder_name(preset: str, name: str | None, differs: Mapping[str, Any]) -> str:
@@ -89,7 +79,7 @@ def folder_name(preset: str, name: str | None, differs: Mapping[str, Any]) -> st
 def read(record: Path) -> Run | str:
     """The run in a record, or what is wrong with it."""
     try:
-        return Run.model_validate_json(record.read_bytes())
+        return Run.model_validate_json(record.read_bytes()).model_copy(update={"record": record})
     except (OSError, ValidationError) as error:
         return f"record damaged or of an older version: {' '.join(str(error).split())[:100]}"
 
@@ -108,7 +98,7 @@ def show(found: dict[str, Path], runs: Path) -> None:
     whole = [run for run in records.values() if isinstance(run, Run) and run.started]
     last = {run.notebook.stem: run for run in sorted(whole, key=lambda run: f"{run.started:%Y%m%d%H%M%S}")}
     for name, notebook in found.items():
-        changed = name in last and last[name].code != code_hash(notebook)
+        changed = name in last and last[name].code != hash_notebook(notebook)
         print(f"{name}: {last.get(name, 'never run here')}{'; its code has changed since' * changed}")
         if about := title(notebook):
             print(f"    {about}")

@@ -14,10 +14,10 @@ from hide_utils import paths
 from hide_utils.analyses import config_of
 from hide_utils.benchmarks.loading import SOURCES
 from hide_utils.cli.execution import executed, kernel_environment
-from hide_utils.cli.records import Run, code_hash, folder_name, show
+from hide_utils.cli.records import Run, folder_name, show
 from hide_utils.config import RunConfig, literal, load_preset, nearest, preset_values
 from hide_utils.files import to_json
-from hide_utils.notebooks import discover, inspect
+from hide_utils.notebooks import discover, hash_notebook, inspect
 
 PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder
 BENCHMARKS = ["scenes", *SOURCES, *dict.fromkeys(source.repo for source in SOURCES.values())]
@@ -80,7 +80,7 @@ def plan(found: dict[str, Path], names: list[str], preset: str, given: dict[str,
             checked = _check(kind, values, defaults, dict.fromkeys(values.keys() - own.keys(), hint))
         as_read = to_json(checked.model_dump(mode="json") if kind else values)  # 3 and 3.0 are one value of sigma
         differs = {key: as_read[key] for key in own if as_read[key] != usual[key]}
-        run = Run(notebook=found[name], code=code_hash(found[name]), preset=preset, differs=differs)
+        run = Run(notebook=found[name], code=hash_notebook(found[name]), preset=preset, differs=differs)
         run.parameters, run.skipped = {} if inplace else values, [key for key in given if key not in own]
         runs.append(run)
     return runs
@@ -213,7 +213,5 @@ def _closing_table(runs: list[Run], elapsed: float) -> None:
         where = os.path.relpath(run.output) if run.output.exists() else "-"
         print(f"{run.notebook.stem:<{width}}  {run.status:<11}  {run.seconds:7.1f}  {where}")
     print(f"{'total':<{width}}  {'':<11}  {sum(run.seconds for run in runs):7.1f}  in {elapsed:.1f} s by the clock")
-    kept = (
-        "" if all(run.status == "ok" for run in runs) else "; where a notebook did not run through, those from before"
-    )
+    kept = "" if all(run.status == "ok" for run in runs) else " (where a notebook did not run through, as before)"
     print(f"figures and tables: {os.path.relpath(runs[0].figures)}{kept}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import platform
 import re
 import subprocess
@@ -20,22 +19,14 @@ from typing import Any
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
-from hide_utils.notebooks import code_cells
+from hide_utils.files import hash_json
+from hide_utils.notebooks import code_cells, hash_notebook
 from hide_utils.samples import Sample
 
 PACKAGES = ("numpy", "pandas", "pillow", "scikit-image", "scipy", "statsmodels", "torch", "transformers")
 
 PACKAGE = paths.ROOT / "hide_utils"
 ABOUT = (".md", ".csv", ".jsonl")  # endings of files that only tell about a model in whose folder they lie
-
-
-def hash_json(value: Any) -> str:
-    """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys; tuples count as lists.
-
-    Raises:
-        TypeError: JSON cannot hold the value.
-    """
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def hash_folder(folder: str | Path, pattern: str = "*") -> str:
@@ -186,11 +177,6 @@ def provenance_entry(
         samples = list(samples)
         entry["benchmark"] = {"n": len(samples), "hash": hash_samples(samples)}
     return entry | extra
-
-
-def hash_notebook(notebook: Path) -> str | None:
-    """Hash of a notebook's code cells, which tells whether it changed since a run; None where there is no such file."""
-    return hash_json(code_cells(notebook)) if notebook.is_file() else None
 
 
 def _notebook(name: str) -> Path:
