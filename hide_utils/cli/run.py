@@ -213,5 +213,5 @@ def _closing_table(runs: list[Run], elapsed: float) -> None:
         where = os.path.relpath(run.output) if run.output.exists() else "-"
         print(f"{run.notebook.stem:<{width}}  {run.status:<11}  {run.seconds:7.1f}  {where}")
     print(f"{'total':<{width}}  {'':<11}  {sum(run.seconds for run in runs):7.1f}  in {elapsed:.1f} s by the clock")
-    kept = "" if all(run.status == "ok" for run in runs) else " (where a notebook did not run through, as before)"
+    kept = "" if all(run.status == "ok" for run in runs) else " (a notebook that failed left the earlier ones)"
     print(f"figures and tables: {os.path.relpath(runs[0].figures)}{kept}")

@@ -119,7 +119,7 @@ def test_a_failed_run_leaves_the_good_one_and_lies_beside_it(project, capsys, in
     assert (
         f"In [{3 - inplace}] of {os.path.relpath(failed)}" in out and "AssertionError: half of them is written" in out
     )
-    assert failed.is_file() and "are as before" in out
+    assert failed.is_file() and "left the earlier ones" in out
     record = read(folder / "00_start.json")
     assert (record.status, record.output) == ("failed", failed)
     project("--list")
