@@ -9,7 +9,7 @@ from importlib import import_module
 # The rooms of the house (folders and files), from the ground up. A room imports only from rooms that stand before it.
 ROOMS = (
     *("paths", "files", "images", "prompts", "samples", "scoring", "stats", "findings", "looks", "plots", "config"),
-    *("scenes", "models", "method", "edits", "benchmarks", "baselines", "evaluation", "mini", "analyses"),
+    *("notebooks", "scenes", "models", "method", "edits", "benchmarks", "baselines", "evaluation", "mini", "analyses"),
     *("explorer", "report", "cli"),
 )
 # Names at the root that people import. They stand for modules in the rooms, and nothing inside the package uses them.

@@ -7,9 +7,10 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -117,12 +118,32 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         OSError: the disk is full or cannot be written; worded by `disk_errors`.
         Exception: whatever `write` raises.
     """
+    with _replacing(path) as temporary:
+        write(temporary)
+
+
+def replace_files(sources: Mapping[Path, Path]) -> None:
+    """Put copies of files in the place of others as `replace_file` does: of all of them, or of none.
+
+    Every copy lies beside its place before the first is put there. A full disk thus leaves all as it was.
+
+    Args:
+        sources: file to write or replace -> file to copy.
+    """
+    with contextlib.ExitStack() as stack:
+        for path, source in sources.items():
+            shutil.copyfile(source, stack.enter_context(_replacing(path)))
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """The temporary file beside `path` that takes its place at the end."""
     path = path.resolve()
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")
     with disk_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write(temporary)
+            yield temporary
             with temporary.open("rb") as stream:
                 os.fsync(stream.fileno())
             temporary.replace(path)
@@ -195,3 +216,12 @@ def to_json(value: Any) -> Any:
 def crc(value: Any) -> int:
     """CRC-32 of a value of JSON's types; the same for what is read back after writing it as JSON."""
     return zlib.crc32(json.dumps(value).encode())
+
+
+def hash_json(value: Any) -> str:
+    """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys; tuples count as lists.
+
+    Raises:
+        TypeError: JSON cannot hold the value.
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -21,6 +21,8 @@ RESULTS = DATA / "results"
 RUNS = RESULTS / "runs"
 
 DEFAULT_PRESET = "mini"
+# Folders below RUNS that belong to no preset: what other kernels than the runner's write, and what failed in place.
+BY_HAND, IN_PLACE = "by-hand", "in-place"
 
 
 def preset_file(preset: str | Path) -> Path:
@@ -41,11 +43,11 @@ def run_name(preset: str | Path) -> str:
 
 
 def figures_folder(preset: str | None = None) -> Path:
-    """Folder that holds one folder of figures and tables for each notebook.
+    """Folder whose figures and tables are read: it holds one folder for each notebook.
 
-    ``figures/`` is committed and belongs to the default preset alone. A run with another preset writes below
-    ``data/results/runs/<run_name>/figures``, so that it never overwrites the committed ones. The environment variable
-    ``HIDE_FIGURES`` names the folder (the runner sets it). Without it the preset in ``HIDE_PRESET`` decides.
+    ``figures/`` is committed and belongs to the default preset. Those of a run lie below
+    ``data/results/runs/<run>/figures``. The environment variable ``HIDE_FIGURES`` names the folder (the runner sets
+    it). Without it the preset in ``HIDE_PRESET`` decides. Where a process writes says `saving.output_folder`.
 
     Args:
         preset: whose folder is meant, whatever the environment says. None: the folder of this run.

@@ -19,5 +19,5 @@ settings.load_profile("project")
 
 @pytest.fixture(autouse=True)
 def no_preset(monkeypatch):
-    for name in ("HIDE_PRESET", "HIDE_FIGURES", "HIDE_RESULTS", "HIDE_COMMAND"):
+    for name in ("HIDE_PRESET", "HIDE_FIGURES", "HIDE_STAGING", "HIDE_RESULTS", "HIDE_COMMAND"):
         monkeypatch.delenv(name, raising=False)

@@ -13,8 +13,8 @@ from model_helpers import picture
 from PIL import Image
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
-from hide_utils.evaluation.notebooks import discover, inspect
 from hide_utils.models import loading
+from hide_utils.notebooks import discover, inspect
 from hide_utils.samples import Sample
 
 

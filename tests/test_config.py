@@ -15,7 +15,7 @@ from hide_utils.analyses.quickstart import QuickstartConfig
 from hide_utils.analyses.tokens import TokensConfig
 from hide_utils.baselines import METHODS
 from hide_utils.config import RunConfig, literal, load_preset, preset_values
-from hide_utils.evaluation.notebooks import discover, inspect
+from hide_utils.notebooks import discover, inspect
 
 PRESETS = sorted(path.stem for path in paths.PRESETS.glob("*.yaml"))
 NOTEBOOKS = sorted(discover(paths.NOTEBOOKS))

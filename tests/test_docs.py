@@ -21,7 +21,7 @@ import hide_utils
 from hide_utils import load_benchmark, models, paths
 from hide_utils.cli.main import COMMANDS
 from hide_utils.config import load_preset
-from hide_utils.evaluation.notebooks import discover, inspect
+from hide_utils.notebooks import discover, inspect
 from hide_utils.report import readme
 
 PAGES = ("docs/real_models.md", "docs/own_benchmarks.md")

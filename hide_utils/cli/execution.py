@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import papermill
@@ -17,27 +17,17 @@ import psutil
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from hide_utils.evaluation.notebooks import strip, without_widgets
-from hide_utils.files import replace_file
+from hide_utils import paths
+from hide_utils.cli.records import Run
+from hide_utils.evaluation.saving import same_sidecar
+from hide_utils.files import replace_files
+from hide_utils.notebooks import strip, without_widgets
 
 SOURCE_LINES = 8  # of a failing cell, to recognise it by
 # Run after all others, one at a time: the first measures time, the second reads what every other one wrote.
 ALONE = ("06_memory_and_latency", "09_report")
 # Without it every kernel warns that its local connection is not encrypted.
 KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})
-
-
-@dataclass
-class Run:
-    """One notebook to be run: where it lies, what is injected, where the executed one goes, and how it went."""
-
-    notebook: Path
-    parameters: dict[str, Any]
-    output: Path
-    skipped: Sequence[str] = ()  # parameters given by hand that the notebook lacks
-    state: str = "not run"
-    seconds: float = 0.0
-    error: str = ""
 
 
 def executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Run]:
@@ -63,7 +53,7 @@ def executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Ru
             begun = [run for future, run in futures.items() if future.running()]
             _stop(pool, futures)
             for run in begun:
-                run.state, run.error = "interrupted", ""
+                run.status, run.error = "interrupted", ""
             yield from begun
             return
         finally:
@@ -73,40 +63,69 @@ def executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Ru
 def execute(run: Run, *, inplace: bool) -> None:
     """Execute one notebook in its own folder and fill in state, seconds and, where it failed, the error.
 
-    In place, a notebook that ran through replaces the committed one. One that failed stays at `run.output`.
+    The executed notebook and the figures take the place of earlier ones when all of it ran through, and together. In
+    place the notebook is the committed one. Of a failed run the notebook alone stays, beside, as `<name>.failed.ipynb`.
     """
-    run.output.parent.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
+    failed, start = run.output.with_suffix(".failed.ipynb"), time.perf_counter()
+    done = run.notebook if inplace else run.output
+    run.output, run.status, run.started = failed, "running", datetime.now(UTC)
     try:
-        papermill.execute_notebook(
-            run.notebook,
-            run.output,
-            run.parameters,
-            kernel_name="python3",
-            cwd=run.notebook.parent,
-            progress_bar={"desc": run.notebook.stem, "disable": None},  # None: shown on a terminal only
-            config=KERNEL,
-            # jupyter_client interrupts a kernel before it asks it to end, which some log as an error.
-            extra_arguments=["--log-level=CRITICAL"],
-        )
-        book = nbformat.read(run.output, as_version=4)
-        book, target = (strip(book), run.notebook) if inplace else (without_widgets(book), run.output)
-        replace_file(target, lambda temporary: nbformat.write(book, temporary))
-        if inplace:
-            run.output.unlink()
-            run.output = run.notebook
-        run.state = "done"
+        failed.parent.mkdir(parents=True, exist_ok=True)
+        failed.unlink(missing_ok=True)
+        run.keep()
+        with tempfile.TemporaryDirectory() as folder:
+            staging, whole = Path(folder) / "figures", Path(folder) / "whole.ipynb"
+            staging.mkdir()
+            _papermill(run, failed, staging)
+            book = nbformat.read(failed, as_version=4)
+            nbformat.write(strip(book) if inplace else without_widgets(book), whole)
+            _publish(run, staging, {done: whole})
+        failed.unlink()
+        run.output, run.status = done, "ok"
     except PapermillExecutionError as error:
-        run.state = "failed"
+        run.status = "failed"
         lines = error.source.strip().splitlines()
         head = [f"    {line}" for line in lines[:SOURCE_LINES]] + ["    ..."] * (len(lines) > SOURCE_LINES)
-        where = f"In [{error.exec_count}] of {os.path.relpath(run.output)}:"
+        where = f"In [{error.exec_count}] of {os.path.relpath(failed)}:"
         run.error = "\n".join([where, *head, f"  {error.ename}: {error.evalue}".rstrip(": ")])
     except Exception as error:  # a dead kernel, an unreadable notebook, a full disk: the other notebooks still run
-        run.state = "failed"
+        run.status = "failed"
         run.error = f"{type(error).__name__}: {error}"
     finally:
         run.seconds = time.perf_counter() - start
+
+
+def _papermill(run: Run, output: Path, staging: Path) -> None:
+    """Execute a notebook in a kernel that writes figures and tables to a folder of its own."""
+    staged = f"--IPKernelApp.exec_lines=__import__('os').environ['HIDE_STAGING'] = {str(staging)!r}"
+    papermill.execute_notebook(
+        run.notebook,
+        output,
+        run.parameters,
+        kernel_name="python3",
+        cwd=run.notebook.parent,
+        progress_bar={"desc": run.notebook.stem, "disable": None},  # None: shown on a terminal only
+        config=KERNEL,
+        # jupyter_client interrupts a kernel before it asks it to end, which some log as an error.
+        extra_arguments=["--log-level=CRITICAL", staged],
+    )
+
+
+def _publish(run: Run, staging: Path, sources: dict[Path, Path]) -> None:
+    """Put what a notebook wrote in its place, with the files in `sources` (place -> file): all of it or none.
+
+    A sidecar stays as it is where the new one says the same. Tables of the report that it no longer has are deleted.
+    """
+    for source in sorted(path for path in staging.rglob("*") if path.is_file()):
+        part = source.relative_to(staging)
+        readme = part == Path("README.md") and run.figures == paths.FIGURES
+        target = paths.ROOT / part if readme else run.figures / part
+        if not same_sidecar(source, target):
+            sources[target] = source
+    replace_files(sources)
+    for old in (run.figures / "tables").glob("*.*") if (staging / "tables").is_dir() else ():
+        if old.suffix in (".csv", ".tex") and not (staging / "tables" / old.name).exists():
+            old.unlink()
 
 
 def _stop(pool: ThreadPoolExecutor, futures: Iterable[Future]) -> None:
@@ -121,7 +140,7 @@ def _stop(pool: ThreadPoolExecutor, futures: Iterable[Future]) -> None:
 
 
 @contextlib.contextmanager
-def kernel_environment(figures: Path | None, jobs: int) -> Iterator[None]:
+def kernel_environment(figures: Path, jobs: int) -> Iterator[None]:
     """What kernels inherit: no preset over the injected values, the folder for figures, this Python, its cores.
 
     A backend of matplotlib that the shell names, as clusters do, would leave notebooks without pictures.
@@ -129,10 +148,9 @@ def kernel_environment(figures: Path | None, jobs: int) -> Iterator[None]:
     before = dict(os.environ)
     if jobs > 1:  # more threads than cores make small models many times slower
         os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // jobs, 1)))
-    for name in ("HIDE_PRESET", "HIDE_FIGURES", "MPLBACKEND"):
+    for name in ("HIDE_PRESET", "HIDE_STAGING", "MPLBACKEND"):
         os.environ.pop(name, None)
-    if figures:
-        os.environ["HIDE_FIGURES"] = str(figures)
+    os.environ["HIDE_FIGURES"] = str(figures)
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     try:
         yield

@@ -9,9 +9,9 @@ from hide_utils.config import nearest
 
 # Command -> the module whose `main` it calls, words before the user's, and what it does. Modules are imported when
 # they are called, so that `hide --help` answers at once.
-COMMANDS = {
+COMMANDS: dict[str, tuple[str, list[str], str]] = {
     "run": ("hide_utils.cli.run", [], "run notebooks: all, or some with a preset and values of your own"),
-    "list": ("hide_utils.cli.run", ["--list"], "show the notebooks with their parameters, defaults and last runs"),
+    "list": ("hide_utils.cli.records", [], "show notebooks, their parameters and last runs, then all runs"),
     "report": ("hide_utils.cli.report", [], "write HTML, PDF and LaTeX tables from the results that are there"),
     "answers": ("hide_utils.cli.answers", [], "make the answers that ship with the package anew"),
     "card": ("hide_utils.benchmarks.card", [], "say what a benchmark holds"),

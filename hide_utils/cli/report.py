@@ -11,8 +11,10 @@ from hide_utils.report import write_report
 def main(argv: list[str] | None = None) -> int:
     """The command `hide report`. Prints the files it wrote and returns 0."""
     parser = argparse.ArgumentParser(prog="hide report", description=__doc__.split(":")[0])
-    parser.add_argument("--preset", default=paths.DEFAULT_PRESET, help="whose figures are reported")
-    args = parser.parse_args(argv)
-    for path in write_report(paths.figures_folder(args.preset)):
+    parser.add_argument("--preset", default=paths.DEFAULT_PRESET, help="whose figures are reported, or a run's name")
+    figures = paths.figures_folder(parser.parse_args(argv).preset)
+    if not figures.is_dir():
+        parser.error(f"{figures} is not there; `hide list` shows the runs")
+    for path in write_report(figures, into=figures):
         print(paths.portable(path))
     return 0

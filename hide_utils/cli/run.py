@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +13,11 @@ from pydantic import ValidationError
 from hide_utils import paths
 from hide_utils.analyses import config_of
 from hide_utils.benchmarks.loading import SOURCES
-from hide_utils.cli.execution import Run, executed, kernel_environment
+from hide_utils.cli.execution import executed, kernel_environment
+from hide_utils.cli.records import Run, folder_name, show
 from hide_utils.config import RunConfig, literal, load_preset, nearest, preset_values
-from hide_utils.evaluation import hash_notebook
-from hide_utils.evaluation.notebooks import discover, inspect, show
-from hide_utils.files import write_json
+from hide_utils.files import to_json
+from hide_utils.notebooks import discover, hash_notebook, inspect
 
 PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder
 BENCHMARKS = ["scenes", *SOURCES, *dict.fromkeys(source.repo for source in SOURCES.values())]
@@ -48,9 +45,7 @@ def select_notebooks(names: list[str], found: dict[str, Path]) -> list[str]:
     return [name for name in found if name in chosen]
 
 
-def plan(
-    found: dict[str, Path], names: list[str], preset: str, given: dict[str, str], output: Path, *, inplace: bool
-) -> list[Run]:
+def plan(found: dict[str, Path], names: list[str], preset: str, given: dict[str, str], *, inplace: bool) -> list[Run]:
     """What each chosen notebook is run with: the preset's values for it, then those given by hand.
 
     A value given by hand must name a parameter of at least one of the notebooks. The others are run without it. All
@@ -76,14 +71,18 @@ def plan(
         values = preset_values(content, name, cells[name]) | own
         values = {key: _from_here(key, value) for key, value in values.items()}
         defaults = {key: entry["default"] for key, entry in cells[name].items()}
+        usual = defaults | preset_values(content, name, cells[name])
         if inplace and (other := [key for key in values if values[key] != defaults[key]]):
             shown = f"{other[0]} = {defaults[other[0]]!r} in its parameters cell, not {values[other[0]]!r}"
             raise ValueError(f"--inplace: {name} has {shown}; change the cell, or run without --inplace")
         if kind:
             hint = f"preset {preset} says so; quote it where it is meant as text"
-            _check(kind, values, defaults, dict.fromkeys(values.keys() - own.keys(), hint))
-        skipped = [key for key in given if key not in own]
-        runs.append(Run(found[name], {} if inplace else values, output / f"{name}.ipynb", skipped))
+            checked = _check(kind, values, defaults, dict.fromkeys(values.keys() - own.keys(), hint))
+        as_read = to_json(checked.model_dump(mode="json") if kind else values)  # 3 and 3.0 are one value of sigma
+        differs = {key: as_read[key] for key in own if as_read[key] != usual[key]}
+        run = Run(notebook=found[name], code=hash_notebook(found[name]), preset=preset, differs=differs)
+        run.parameters, run.skipped = {} if inplace else values, [key for key in given if key not in own]
+        runs.append(run)
     return runs
 
 
@@ -94,17 +93,21 @@ def _typed(kind: type[RunConfig] | None, name: str, text: str) -> Any:
     return text if is_text and not isinstance(value, str | None) else value
 
 
-def _check(kind: type[RunConfig], values: dict[str, Any], defaults: dict[str, Any], of_preset: dict[str, str]) -> None:
-    """Raise ValueError for values that the notebook would refuse; `of_preset` says which of them a preset gives."""
+def _check(kind: type[RunConfig], values: dict[str, Any], defaults: dict[str, Any], hints: dict[str, str]) -> RunConfig:
+    """The values as the notebook would read them; `hints` are for those that a preset gives.
+
+    Raises:
+        ValueError: the notebook would refuse them.
+    """
     try:
-        kind.from_cell(defaults | values, preset="")
+        return kind.from_cell(defaults | values, preset="")
     except ValidationError as error:
         wrong = []
         for one in error.errors():
             said = one["msg"].removeprefix("Value error, ")
             if one["loc"]:
                 name = str(one["loc"][0])
-                how = of_preset.get(name) or f'for example -p {name} "{_example(kind, name, defaults[name])}"'
+                how = hints.get(name) or f'for example -p {name} "{_example(kind, name, defaults[name])}"'
                 said = f"{'.'.join(map(str, one['loc']))}: {said}, not {one['input']!r}; {how}"
             wrong.append(said)
         raise ValueError(f"{kind.model_fields['notebook'].default}: {'; '.join(wrong)}") from None
@@ -127,49 +130,51 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
     """
     parser = _parser()
     args = parser.parse_args(argv)
-    history_path = runs / "history.json"
-    history = _history(history_path)
     try:
         found = discover(notebooks)
         if args.list:
-            show(found, history)
+            show(found, runs)
             return 0
         if not args.notebooks:
             raise ValueError("name the notebooks to run, or `all`; `--list` shows them")
-        output = runs / paths.run_name(args.preset)
         given = dict(args.parameters)
         if len(given) < len(args.parameters):
             raise ValueError("a parameter is given twice; give each -p once")
-        planned = plan(found, select_notebooks(args.notebooks, found), args.preset, given, output, inplace=args.inplace)
+        planned = plan(found, select_notebooks(args.notebooks, found), args.preset, given, inplace=args.inplace)
+        _place(planned, args, runs)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     start = time.perf_counter()
-    with kernel_environment(None if args.inplace else output / "figures", args.jobs):
+    with kernel_environment(planned[0].figures, args.jobs):
         for number, run in enumerate(executed(planned, args.jobs, inplace=args.inplace), 1):
-            entry = {"state": run.state, "seconds": round(run.seconds, 1), "preset": args.preset, "given": given}
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            history[run.notebook.stem] = entry | {"code": hash_notebook(run.notebook), "utc": now}
-            write_json(history_path, history)
-            ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.state} after {run.seconds:.1f} s"
+            run.keep()
+            ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.status} after {run.seconds:.1f} s"
             print(ended, *run.error.splitlines(), sep="\n    ", flush=True)
     _closing_table(planned, time.perf_counter() - start)
-    states = {run.state for run in planned}
-    return 130 if "interrupted" in states else int("failed" in states)
+    statuses = {run.status for run in planned}
+    return 130 if "interrupted" in statuses else int("failed" in statuses)
 
 
-def _history(path: Path) -> dict[str, dict[str, Any]]:
-    """What earlier runs left for `hide list`. A damaged file keeps nobody from running notebooks."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
-    except (ValueError, TypeError) as error:
-        print(f"{os.path.relpath(path)} is damaged ({error}) and begun anew", file=sys.stderr)
-        return {}
+def _place(planned: list[Run], args: argparse.Namespace, runs: Path) -> None:
+    """Give planned runs the folder that is theirs alone, for notebooks and figures.
+
+    Raises:
+        ValueError: the name is none that a run may have.
+    """
+    if args.inplace and args.name is not None:
+        raise ValueError("--inplace writes to notebooks/ and figures/, so that the run takes no --name")
+    differs = {key: value for run in planned for key, value in run.differs.items()}
+    folder = runs / (paths.IN_PLACE if args.inplace else folder_name(args.preset, args.name, differs))
+    for run in planned:
+        run.output, run.record = (folder / f"{run.notebook.stem}.{ending}" for ending in ("ipynb", "json"))
+        run.figures = paths.FIGURES if args.inplace else folder / "figures"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hide run", description="Run the notebooks in order.")
     parser.add_argument("notebooks", nargs="*", help="`all`, or names or numbers of notebooks")
     parser.add_argument("--preset", default=paths.DEFAULT_PRESET, help="name in notebooks/presets, or a YAML file")
+    parser.add_argument("--name", help="of the run's folder below data/results/runs, in place of the preset's")
     pair: dict[str, Any] = {"nargs": 2, "metavar": ("NAME", "VALUE"), "action": "append", "default": []}
     parser.add_argument("-p", dest="parameters", help="a parameter's value as Python writes it, or plain text", **pair)
     parser.add_argument("--list", action="store_true", help="show the notebooks, their parameters and last runs")
@@ -206,5 +211,7 @@ def _closing_table(runs: list[Run], elapsed: float) -> None:
     print(f"\n{'notebook':<{width}}  {'state':<11}  seconds  written to")
     for run in runs:
         where = os.path.relpath(run.output) if run.output.exists() else "-"
-        print(f"{run.notebook.stem:<{width}}  {run.state:<11}  {run.seconds:7.1f}  {where}")
+        print(f"{run.notebook.stem:<{width}}  {run.status:<11}  {run.seconds:7.1f}  {where}")
     print(f"{'total':<{width}}  {'':<11}  {sum(run.seconds for run in runs):7.1f}  in {elapsed:.1f} s by the clock")
+    kept = "" if all(run.status == "ok" for run in runs) else " (a notebook that failed left the earlier ones)"
+    print(f"figures and tables: {os.path.relpath(runs[0].figures)}{kept}")

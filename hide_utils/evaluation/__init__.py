@@ -7,7 +7,7 @@ Read `answers`, `loop`, `engines`, `keys`, `store` and `shards` for answers, the
 
 from hide_utils.evaluation.calibration import ALPHAS
 from hide_utils.evaluation.captured import RowCache
-from hide_utils.evaluation.hashes import hash_folder, hash_json
+from hide_utils.evaluation.hashes import hash_folder
 from hide_utils.evaluation.keys import run_settings
 from hide_utils.evaluation.localisation import held_out_maps
 from hide_utils.evaluation.loop import evaluate, stored_answers

@@ -25,9 +25,9 @@ from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from hide_utils import paths
-from hide_utils.evaluation.hashes import hash_json, hash_picture
+from hide_utils.evaluation.hashes import hash_picture
 from hide_utils.evaluation.keys import model_key
-from hide_utils.files import replace_file
+from hide_utils.files import hash_json, replace_file
 from hide_utils.images import read_image
 from hide_utils.method import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, HiDe, SearchAttention, Session, given_entities
 from hide_utils.models import VLM

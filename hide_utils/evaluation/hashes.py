@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from hide_utils.files import hash_file
+from hide_utils.files import hash_file, hash_json
 
 ABOUT = (".md", ".csv", ".jsonl")  # endings of files that only tell about a model in whose folder they lie
-
-
-def hash_json(value: Any) -> str:
-    """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys; tuples count as lists.
-
-    Raises:
-        TypeError: JSON cannot hold the value.
-    """
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def hash_picture(picture: Image.Image) -> str:

@@ -22,7 +22,8 @@ from PIL import Image
 from hide_utils import paths
 from hide_utils.baselines import METHODS, Method
 from hide_utils.evaluation.answers import SCHEMA
-from hide_utils.evaluation.hashes import hash_folder, hash_json, hash_picture
+from hide_utils.evaluation.hashes import hash_folder, hash_picture
+from hide_utils.files import hash_json
 from hide_utils.method import EXTRACTION_PROMPT, NUMERICS, SEARCH_INSTRUCTION, HiDe
 from hide_utils.models import VLM
 from hide_utils.prompts import CONTENT_FREE, STYLES, multiple_choice

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import platform
 import re
 import subprocess
@@ -19,8 +18,9 @@ from typing import Any
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
-from hide_utils.evaluation.hashes import hash_files, hash_folder, hash_json
+from hide_utils.evaluation.hashes import hash_files, hash_folder
 from hide_utils.evaluation.keys import hash_samples
+from hide_utils.notebooks import code_cells, hash_notebook
 from hide_utils.samples import Sample
 
 PACKAGES = ("numpy", "pandas", "pillow", "scikit-image", "scipy", "statsmodels", "torch", "transformers")
@@ -39,7 +39,7 @@ def hash_code(notebook: str | None = None) -> str:
     if notebook is None or not (path := _notebook(notebook)).is_file():
         return hash_folder(PACKAGE, "*.py")
     reached: set[Path] = set()
-    todo = imported("\n".join(_code_cells(path)))
+    todo = imported("\n".join(code_cells(path)))
     while todo:
         module = todo.pop()
         reached.add(module)
@@ -140,18 +140,8 @@ def provenance_entry(
     return entry | extra
 
 
-def hash_notebook(notebook: Path) -> str | None:
-    """Hash of a notebook's code cells, which tells whether it changed since a run; None where there is no such file."""
-    return hash_json(_code_cells(notebook)) if notebook.is_file() else None
-
-
 def _notebook(name: str) -> Path:
     return paths.NOTEBOOKS / f"{name}.ipynb"
-
-
-def _code_cells(notebook: Path) -> list[str]:
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
 def _commit() -> dict[str, Any]:

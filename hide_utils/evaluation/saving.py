@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,19 +45,46 @@ def write_sidecar(sidecar: Path, entry: dict[str, Any], *files: Path, more: str 
         entry = entry | {"caption": f"{entry.get('caption') or title + '.'} {more}"}
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     entry = to_json({"files": hashes} | entry)
-
-    def lasting(content: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in content.items() if name not in VOLATILE}
-
-    if lasting(_content(sidecar)) != lasting(entry):
+    if _lasting(_content(sidecar)) != _lasting(entry):
         write_json(sidecar, entry)
     return sidecar
+
+
+def same_sidecar(one: Path, other: Path) -> bool:
+    """Whether two files are sidecars that say the same (`VOLATILE` apart)."""
+    return is_sidecar(one) and _lasting(_content(one)) == _lasting(_content(other))
+
+
+def output_folder() -> Path:
+    """Folder that this process writes figures and tables to, one folder for each notebook.
+
+    ``figures/`` is written by the runner alone. Its kernels write to a folder of their own (``HIDE_STAGING``), and the
+    runner puts the files in their place when the notebook ran through. Any other process writes to the folder in
+    ``HIDE_FIGURES``, or without one below ``data/results/runs/by-hand``, and says so once.
+    """
+    staging, folder = Path(os.environ.get("HIDE_STAGING") or paths.FIGURES), paths.figures_folder()
+    if staging.is_dir() and not _committed(staging):
+        return staging
+    run = paths.run_name(os.environ.get("HIDE_PRESET") or paths.DEFAULT_PRESET)
+    if not _committed(folder) and folder != paths.RUNS / run / "figures":
+        return folder
+    return _by_hand(paths.RUNS / paths.BY_HAND / run / "figures")
+
+
+def _committed(folder: Path) -> bool:
+    return folder.resolve().is_relative_to(paths.FIGURES.resolve())
+
+
+@cache
+def _by_hand(folder: Path) -> Path:
+    print(f"Figures and tables go to {paths.portable(folder)}; `hide run --inplace` alone writes to figures/.")
+    return folder
 
 
 def save_figure(fig: Figure, name: str, notebook: str, provenance: dict[str, Any]) -> list[Path]:
     """Write `<figures>/<notebook>/<name>.pdf`, `.png` and the sidecar `.json`; returns their paths.
 
-    The folder is `paths.figures_folder`. The same figure gives the same bytes at every run, so a rerun without a change
+    The folder is `output_folder`. The same figure gives the same bytes at every run, so a rerun without a change
     leaves no difference. Where answers that are drawn leave out errors, the sidecar's caption says how many.
 
     Raises:
@@ -96,7 +125,11 @@ def _target(name: str, notebook: str) -> Path:
     for part in (name, notebook):
         if not part or Path(part).name != part:
             raise ValueError(f"{part!r}: want a plain name without folders")
-    return paths.figures_folder() / notebook / name
+    return output_folder() / notebook / name
+
+
+def _lasting(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in VOLATILE}
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -24,8 +24,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from hide_utils import paths
-from hide_utils.evaluation.hashes import hash_json
-from hide_utils.files import crc, disk_errors, held, replace_file, to_json
+from hide_utils.files import crc, disk_errors, hash_json, held, replace_file, to_json
 
 KEYS = ("sample_id", "method")
 

@@ -15,7 +15,7 @@ from pandas.io.formats.style import Styler
 
 from hide_utils import paths
 from hide_utils.baselines import LOOKS
-from hide_utils.evaluation.saving import write_sidecar
+from hide_utils.evaluation.saving import output_folder, write_sidecar
 from hide_utils.files import write_text
 from hide_utils.looks import look_of
 from hide_utils.samples import NO_MATHEMATICS
@@ -183,7 +183,7 @@ def save_texts(table: pd.DataFrame, name: str, notebook: str, provenance: dict[s
     The files are `<figures>/<notebook>/<name>.md`, `.tex` and `.json`; the LaTeX needs the package booktabs. A rule (in
     Markdown an empty line) stands wherever the first word of the first column changes.
     """
-    folder = paths.figures_folder() / notebook
+    folder = output_folder() / notebook
     markdown, latex, sidecar = (folder / f"{name}.{ending}" for ending in ("md", "tex", "json"))
     write_text(markdown, _markdown(table))
     write_text(latex, _latex(table))

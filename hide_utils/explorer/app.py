@@ -19,12 +19,13 @@ from torch import OutOfMemoryError
 
 from hide_utils import paths
 from hide_utils.analyses.explorer import ExplorerConfig
-from hide_utils.evaluation import RowCache, hash_json, provenance_entry, save_figure
+from hide_utils.evaluation import RowCache, provenance_entry, save_figure
 from hide_utils.explorer import panes
 from hide_utils.explorer.case import Case, Knobs, View, ask_model, command_line, view_of
 from hide_utils.explorer.form import ANY, TURNED, Form, status_html
 from hide_utils.explorer.opening import keep_picture, open_first, open_listed, open_typed
 from hide_utils.explorer.sample_list import SampleList
+from hide_utils.files import hash_json
 from hide_utils.method.hide import HiDe
 from hide_utils.plots import every_letter
 from hide_utils.samples import Sample

@@ -29,8 +29,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3VLForCondi
 
 from hide_utils import paths
 from hide_utils.benchmarks import load_benchmark
-from hide_utils.evaluation import evaluate, hash_folder, hash_json
-from hide_utils.files import write_json, write_text
+from hide_utils.evaluation import evaluate, hash_folder
+from hide_utils.files import hash_json, write_json, write_text
 from hide_utils.images import composite_on_white
 from hide_utils.method import HiDe, lpd
 from hide_utils.mini import lessons

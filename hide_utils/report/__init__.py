@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hide_utils import paths
+from hide_utils.evaluation.saving import output_folder
 from hide_utils.report.blocks import document
 from hide_utils.report.items import Chapter, collect, state_table
 from hide_utils.report.pdf import write_pdf
-from hide_utils.report.readme import write_readme
+from hide_utils.report.readme import README, write_readme
 from hide_utils.report.tables import write_tables
 from hide_utils.report.web import markdown, write_html
 
 
-def write_report(figures: Path, target: Path | None = None, chapters: Sequence[Chapter] | None = None) -> list[Path]:
-    """Write the report on a folder of figures: `report.html`, `report.pdf`, and `tables/` in the folder itself.
+def write_report(
+    figures: Path, target: Path | None = None, chapters: Sequence[Chapter] | None = None, into: Path | None = None
+) -> list[Path]:
+    """Write the report on a folder of figures: `report.html`, `report.pdf`, and `tables/`.
 
     Of the committed figures the tables in README.md are written anew too. No notebook is changed.
 
@@ -28,6 +31,8 @@ def write_report(figures: Path, target: Path | None = None, chapters: Sequence[C
         figures: folder with one folder for each notebook.
         target: folder for HTML and PDF; None: that of `report_folder`.
         chapters: what `collect` found in `figures`; None: it is collected here.
+        into: folder for `tables/`; None: where this process writes figures, for figures of another run beside those.
+            A README.md beside `tables/` takes the place of the project's own where `into` is not `figures`.
 
     Returns:
         What was written, HTML and PDF first.
@@ -36,8 +41,11 @@ def write_report(figures: Path, target: Path | None = None, chapters: Sequence[C
     blocks = document(chapters)
     target = target or report_folder(figures)
     written = [write_html(blocks, target / "report.html"), write_pdf(blocks, target / "report.pdf", figures)]
-    written += write_tables(chapters, figures)
-    return [*written, write_readme(figures)] if figures == paths.FIGURES else written
+    into = into or (output_folder() if figures in (paths.FIGURES, paths.figures_folder()) else figures)
+    written += write_tables(chapters, into)
+    if figures == paths.FIGURES:
+        written.append(write_readme(figures, target=README if into == figures else into / README.name))
+    return written
 
 
 def report_folder(figures: Path) -> Path:

@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import provenance_entry
-from hide_utils.evaluation.notebooks import discover, inspect
 from hide_utils.evaluation.saving import read_table
 from hide_utils.files import to_json
+from hide_utils.notebooks import discover, inspect
 from hide_utils.report.notebook_text import head_of, saved_by, texts_of
 
 OWN = "09_report"  # reports on the others

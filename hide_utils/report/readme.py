@@ -17,10 +17,10 @@ import pandas as pd
 
 from hide_utils import paths
 from hide_utils.baselines import LOOKS
-from hide_utils.evaluation.notebooks import title
 from hide_utils.evaluation.saving import read_table
 from hide_utils.files import write_text
 from hide_utils.looks import look_of
+from hide_utils.notebooks import title
 from hide_utils.report.blocks import HEADLINE
 from hide_utils.report.captions import measured_on, p_text, points
 from hide_utils.stats.rows import left_out_in_words
@@ -174,9 +174,12 @@ def filled(text: str, figures: Path = paths.FIGURES) -> str:
     return text
 
 
-def write_readme(figures: Path = paths.FIGURES, readme: Path = README) -> Path:
-    """Write the parts into the README; returns its path. A README that is in step is not touched."""
-    text = readme.read_text(encoding="utf-8")
-    if (new := filled(text, figures)) != text:
-        write_text(readme, new)
-    return readme
+def write_readme(figures: Path = paths.FIGURES, readme: Path = README, target: Path | None = None) -> Path:
+    """Write the parts into the README, or with them a copy of it to `target`; returns what was written.
+
+    A README that is in step is not touched.
+    """
+    text, target = readme.read_text(encoding="utf-8"), target or readme
+    if (new := filled(text, figures)) != text or target != readme:
+        write_text(target, new)
+    return target

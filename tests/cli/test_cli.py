@@ -10,7 +10,7 @@ from hide_utils import paths
 from hide_utils.analyses import config_of
 from hide_utils.cli import main as door
 from hide_utils.cli import run
-from hide_utils.evaluation.notebooks import discover, inspect
+from hide_utils.notebooks import discover, inspect
 
 
 def test_help_names_every_command_and_loads_nothing_heavy():

@@ -9,52 +9,12 @@ import time
 import nbformat
 import psutil
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from fake_notebooks import REPORT, printed, write
+from nbformat.v4 import new_code_cell, new_notebook
 
 from hide_utils import paths
-from hide_utils.cli.run import main, select_notebooks
-from hide_utils.evaluation.notebooks import discover, inspect, strip
-
-CELL = """n = 400  # number of samples
-model = "mini"  # folder, hub id or the embedded one
-sigma = 3.0  # in grid cells
-layer = None  # counted from 0"""
-REPORT = """import os, sys
-print(n, model, layer)
-print(sys.executable)
-print(os.environ.get("HIDE_PRESET"), os.environ.get("HIDE_FIGURES"), os.getcwd())"""
-
-
-def write(folder, name, *sources, parameters=CELL):
-    cells = [new_markdown_cell("# title"), *map(new_code_cell, sources)]
-    if parameters:
-        cells.insert(1, new_code_cell(parameters, metadata={"tags": ["parameters"]}))
-    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / f"{name}.ipynb")
-
-
-def printed(path):
-    book = nbformat.read(path, as_version=4)
-    return "".join(output.get("text", "") for cell in book.cells for output in cell.get("outputs", []))
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Three notebooks (the second fails) and two presets; call it with the command line's words."""
-    folder = tmp_path / "notebooks"
-    (folder / "presets").mkdir(parents=True)
-    write(folder, "00_start", REPORT)
-    write(folder, "01_broken", "\n".join(["x = 1", "", "y = 0", "x / y"]))
-    write(folder, "02_end", REPORT, parameters="model = 'mini'\nn = 7\nlayer = 2")
-    (folder / "presets" / "mini.yaml").write_text("model: mini")
-    (folder / "presets" / "tiny.yaml").write_text("n: 3\n02_end: {n: 5}")
-    monkeypatch.setattr(paths, "PRESETS", folder / "presets")
-
-    def run(*words):
-        return main([str(word) for word in words], notebooks=folder, runs=tmp_path / "runs")
-
-    run.notebooks, run.runs = folder, tmp_path / "runs"
-    return run
+from hide_utils.cli.run import select_notebooks
+from hide_utils.notebooks import discover, inspect, strip
 
 
 def refused(project, capsys, *words):
@@ -73,7 +33,7 @@ def test_all_run_in_order_with_the_preset_and_a_failure_does_not_stop_the_rest(p
     assert "x / y" in out
     assert "ZeroDivisionError: division by zero" in out
     table = [line.split() for line in out[out.index("notebook ") :].splitlines()]
-    assert [line[:2] for line in table[1:4]] == [["00_start", "done"], ["01_broken", "failed"], ["02_end", "done"]]
+    assert [line[:2] for line in table[1:4]] == [["00_start", "ok"], ["01_broken", "failed"], ["02_end", "ok"]]
     assert all(float(line[2]) > 0 for line in table[1:4])
     first, last = (printed(project.runs / "tiny" / f"{name}.ipynb") for name in ("00_start", "02_end"))
     assert first.startswith("3 mini None\n")
@@ -132,7 +92,7 @@ def test_value_given_by_hand_beats_the_preset_and_keeps_its_type(project, capsys
     words = ("00", "02_end", "--preset", "tiny", "-p", "n", "9", "-p", "sigma", "1e-3", "-p", "model", "a/b-c")
     write(project.notebooks, "00_start", "print(n + 1, sigma / 2, model)")
     assert project(*words) == 0
-    assert printed(project.runs / "tiny" / "00_start.ipynb") == "10 0.0005 a/b-c\n"
+    assert printed(project.book("00_start")) == "10 0.0005 a/b-c\n"
     assert "has no parameter 'sigma': run without it" in capsys.readouterr().out
 
 
@@ -166,14 +126,14 @@ def test_inplace_writes_back_clean_notebooks_and_a_rerun_changes_nothing(project
     assert project("all", "--inplace") == 1
     assert os.environ["HIDE_PRESET"] == "tiny", "the caller's environment is as it was"
     path = project.notebooks / "02_end.ipynb"
-    assert printed(path) == f"400 mini None\n{sys.executable}\nNone None {project.notebooks}\n"
+    assert printed(path) == f"400 mini None\n{sys.executable}\nNone {paths.FIGURES} {project.notebooks}\n"
     book = json.loads(path.read_text())
     assert set(book["metadata"]) == {"kernelspec", "language_info"}
     assert [cell["metadata"] for cell in book["cells"]] == [{}, {"tags": ["parameters"]}, {}]
     assert [cell["execution_count"] for cell in book["cells"][1:]] == [1, 2]
     assert (project.notebooks / "01_broken.ipynb").read_bytes() == broken, "a failed run stays out"
-    assert (project.runs / "mini" / "01_broken.ipynb").is_file()
-    assert not (project.runs / "mini" / "02_end.ipynb").exists()
+    left = {path.name for path in (project.runs / "in-place").iterdir()}
+    assert left == {"00_start.json", "01_broken.json", "01_broken.failed.ipynb", "02_end.json"}
     first = path.read_bytes()
     assert b"T_00000_row0_col0" in first, "pandas draws another number for a styled table at every run"
     assert project("02_end", "--inplace") == 0
@@ -197,7 +157,7 @@ def test_dead_kernel_is_a_failure_of_that_notebook_alone(project, capsys):
     assert project("01", "02") == 1
     out = capsys.readouterr().out
     assert "DeadKernelError" in out
-    assert "02_end     done" in out
+    assert "02_end     ok" in out
 
 
 def test_list_shows_parameters_meanings_defaults_and_the_last_run(project, capsys):
@@ -205,7 +165,7 @@ def test_list_shows_parameters_meanings_defaults_and_the_last_run(project, capsy
     capsys.readouterr()
     assert project("--list") == 0
     out = capsys.readouterr().out
-    assert "00_start: done 2" in out
+    assert "00_start: ok 2" in out
     assert "preset mini -p n 2" in out
     assert "02_end: never run here" in out
     assert any(line.split() == "n = 400 number of samples".split() for line in out.splitlines())
@@ -233,17 +193,19 @@ def test_paths_are_those_of_the_caller_s_folder(project, tmp_path, monkeypatch):
     monkeypatch.chdir(here)
     words = ("-p", "image", "a.jpg", "-p", "out", "my/x.parquet", "-p", "model", "./my")
     assert project("00_start", *words, "-p", "benchmark", "vstar") == 0
-    printed_paths = printed(project.runs / "mini" / "00_start.ipynb").strip().split("|")
+    first = project.book("00_start")
+    printed_paths = printed(first).strip().split("|")
     assert printed_paths == [str(here / "a.jpg"), str(here / "my" / "x.parquet"), str(here / "my"), "vstar"]
     assert project("00_start", "-p", "model", "mini", "-p", "benchmark", "craigwu/vstar_bench") == 0
-    assert printed(project.runs / "mini" / "00_start.ipynb") == "None|None|mini|craigwu/vstar_bench\n"
+    (other,) = set(project.runs.glob("*/00_start.ipynb")) - {first}
+    assert printed(other) == "None|None|mini|craigwu/vstar_bench\n"
 
 
 def test_copy_of_a_run_keeps_no_widget_either(project):
     source = "import ipywidgets\nfrom IPython.display import display\ndisplay(ipywidgets.IntSlider())\nprint('after')"
     write(project.notebooks, "00_start", source)
     assert project("00_start", "-p", "n", "2") == 0
-    path = project.runs / "mini" / "00_start.ipynb"
+    path = project.book("00_start")
     assert printed(path) == "after\n"
     assert "widget" not in path.read_text().replace("ipywidgets", "")
     book = nbformat.read(path, as_version=4)

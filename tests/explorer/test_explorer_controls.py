@@ -17,8 +17,8 @@ from PIL import Image
 from hide_utils import paths
 from hide_utils.analyses.explorer import ExplorerConfig
 from hide_utils.evaluation.captured import RowCache
-from hide_utils.evaluation.notebooks import literal, strip
 from hide_utils.explorer import Explorer
+from hide_utils.notebooks import literal, strip
 
 # --- samples, pictures and questions --------------------------------------------------------------------------------
 

@@ -132,14 +132,14 @@ def test_report_folder_is_beside_the_figures_of_a_run():
 
 def test_everything_is_written_and_the_readme_for_the_committed_figures_alone(project, monkeypatch):
     monkeypatch.setattr(report, "collect", lambda figures: project())
-    monkeypatch.setattr(report, "write_readme", lambda figures: figures / "README.md")
+    monkeypatch.setattr(report, "write_readme", lambda figures, target: target)
     written = report.write_report(project.figures)
     names = ["report.html", "report.pdf", "05_benchmarks_main.csv", "05_benchmarks_main.tex"]
     assert [path.name for path in written] == names and all(path.is_file() for path in written)
     assert written[0].parent == project.folder / "report"
     monkeypatch.setattr(paths, "FIGURES", project.figures)
-    again = report.write_report(project.figures, project.folder / "elsewhere")
-    assert [path.name for path in again] == [*names, "README.md"]
+    again = report.write_report(project.figures, project.folder / "elsewhere", into=project.figures)
+    assert [path.name for path in again] == [*names, "README.md"] and again[-1] == report.README
     assert again[1] == project.folder / "elsewhere" / "report.pdf"
     assert [path.read_bytes() for path in again[:4]] == [path.read_bytes() for path in written]
 

@@ -1,22 +1,21 @@
-"""Notebooks as files: which there are, their parameters, how they last ran, and what a committed one carries."""
+"""Notebooks as files: which there are, their parameters and code, and what a committed one carries."""
 
 from __future__ import annotations
 
+import json
 import re
-import shlex
 from pathlib import Path
-from typing import Any
-
-import nbformat
-from papermill.inspection import inspect_notebook
+from typing import TYPE_CHECKING, Any
 
 from hide_utils.config import literal
-from hide_utils.evaluation.provenance import hash_notebook
+from hide_utils.files import hash_json
+
+if TYPE_CHECKING:  # slow to load, and provenance needs none of it
+    import nbformat
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 TABLE_ID = re.compile(r"\bT_[0-9a-f]{5}(?=\W|_)")  # drawn at random by pandas for every table that it styles
 ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
-LONGEST = 24  # most characters of a default that `show` prints
 
 
 def discover(folder: Path) -> dict[str, Path]:
@@ -33,8 +32,25 @@ def discover(folder: Path) -> dict[str, Path]:
 
 def inspect(notebook: Path) -> dict[str, dict[str, Any]]:
     """A notebook's parameters by name, each with `default` (a Python value) and `help` (the comment behind it)."""
+    from papermill.inspection import inspect_notebook
+
     found = inspect_notebook(str(notebook)).items()
     return {name: {"default": literal(entry["default"]), "help": entry["help"]} for name, entry in found}
+
+
+def code_cells(notebook: Path) -> list[str]:
+    """Sources of a notebook's code cells, in order."""
+    return _sources(notebook, "code")
+
+
+def hash_notebook(notebook: Path) -> str | None:
+    """Hash of a notebook's code cells, which tells whether it changed since a run; None where there is no such file."""
+    return hash_json(code_cells(notebook)) if notebook.is_file() else None
+
+
+def _sources(notebook: Path, kind: str) -> list[str]:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == kind]
 
 
 def strip(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -42,8 +58,10 @@ def strip(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
     A rerun then differs only in its results.
     """
+    from nbformat import from_dict
+
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    book.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
+    book.metadata = from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     book.cells = [cell for cell in book.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     for cell in book.cells:
         for key in ("papermill", "execution"):
@@ -86,30 +104,5 @@ def without_widgets(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def title(notebook: Path) -> str:
     """The notebook's first heading, without its #; empty where there is none."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    lines = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown").splitlines()
+    lines = "\n".join(_sources(notebook, "markdown")).splitlines()
     return next((line.lstrip("# ") for line in lines if line.startswith("#")), "")
-
-
-def show(found: dict[str, Path], history: dict[str, dict[str, Any]]) -> None:
-    """Print every notebook with its title, its last run and its parameters, each with default and meaning.
-
-    Args:
-        found: from `discover`.
-        history: last run of each notebook by name, with the entries state, utc, seconds, preset, given and code.
-    """
-    for name, notebook in found.items():
-        print(f"{name}: {_describe(history[name], notebook) if name in history else 'never run here'}")
-        if about := title(notebook):
-            print(f"    {about}")
-        for parameter, entry in inspect(notebook).items():
-            value = repr(entry["default"])
-            shown = value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
-            print("    {:<44} {}".format(f"{parameter} = {shown}", entry["help"]).rstrip())
-
-
-def _describe(last: dict[str, Any], notebook: Path) -> str:
-    given = "".join(f" -p {name} {shlex.quote(str(value))}" for name, value in last["given"].items())
-    code = hash_notebook(notebook)
-    changed = "; its code has changed since" if last.get("code", code) != code else ""
-    return f"{last['state']} {last['utc']} in {last['seconds']} s, preset {last['preset']}{given}{changed}"
