@@ -11,7 +11,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 
-import numpy as np
 from PIL import Image
 
 from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
@@ -57,8 +56,7 @@ def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 
 def true_regions(session: Session, sample: Sample) -> list[lpd.Region]:
     """The sample's ground-truth boxes, merged, in pixels of the session's picture."""
-    size = np.array([*session.image.size, *session.image.size])
-    return lpd.merge_boxes(np.array(sample.boxes_xyxy) / size, session.image.size)
+    return lpd.pixel_regions(sample.boxes_xyxy, session.image.size)
 
 
 def of_pictures(change: Callable[[Session, Sample], Sequence[Image.Image]]) -> Method:
