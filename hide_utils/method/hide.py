@@ -93,6 +93,7 @@ class HiDe:
         entities: list[str] | str | None = None,
         *,
         compare: bool = True,
+        style: str = "letters",
     ) -> Result:
         """Answer a question about a picture.
 
@@ -102,17 +103,18 @@ class HiDe:
             options: texts of the options, without letters, as `option_texts` reads them. None asks for a free answer.
             entities: what to look for. None has the model list it.
             compare: also answer directly, on the same prefill, for the result's picture. It costs a few text tokens.
+            style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
 
         Raises:
             ImageError, FileNotFoundError: the picture cannot be used.
             ValueError: the question is empty, there is a single option, or attention is not finite.
         """
         session = self.open(image)
-        result = self.run(session, question, options, entities)
+        result = self.run(session, question, options, entities, style)
         if compare and result.compact_image is None:  # then the method itself has answered directly
             result.direct_answer, result.direct_letter = result.answer, result.letter
         elif compare:
-            reply = session.answer(question, result.options, step="direct")
+            reply = session.answer(question, result.options, step="direct", style=style)
             result.direct_answer = reply.text
             result.direct_letter = read_letter(self.model, reply, result.options, self.protocol)
             result.timings["direct"] = session.seconds["direct"]
@@ -133,16 +135,17 @@ class HiDe:
         question: str,
         options: Iterable[Any] | None = None,
         entities: Entities | list[str] | str | None = None,
+        style: str = "letters",
     ) -> Result:
         """The method on an opened picture. The other arguments are those of a call."""
         question = checked_question(question)
         texts = None if options is None else option_texts(options)
-        multiple_choice(question, texts)  # refuses a single option before anything is run
+        multiple_choice(question, texts, style)  # refuses a single option before anything is run
         located = self.locate(session, question, entities)
         with session.timed("compact"):
             compact = lpd.compact_image(session.image, located.regions) if located.regions else None
         second = None if compact is None else composite_on_white(compact)
-        reply = session.answer(question, texts, second)
+        reply = session.answer(question, texts, second, style=style)
         no_box = "no box survived: answered from the original picture alone" if compact is None else None
         _, counts = session.cost(HIDE_STEPS)
         return Result(
