@@ -43,7 +43,7 @@ def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:
             f"sample {sample.id} has no ground-truth boxes: leave out the method 'oracle' for this benchmark"
         )
     regions = true_regions(session, sample)
-    return with_regions(session, sample, regions, "oracle", ("prefill", "oracle"))
+    return with_regions(session, sample, regions, "oracle", ("prefill", "compact", "oracle"))
 
 
 def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -51,7 +51,7 @@ def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     located = hide.locate(session, sample.question)
     seed = zlib.crc32(sample.id.encode())  # the same places at every run
     regions = placement.random_boxes(located.regions, session.image.size, seed)
-    return with_regions(session, sample, regions, "random", (*HIDE_STEPS[:-2], "random"))
+    return with_regions(session, sample, regions, "random", (*HIDE_STEPS[:-1], "random"))
 
 
 def true_regions(session: Session, sample: Sample) -> list[lpd.Region]:

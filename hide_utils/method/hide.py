@@ -14,7 +14,7 @@ from hide_utils.images import composite_on_white, read_image
 from hide_utils.method import lpd
 from hide_utils.method.entities import Entities, Extractor, given_entities
 from hide_utils.method.result import Result
-from hide_utils.method.session import HIDE_STEPS, Localisation, Session
+from hide_utils.method.session import HIDE_STEPS, Cost, Localisation, Session
 from hide_utils.models import VLM, Reply, Settings, load_model
 from hide_utils.prompts import multiple_choice, option_texts
 
@@ -175,7 +175,8 @@ class HiDe:
     ) -> Localisation:
         """Entities, purified maps and merged regions for a question.
 
-        A session keeps what was located, so every method that asks for the same gets it without another pass.
+        A session keeps what was located, so every method that asks for the same gets it without another pass, and is
+        charged for it in full.
 
         Args:
             session: the picture, from `open`.
@@ -187,15 +188,16 @@ class HiDe:
             ValueError: no entity is left after cleaning, or attention is not finite.
         """
         at = settings or self.settings
-        key = (question, at, repr(entities))  # as text, "None" would be no entity at all
-        if key not in session.localisations:
-            sought = self._entities(session, question, entities)
-            found = session.search(sought, [at.layer])
-            with session.timed("decouple"):
+
+        def run(alone: Session) -> Localisation:
+            sought = self._entities(alone, question, entities)
+            found = alone.search(sought, [at.layer])
+            with alone.timed("decouple"):
                 maps = found.maps(at.layer, at.sigma)
-                regions = lpd.regions_of(maps, at.alpha, session.image.size)
-            session.localisations[key] = Localisation(sought, found.tokens, maps, regions)
-        return session.localisations[key]
+                regions = lpd.regions_of(maps, at.alpha, alone.image.size)
+            return Localisation(sought, found.tokens, maps, regions)
+
+        return session.located((question, at, repr(entities)), run)  # as text, "None" would be no entity at all
 
     def _entities(self, session: Session, question: str, entities: Entities | list[str] | str | None) -> Entities:
         if isinstance(entities, Entities):
@@ -203,10 +205,10 @@ class HiDe:
         if entities is not None:
             return given_entities(entities)
         if question not in session.entities:
-            listed = self.extractor.extract(question)
-            session.entities[question] = listed.entities
-            session.charge("extract", listed.seconds, listed.counts)
-        return session.entities[question]
+            session.entities[question] = self.extractor.extract(question)
+        listed = session.entities[question]
+        session.costs["extract"] = Cost(listed.seconds, listed.counts)
+        return listed.entities
 
 
 def checked_question(question: str) -> str:

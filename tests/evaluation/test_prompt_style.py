@@ -108,7 +108,7 @@ def test_rows_of_two_styles_are_kept_apart(model, tmp_path):
 
 
 def test_no_code_asks_a_samples_options_without_its_style():
-    """Wherever options of a sample or case go into a call, so does its style; `option_texts` and the like ask nothing."""
+    """Wherever question and options of a sample or case go into a call that asks, so does its style."""
     asking, bare = {"multiple_choice", "answer", "answer_from", "run"}, []
     for path in Path(hide_utils.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
