@@ -156,11 +156,6 @@ class Session:
         """Forward passes, tokens and FLOPs of each step."""
         return {step: cost.counts for step, cost in self.costs.items()}
 
-    @property
-    def peaks(self) -> dict[str, int]:
-        """Most bytes that the CUDA allocator held in each step. Empty on other devices."""
-        return {step: cost.peak for step, cost in self.costs.items() if cost.peak is not None}
-
     def prefill(self) -> tuple[ProcessedImage, Prefix | None]:
         """The picture as the model takes it, and the prefix that prompts continue; run where it was not run yet.
 
@@ -190,8 +185,8 @@ class Session:
 
     def peak(self, steps: Iterable[str]) -> int | None:
         """Most bytes that the CUDA allocator held in any of the steps, weights included. None on other devices."""
-        peaks = self.peaks
-        return max((peaks[step] for step in steps if step in peaks), default=None)
+        peaks = [self.costs[step].peak for step in steps if step in self.costs]
+        return max((peak for peak in peaks if peak is not None), default=None)
 
     def search(self, entities: Entities, layers: Iterable[int]) -> SearchAttention:
         """Attention rows of the search prompt (paper, section on TAD), in one pass that stops after the last layer.
