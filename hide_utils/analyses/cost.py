@@ -101,7 +101,7 @@ def side_by_side(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
                 answered(session, sample)
             else:
                 hide = ours if method == "hide" else passes
-                results[method] = hide.run(session, sample.question, sample.options, style=sample.style)
+                results[method] = hide.run(session, sample.question, sample.options, None, sample.style)
             whole, cpu = time.perf_counter() - started, time.process_time() - cpu
             steps = session.seconds | {"whole": whole, "cpu": cpu}
             rows += [(sample.id, method, place // len(METHODS), *step) for step in steps.items()]
