@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 from pydantic import Field
@@ -187,7 +186,7 @@ def background_left(settings: pd.DataFrame, samples: Sequence[Sample], model: VL
     rows = []
     for sample in samples:
         size = sample.image.size
-        regions = lpd.merge_boxes(np.array(sample.boxes_xyxy) / [*size, *size], size)
+        regions = lpd.pixel_regions(sample.boxes_xyxy, size)
         who: dict[str, Any] = {
             "sample_id": sample.id,
             "image_id": sample.image_id,

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float32
 from PIL import Image
 
-from hide_utils.baselines import LOOKS
+from hide_utils.baselines import LOOKS, answered
 from hide_utils.config import Count, Pixels, RunConfig
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import Extractor, HiDe, Result, Session, lpd, tad
@@ -98,9 +98,10 @@ def side_by_side(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
             cpu, started = time.process_time(), time.perf_counter()
             session = (passes if method == "three_passes" else ours).open(sample.image)
             if method == "plain":
-                session.answer(sample.question, sample.options)
+                answered(session, sample)
             else:
-                results[method] = (ours if method == "hide" else passes).run(session, sample.question, sample.options)
+                hide = ours if method == "hide" else passes
+                results[method] = hide.run(session, sample.question, sample.options, None, sample.style)
             whole, cpu = time.perf_counter() - started, time.process_time() - cpu
             steps = session.seconds | {"whole": whole, "cpu": cpu}
             rows += [(sample.id, method, place // len(METHODS), *step) for step in steps.items()]
@@ -195,7 +196,7 @@ def sweep_seconds(n: int) -> float:
 def main() -> None:
     """Print what the ratios are here: wall time at 1344 pixels, extraction, and the array work in milliseconds."""
     model, samples = load_model("mini"), scene_samples("test", 7, resolution=1344)
-    Session(model, samples[0].image).answer(samples[0].question, samples[0].options)  # the first run is slower
+    answered(Session(model, samples[0].image), samples[0])  # the first run is slower
     for row in ratios(side_by_side(model, samples)).itertuples():
         print(f"{row.method} / plain, 1344 px: {row.median:.2f} ({row.low:.2f} to {row.high:.2f}, n = {row.n})")
     apart = extraction(model, [sample.question for sample in scene_samples("test", 32, resolution=256)])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 
-import numpy as np
 from PIL import Image
 
 from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
@@ -44,7 +43,7 @@ def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:
             f"sample {sample.id} has no ground-truth boxes: leave out the method 'oracle' for this benchmark"
         )
     regions = true_regions(session, sample)
-    return with_regions(session, sample, regions, "oracle", ("prefill", "oracle"))
+    return with_regions(session, sample, regions, "oracle", ("prefill", "compact", "oracle"))
 
 
 def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -52,13 +51,12 @@ def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     located = hide.locate(session, sample.question)
     seed = zlib.crc32(sample.id.encode())  # the same places at every run
     regions = placement.random_boxes(located.regions, session.image.size, seed)
-    return with_regions(session, sample, regions, "random", (*HIDE_STEPS[:-2], "random"))
+    return with_regions(session, sample, regions, "random", (*HIDE_STEPS[:-1], "random"))
 
 
 def true_regions(session: Session, sample: Sample) -> list[lpd.Region]:
     """The sample's ground-truth boxes, merged, in pixels of the session's picture."""
-    size = np.array([*session.image.size, *session.image.size])
-    return lpd.merge_boxes(np.array(sample.boxes_xyxy) / size, session.image.size)
+    return lpd.pixel_regions(sample.boxes_xyxy, session.image.size)
 
 
 def of_pictures(change: Callable[[Session, Sample], Sequence[Image.Image]]) -> Method:

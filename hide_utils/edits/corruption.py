@@ -43,7 +43,7 @@ def corrupted_boxes(kind: str, n_corrupted: int, sample: Sample, image_size_wh: 
     """
     if kind not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {kind!r}; known: {', '.join(CORRUPTIONS)}")
-    boxes = [(round(x0), round(y0), round(x1), round(y1)) for x0, y0, x1, y1 in sample.boxes_xyxy]
+    boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in lpd.whole_pixels(sample.boxes_xyxy).astype(int).tolist()]
     if not 0 <= n_corrupted <= len(boxes):
         raise ValueError(f"sample {sample.id} has {len(boxes)} true box(es): cannot corrupt {n_corrupted}")
     rng = _rng(sample)
@@ -53,7 +53,7 @@ def corrupted_boxes(kind: str, n_corrupted: int, sample: Sample, image_size_wh: 
         sizes = [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes]
         places = scatter(sizes, image_size_wh, rng, boxes, gap=1) or scatter(sizes, image_size_wh, rng) or boxes
     left = boxes if kind == "extra" else boxes[n_corrupted:]
-    return _merged([*left, *places[:n_corrupted]], image_size_wh)
+    return lpd.pixel_regions([*left, *places[:n_corrupted]], image_size_wh)
 
 
 def enlarged_boxes(factor: float, sample: Sample, image_size_wh: Sequence[int]) -> list[lpd.Region]:
@@ -69,21 +69,10 @@ def enlarged_boxes(factor: float, sample: Sample, image_size_wh: Sequence[int]) 
     """
     if not factor >= 1:
         raise ValueError(f"factor {factor}: boxes are enlarged, so give at least 1")
-    boxes = np.array(sample.boxes_xyxy, float).reshape(-1, 4)
+    boxes = lpd.whole_pixels(sample.boxes_xyxy)
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * factor
     edges = np.rint(np.concatenate([centre - half, centre + half], axis=1))
-    return _merged(edges, image_size_wh)
-
-
-def _merged(boxes: Sequence[Sequence[float]] | np.ndarray, image_size_wh: Sequence[int]) -> list[lpd.Region]:
-    """`lpd.merge_boxes` of boxes in whole pixels.
-
-    `merge_boxes` multiplies normalised boxes by the size and truncates. Rounding in the division could then lose a
-    pixel, so a millionth of one is added first.
-    """
-    if not len(boxes):
-        return []
-    return lpd.merge_boxes((np.array(boxes, float) + 1e-6) / (*image_size_wh, *image_size_wh), image_size_wh)
+    return lpd.pixel_regions(edges, image_size_wh)
 
 
 def _boxes(sample: Sample) -> int:

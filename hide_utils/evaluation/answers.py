@@ -90,6 +90,7 @@ def answer_picture(hide: HiDe, jobs: Sequence[Job], protocol: str) -> Iterator[A
 
 
 def _attempt(hide: HiDe, session: Session, sample: Sample, name: str, method: Method, protocol: str) -> Answered:
+    session = session.alone()  # or a step would be charged what another method's step of that name cost
     try:
         return Answered([_row(hide, session, sample, name, method(hide, session, sample), protocol)])
     except Exception as error:

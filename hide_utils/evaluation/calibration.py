@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from hide_utils.baselines import answered
 from hide_utils.evaluation import localisation
 from hide_utils.images import composite_on_white
 from hide_utils.method import HiDe, SearchAttention, given_entities, lpd, read_letter
@@ -120,7 +121,7 @@ def choose_settings(
         for number, s in enumerate(settings):
             regions = lpd.regions_of(one.maps(s.layer, s.sigma), s.alpha, session.image.size)
             compact = composite_on_white(lpd.compact_image(session.image, regions)) if regions else None
-            reply = session.answer(sample.question, sample.options, compact)
+            reply = answered(session, sample, compact)
             right = read_letter(model, reply, sample.options, hide.protocol) == sample.label
             quality = localisation.box_quality(regions, sample.boxes_xyxy, session.image.size)
             rows.append({"number": number, "accuracy": right} | quality)

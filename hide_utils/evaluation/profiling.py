@@ -155,9 +155,8 @@ def profile(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_u
                 torch.cuda.empty_cache()
                 continue
             if repeat >= 0:
-                steps = {step: (seconds, session.peaks.get(step)) for step, seconds in session.seconds.items()}
-                peaks = [peak for _, peak in steps.values() if peak is not None]
-                steps["whole"] = (clock.seconds, max(peaks, default=None))
+                steps = {step: (cost.seconds, cost.peak) for step, cost in session.costs.items()}
+                steps["whole"] = (clock.seconds, session.peak(session.costs))
                 rows += [(name, step, repeat, *values) for step, values in steps.items()]
     return pd.DataFrame(rows, columns=["procedure", "step", "repeat", "seconds", "peak_bytes"])
 

@@ -15,7 +15,7 @@ from hide_utils.prompts import CONTENT_FREE, multiple_choice
 from hide_utils.samples import Sample
 
 PROMPTS: dict[str, Callable[[Sample], str]] = {
-    "answer": lambda sample: multiple_choice(sample.question, sample.options),
+    "answer": lambda sample: multiple_choice(sample.question, sample.options, sample.style),
     "content_free": lambda sample: CONTENT_FREE,
 }
 

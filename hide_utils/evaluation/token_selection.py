@@ -148,16 +148,17 @@ def listed_by_model(hide: HiDe, session: Session, sample: Sample) -> Entities:
 
 def locate_selected(hide: HiDe, session: Session, question: str, entities: Entities, rule: Rule) -> Localisation:
     """`HiDe.locate` with the tokens and the threshold of a rule. Layer and sigma are those of `hide`."""
-    key = (question, hide.settings, entities.text, rule)
-    if key not in session.localisations:
-        found = session.search(entities, [hide.settings.layer])
-        with session.timed("decouple"):
+
+    def run(alone: Session) -> Localisation:
+        found = alone.search(entities, [hide.settings.layer])
+        with alone.timed("decouple"):
             kept = rule.kept(token_scores(found, hide.settings.layer, hide.settings.sigma))
             maps = found.maps(hide.settings.layer, hide.settings.sigma)[kept]
-            regions = lpd.regions_of(maps, rule.alpha, session.image.size)
+            regions = lpd.regions_of(maps, rule.alpha, alone.image.size)
         tokens = tuple(token for token, keep in zip(found.tokens, kept, strict=True) if keep)
-        session.localisations[key] = Localisation(entities, tokens, maps, regions)
-    return session.localisations[key]
+        return Localisation(entities, tokens, maps, regions)
+
+    return session.located((question, hide.settings, entities.text, rule), run)
 
 
 def reading(rule: Rule, entities: Callable[[HiDe, Session, Sample], Entities], steps: Sequence[str] = ()) -> Method:

@@ -59,6 +59,7 @@ def open_own(
     options: list[str] | None = None,
     entities: Entities | None = None,
     name: str | None = None,
+    style: str = "letters",
 ) -> Case:
     """The user's own question about a picture as a case.
 
@@ -69,6 +70,7 @@ def open_own(
         options: 2 to 26 texts without their letters; None for a free answer.
         entities: what is searched for. None has the model list them for the question.
         name: what the picture is called. None takes the name of its file.
+        style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
 
     Raises:
         FileNotFoundError: where there is no such picture.
@@ -81,7 +83,7 @@ def open_own(
     path = Path(image) if isinstance(image, (str, PathLike)) else None
     name = name or (path.name if path else "own picture")
     attention = session.search(names, range(hide.model.n_layers))
-    return Case(name, session, question, options, names, attention, path=path)
+    return Case(name, session, question, options, names, attention, style, path=path)
 
 
 def keep_picture(name: str, content: bytes) -> Path:
@@ -138,7 +140,8 @@ def open_first(hide: HiDe, listed: SampleList, config: ExplorerConfig, cache: Ro
         return open_own(hide, config.image, config.question or "", options, entities)
     sample_id = config.sample or listed.first()
     if config.question:
-        return open_own(hide, listed.sample(sample_id).image, config.question, options, entities, sample_id)
+        sample = listed.sample(sample_id)
+        return open_own(hide, sample.image, config.question, options, entities, sample_id, sample.style)
     return open_listed(hide, listed, sample_id, cache, entities)
 
 
@@ -168,4 +171,5 @@ def open_typed(
     if upload is None and shown.sample and (question, options) == (shown.question, shown.options):
         return open_sample(hide, shown.sample, kept, cache)
     picture = upload or shown.path or shown.image
-    return open_own(hide, picture, question, options, kept, None if upload else shown.name)
+    like_shown = () if upload else (shown.name, shown.style)
+    return open_own(hide, picture, question, options, kept, *like_shown)

@@ -6,7 +6,7 @@ The first three stand for sections of the paper, `session` shares work between p
 
 from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, Entities, Extractor, clean, given_entities
 from hide_utils.method.hide import NUMERICS, HiDe, checked_question, read_letter
-from hide_utils.method.lpd import BoxesXYXY, as_boxes, compact_image, merge_boxes, token_boxes
+from hide_utils.method.lpd import BoxesXYXY, as_boxes, compact_image, merge_boxes, pixel_regions, token_boxes
 from hide_utils.method.result import Result
 from hide_utils.method.session import HIDE_STEPS, Localisation, SearchAttention, Session
 from hide_utils.method.tad import purify

@@ -14,7 +14,7 @@ from hide_utils.images import composite_on_white, read_image
 from hide_utils.method import lpd
 from hide_utils.method.entities import Entities, Extractor, given_entities
 from hide_utils.method.result import Result
-from hide_utils.method.session import HIDE_STEPS, Localisation, Session
+from hide_utils.method.session import HIDE_STEPS, Cost, Localisation, Session
 from hide_utils.models import VLM, Reply, Settings, load_model
 from hide_utils.prompts import multiple_choice, option_texts
 
@@ -95,6 +95,7 @@ class HiDe:
         entities: list[str] | str | None = None,
         *,
         compare: bool = True,
+        style: str = "letters",
     ) -> Result:
         """Answer a question about a picture.
 
@@ -104,17 +105,18 @@ class HiDe:
             options: texts of the options, without letters, as `option_texts` reads them. None asks for a free answer.
             entities: what to look for. None has the model list it.
             compare: also answer directly, on the same prefill, for the result's picture. It costs a few text tokens.
+            style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
 
         Raises:
             ImageError, FileNotFoundError: the picture cannot be used.
             ValueError: the question is empty, there is a single option, or attention is not finite.
         """
         session = self.open(image)
-        result = self.run(session, question, options, entities)
+        result = self.run(session, question, options, entities, style)
         if compare and result.compact_image is None:  # then the method itself has answered directly
             result.direct_answer, result.direct_letter = result.answer, result.letter
         elif compare:
-            reply = session.answer(question, result.options, step="direct")
+            reply = session.answer(question, result.options, step="direct", style=style)
             result.direct_answer = reply.text
             result.direct_letter = read_letter(self.model, reply, result.options, self.protocol)
             result.timings["direct"] = session.seconds["direct"]
@@ -135,16 +137,17 @@ class HiDe:
         question: str,
         options: Iterable[Any] | None = None,
         entities: Entities | list[str] | str | None = None,
+        style: str = "letters",
     ) -> Result:
         """The method on an opened picture. The other arguments are those of a call."""
         question = checked_question(question)
         texts = None if options is None else option_texts(options)
-        multiple_choice(question, texts)  # refuses a single option before anything is run
+        multiple_choice(question, texts, style)  # refuses a single option before anything is run
         located = self.locate(session, question, entities)
         with session.timed("compact"):
             compact = lpd.compact_image(session.image, located.regions) if located.regions else None
         second = None if compact is None else composite_on_white(compact)
-        reply = session.answer(question, texts, second)
+        reply = session.answer(question, texts, second, style=style)
         no_box = "no box survived: answered from the original picture alone" if compact is None else None
         _, counts = session.cost(HIDE_STEPS)
         return Result(
@@ -174,7 +177,8 @@ class HiDe:
     ) -> Localisation:
         """Entities, purified maps and merged regions for a question.
 
-        A session keeps what was located, so every method that asks for the same gets it without another pass.
+        A session keeps what was located, so every method that asks for the same gets it without another pass, and is
+        charged for it in full.
 
         Args:
             session: the picture, from `open`.
@@ -186,15 +190,16 @@ class HiDe:
             ValueError: no entity is left after cleaning, or attention is not finite.
         """
         at = settings or self.settings
-        key = (question, at, repr(entities))  # as text, "None" would be no entity at all
-        if key not in session.localisations:
-            sought = self._entities(session, question, entities)
-            found = session.search(sought, [at.layer])
-            with session.timed("decouple"):
+
+        def run(alone: Session) -> Localisation:
+            sought = self._entities(alone, question, entities)
+            found = alone.search(sought, [at.layer])
+            with alone.timed("decouple"):
                 maps = found.maps(at.layer, at.sigma)
-                regions = lpd.regions_of(maps, at.alpha, session.image.size)
-            session.localisations[key] = Localisation(sought, found.tokens, maps, regions)
-        return session.localisations[key]
+                regions = lpd.regions_of(maps, at.alpha, alone.image.size)
+            return Localisation(sought, found.tokens, maps, regions)
+
+        return session.located((question, at, repr(entities)), run)  # as text, "None" would be no entity at all
 
     def _entities(self, session: Session, question: str, entities: Entities | list[str] | str | None) -> Entities:
         if isinstance(entities, Entities):
@@ -202,10 +207,10 @@ class HiDe:
         if entities is not None:
             return given_entities(entities)
         if question not in session.entities:
-            listed = self.extractor.extract(question)
-            session.entities[question] = listed.entities
-            session.charge("extract", listed.seconds, listed.counts)
-        return session.entities[question]
+            session.entities[question] = self.extractor.extract(question)
+        listed = session.entities[question]
+        session.costs["extract"] = Cost(listed.seconds, listed.counts)
+        return listed.entities
 
 
 def checked_question(question: str) -> str:

@@ -1,7 +1,7 @@
 """Layout-preserving decoupling (LPD): purified maps -> boxes -> merged regions -> compact image.
 
 All boxes are half-open xyxy. A token's boxes are normalised floats (`token_boxes`), regions are whole pixels
-(`merge_boxes`).
+(`merge_boxes`). Boxes that are known in pixels, as true ones are, become regions by `pixel_regions`.
 """
 
 from collections.abc import Collection, Sequence
@@ -93,11 +93,36 @@ def merge_boxes(boxes: BoxesXYXY, image_size_wh: Sequence[int]) -> list[Region]:
     Raises:
         ValueError: a box is not finite or has x0 >= x1 or y0 >= y1, or the picture has no pixels.
     """
-    width, height = image_size_wh
-    if width < 1 or height < 1:
+    return _regions(np.clip(as_boxes(boxes), 0, 1) * (*image_size_wh, *image_size_wh), image_size_wh)
+
+
+def pixel_regions(boxes_xyxy: BoxesXYXY, image_size_wh: Sequence[int]) -> list[Region]:
+    """Boxes in pixels -> regions that hold all of them, merged until no two overlap or touch, as by `merge_boxes`.
+
+    Args:
+        boxes_xyxy: in pixels. What lies outside the picture is cut off, and a box without a pixel inside is dropped.
+        image_size_wh: width and height of the picture in pixels.
+
+    Returns:
+        Half-open xyxy in pixels, sorted.
+
+    Raises:
+        ValueError: as by `merge_boxes`.
+    """
+    return _regions(whole_pixels(boxes_xyxy), image_size_wh)
+
+
+def whole_pixels(boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "boxes 4"]:
+    """Boxes in pixels with each edge moved outwards to the next whole pixel. Whole ones stay as they are."""
+    boxes = as_boxes(boxes_xyxy)
+    return np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1)
+
+
+def _regions(boxes: Float[np.ndarray, "boxes 4"], image_size_wh: Sequence[int]) -> list[Region]:
+    """Boxes in pixels, truncated to whole ones, cut to the picture and merged."""
+    if min(image_size_wh) < 1:
         raise ValueError(f"image_size_wh={tuple(image_size_wh)}: the picture has no pixels")
-    scale = np.array([width, height, width, height])
-    pixels = (np.clip(as_boxes(boxes), 0, 1) * scale).astype(np.int64)
+    pixels = np.clip(boxes, 0, (*image_size_wh, *image_size_wh)).astype(np.int64)
     pixels = pixels[(pixels[:, 2:] > pixels[:, :2]).all(1)]
     merged = np.empty((0, 4), np.int64)
     for start in range(0, len(pixels), _MERGED_AT_ONCE):

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -18,7 +19,7 @@ from PIL import Image
 
 from hide_utils.images import pad_to_aspect
 from hide_utils.method import lpd, tad
-from hide_utils.method.entities import SEARCH_INSTRUCTION, Entities
+from hide_utils.method.entities import SEARCH_INSTRUCTION, Entities, Extraction
 from hide_utils.models import VLM, Prefix, ProcessedImage, Reply, clocked
 from hide_utils.prompts import multiple_choice
 
@@ -48,6 +49,14 @@ class SearchAttention:
         return tad.purify(rows, self.noise.shape[1], sigma)
 
 
+class Cost(NamedTuple):
+    """What a step cost: wall clock, counts, and most bytes that the CUDA allocator held (None on other devices)."""
+
+    seconds: float
+    counts: Counter
+    peak: int | None = None
+
+
 @dataclass(frozen=True)
 class Localisation:
     """Where the entities are.
@@ -57,12 +66,14 @@ class Localisation:
         tokens: texts of the entities' tokens.
         maps: `(tokens, h, w)` purified maps in [0, 1].
         regions: merged half-open xyxy in pixels of the session's picture.
+        costs: of each step behind it, the prefill included.
     """
 
     entities: Entities
     tokens: tuple[str, ...]
     maps: Float[np.ndarray, "tokens h w"]
     regions: list[lpd.Region]
+    costs: dict[str, Cost] = field(default_factory=dict, repr=False)
 
 
 @dataclass
@@ -72,12 +83,12 @@ class SharedPrefill:
     Attributes:
         picture: the picture as the model takes it. None until a session first needs it.
         prefix: the beginning's tokens, run once. None until then, and where every prompt is a full pass of its own.
-        cost: seconds, counts and peak bytes of running it, as `Session.charge` takes them.
+        cost: of running it.
     """
 
     picture: ProcessedImage | None = None
     prefix: Prefix | None = None
-    cost: tuple[float, Counter, int | None] = (0.0, Counter(), None)
+    cost: Cost = Cost(0.0, Counter())
 
 
 @dataclass
@@ -94,11 +105,9 @@ class Session:
         early_exit: False runs a search's pass to its end.
         second_pixels: most pixels of a picture behind the session's own. None leaves that to the model.
         shared: the prefill, which `beside` hands on.
-        seconds: wall clock of each step.
-        counts: forward passes, tokens and FLOPs of each step.
-        peaks: most bytes that the CUDA allocator held in each step. Empty on other devices.
+        costs: of each step so far.
         entities: what was listed so far, by question.
-        localisations: what was located so far, by question, settings and entities.
+        localisations: what was located so far, by question, settings and entities. The one last asked for is the last.
     """
 
     model: VLM
@@ -107,10 +116,8 @@ class Session:
     early_exit: bool = True
     second_pixels: int | None = None
     shared: SharedPrefill = field(default_factory=SharedPrefill, repr=False)
-    seconds: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, Counter] = field(default_factory=dict)
-    peaks: dict[str, int] = field(default_factory=dict)
-    entities: dict[str, Entities] = field(default_factory=dict, repr=False)
+    costs: dict[str, Cost] = field(default_factory=dict)
+    entities: dict[str, Extraction] = field(default_factory=dict, repr=False)
     localisations: dict[tuple, Localisation] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -119,6 +126,35 @@ class Session:
     def beside(self) -> Session:
         """A session for another question about the same picture. The prefill is shared, costs and findings are not."""
         return Session(self.model, self.image, self.reuse_prefix, self.early_exit, self.second_pixels, self.shared)
+
+    def alone(self) -> Session:
+        """This session with nothing charged yet: what runs in it is charged as if nothing had run before."""
+        return replace(self, costs={})
+
+    def located(self, key: tuple, locate: Callable[[Session], Localisation]) -> Localisation:
+        """A localisation that is run once. All who ask for it are charged what it cost, whatever ran in between.
+
+        Args:
+            key: all that it depends on besides the picture.
+            locate: runs it in the session that it is given.
+        """
+        found = self.localisations.pop(key, None)
+        if found is None:
+            alone = self.alone()
+            found = replace(locate(alone), costs=alone.costs)
+        self.localisations[key] = found
+        self.costs |= found.costs
+        return found
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall clock of each step."""
+        return {step: cost.seconds for step, cost in self.costs.items()}
+
+    @property
+    def counts(self) -> dict[str, Counter]:
+        """Forward passes, tokens and FLOPs of each step."""
+        return {step: cost.counts for step, cost in self.costs.items()}
 
     def prefill(self) -> tuple[ProcessedImage, Prefix | None]:
         """The picture as the model takes it, and the prefix that prompts continue; run where it was not run yet.
@@ -129,10 +165,8 @@ class Session:
             with self.timed("prefill"):
                 picture = self.model.prepare(self.image)
                 prefix = self.model.prefill(self.model.prompt(picture, "?")) if self.reuse_prefix else None
-            cost = self.seconds["prefill"], self.counts["prefill"], self.peaks.get("prefill")
-            self.shared.picture, self.shared.prefix, self.shared.cost = picture, prefix, cost
-        elif "prefill" not in self.seconds:
-            self.charge("prefill", *self.shared.cost)
+            self.shared.picture, self.shared.prefix, self.shared.cost = picture, prefix, self.costs["prefill"]
+        self.costs["prefill"] = self.shared.cost
         return self.shared.picture, self.shared.prefix
 
     @contextmanager
@@ -141,23 +175,18 @@ class Session:
         before = Counter(self.model.counts)
         with clocked(self.model.device) as clock:
             yield
-        self.charge(step, clock.seconds, Counter(self.model.counts) - before, clock.peak)
-
-    def charge(self, step: str, seconds: float, counts: Counter, peak: int | None = None) -> None:
-        """Write down what a step cost: wall clock, counts, and most bytes held where CUDA counted them."""
-        self.seconds[step], self.counts[step] = seconds, counts
-        if peak is not None:
-            self.peaks[step] = peak
+        self.costs[step] = Cost(clock.seconds, Counter(self.model.counts) - before, clock.peak)
 
     def cost(self, steps: Iterable[str]) -> tuple[float, dict[str, int]]:
         """Seconds and summed counts of the steps. Those that did not run are left out."""
-        ran = [step for step in steps if step in self.seconds]
-        total: Counter = sum((self.counts[step] for step in ran), Counter())
-        return sum(self.seconds[step] for step in ran), dict(total)
+        ran = [self.costs[step] for step in steps if step in self.costs]
+        total: Counter = sum((cost.counts for cost in ran), Counter())
+        return sum(cost.seconds for cost in ran), dict(total)
 
     def peak(self, steps: Iterable[str]) -> int | None:
         """Most bytes that the CUDA allocator held in any of the steps, weights included. None on other devices."""
-        return max((self.peaks[step] for step in steps if step in self.peaks), default=None)
+        peaks = [self.costs[step].peak for step in steps if step in self.costs]
+        return max((peak for peak in peaks if peak is not None), default=None)
 
     def search(self, entities: Entities, layers: Iterable[int]) -> SearchAttention:
         """Attention rows of the search prompt (paper, section on TAD), in one pass that stops after the last layer.

@@ -111,8 +111,8 @@ def draw_lesson(rng: np.random.Generator, plan: Plan) -> tuple[Image.Image, list
 
 def decoupled(image: Image.Image, things: list[Thing]) -> Image.Image:
     """LPD's compact image of the things' true boxes, on white."""
-    boxes = np.array([t.box_xyxy for t in things]) / [*image.size, *image.size]
-    return composite_on_white(lpd.compact_image(image, lpd.merge_boxes(boxes, image.size)))
+    regions = lpd.pixel_regions([t.box_xyxy for t in things], image.size)
+    return composite_on_white(lpd.compact_image(image, regions))
 
 
 class StudyLessons(Lessons):

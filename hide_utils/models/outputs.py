@@ -101,7 +101,8 @@ class Reply:
     Attributes:
         text: the reply without special tokens.
         ids: its tokens, without the one that ended it.
-        first_logits: (vocab,) logits of its first token.
+        first_logits: (vocab,) logits of its first token as the model's dtype has them. In bfloat16 near ones are equal.
+        last_state: (width,) what the head made them of. `Runner.letter_logits` takes the letters' from it.
         n_image_tokens: visual tokens of the whole prompt.
         n_text_tokens: all other tokens of the whole prompt.
         seconds: wall clock; of a batch, an equal share.
@@ -110,6 +111,7 @@ class Reply:
     text: str
     ids: list[int]
     first_logits: Float32[Tensor, " vocab"]
+    last_state: Float32[Tensor, " width"]
     n_image_tokens: int
     n_text_tokens: int
     seconds: float

@@ -5,9 +5,11 @@ from __future__ import annotations
 import string
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
+from accelerate.utils import align_module_device
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
@@ -52,6 +54,16 @@ class Runner:
             logits_to_keep=1,
             **(inputs or {}),
         ).logits[:, -1]
+
+    @contextmanager
+    def _last_states(self) -> Iterator[list[Tensor]]:
+        """Collects what enters the head, (batch, 1, width) a pass, while the block runs."""
+        seen: list[Tensor] = []
+        hook = self.model.get_output_embeddings().register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        try:
+            yield seen
+        finally:
+            hook.remove()
 
     def _run(self, prompt: Prompt, start: int, stop: int, cache=None) -> Tensor:
         """Run tokens [start, stop) of a prompt with the images among them; logits (1, vocab) of the last one."""
@@ -150,9 +162,10 @@ class Runner:
         """
         began, start = time.perf_counter(), self._begin(prompt, prefix)
         cache = prefix.fork() if prefix else self._new_cache()
-        logits = self._run(prompt, start, len(prompt), cache)
+        with self._last_states() as states:
+            logits = self._run(prompt, start, len(prompt), cache)
         (ids,) = self._greedy(logits, prompt.position_ids[:, None, -1:], cache, max_new_tokens, stop)
-        return self._reply(prompt, ids, logits[0], time.perf_counter() - began)
+        return self._reply(prompt, ids, logits[0], states[0][0, -1], time.perf_counter() - began)
 
     @torch.inference_mode()
     def generate_batch(
@@ -189,11 +202,12 @@ class Runner:
         mask = pad(torch.arange(width) >= gaps[:, None], (start, 0), value=True).to(self.device)
         cache = prefix.fork(len(prompts)) if prefix else self._new_cache()
         self.counts.update({"suffixes" if start else "prefills": 1, "text_tokens": int((width - gaps).sum())})
-        logits = self._forward(ids, torch.stack(positions, dim=1), cache, mask=mask)
+        with self._last_states() as states:
+            logits = self._forward(ids, torch.stack(positions, dim=1), cache, mask=mask)
         last = torch.stack([p.position_ids[:, -1:] for p in prompts], dim=1)
         found = self._greedy(logits, last, cache, max_new_tokens, stop, mask)
         share = (time.perf_counter() - began) / len(prompts)
-        return [self._reply(*parts, share) for parts in zip(prompts, found, logits, strict=True)]
+        return [self._reply(*parts, share) for parts in zip(prompts, found, logits, states[0][:, -1], strict=True)]
 
     def _greedy(self, logits, position, cache, max_new_tokens, stop=None, mask=None) -> list[list[int]]:
         """Ids of the most likely tokens until every row has ended.
@@ -218,8 +232,9 @@ class Runner:
         self.counts["decoded"] += sum(map(len, ids))
         return ids
 
-    def _reply(self, prompt: Prompt, ids: list[int], logits: Tensor, seconds: float) -> Reply:
-        return Reply(self.decode(ids), ids, logits.float().cpu(), prompt.n_image_tokens, prompt.n_text_tokens, seconds)
+    def _reply(self, prompt: Prompt, ids: list[int], logits: Tensor, state: Tensor, seconds: float) -> Reply:
+        numbers = logits.float().cpu(), state.float().cpu()
+        return Reply(self.decode(ids), ids, *numbers, prompt.n_image_tokens, prompt.n_text_tokens, seconds)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids, special tokens left out."""
@@ -227,6 +242,9 @@ class Runner:
 
     def letter_logits(self, reply: Reply, n_options: int) -> dict[str, float]:
         """Logit of each option letter as the reply's first token: the larger of "A" and " A".
+
+        Whatever compares letters takes them from here. They are products of the last state with the letters' rows of
+        the head, in double precision. In bfloat16, two letters close to each other would be equal.
 
         Args:
             reply: a reply of this model.
@@ -237,8 +255,20 @@ class Runner:
         """
         if not 1 <= n_options <= 26:
             raise ValueError(f"letters stand for 1 to 26 options, not {n_options}.")
-        letters = string.ascii_uppercase[:n_options]
-        return {letter: max(reply.first_logits[list(self._letter_ids(letter))]).item() for letter in letters}
+        spelled = {letter: self._letter_ids(letter) for letter in string.ascii_uppercase[:n_options]}
+        logits = iter(self._logits_of([i for ids in spelled.values() for i in ids], reply.last_state))
+        return {letter: max(next(logits) for _ in ids) for letter, ids in spelled.items()}
+
+    @torch.inference_mode()
+    def _logits_of(self, ids: list[int], state: Tensor) -> list[float]:
+        """Logits of some tokens after a last state (width,), scaled and capped as transformers' models do."""
+        head, text = self.model.get_output_embeddings(), self.model.config.get_text_config()
+        with align_module_device(head):  # the head of a model larger than the device may wait on disk
+            parts = [p[ids].cpu().double() for p in (head.weight, getattr(head, "bias", None)) if p is not None]
+        logits = parts[0] @ state.double() + sum(parts[1:])
+        logits *= getattr(text, "logit_scale", 1) / getattr(text, "logits_scaling", 1)
+        cap = getattr(text, "final_logit_softcapping", None)
+        return (cap * torch.tanh(logits / cap) if cap else logits).tolist()
 
     def _letter_ids(self, letter: str) -> tuple[int, ...]:
         ids = tuple(ids[0] for text in (letter, " " + letter) if len(ids := self.builder.encode(text)) == 1)

@@ -112,3 +112,21 @@ def test_states_of_a_sample_with_fewer_boxes_are_its_last():
     session = hide.open(one.image)
     assert finders["extra 2"](hide, session, one) == finders["extra 1"](hide, session, one)
     assert finders["missing 2"](hide, session, one) == []
+
+
+def test_whoever_edits_by_true_boxes_keeps_all_their_pixels():
+    """Oracle, interventions, the study's pictures and corrupted boxes, whole and with fractions."""
+    from hide_utils.baselines import true_regions
+    from hide_utils.mini.study import decoupled
+    from hide_utils.scenes.questions import Thing
+
+    side = 1344
+    image = picture(side, side)
+    session = HiDe(tiny_model("qwen3_vl")).open(image)
+    for whole in ((51, 59, 97, 1007), (102, 5, 1005, 118)):  # edges that normalised floats lose
+        for box in (whole, (whole[0] + 0.7, whole[1] + 0.3, whole[2] - 0.6, whole[3] - 0.2)):
+            one = sample(boxes=[box])
+            assert true_regions(session, one) == [whole]
+            assert corruption.corrupted_boxes("wrong", 0, one, image.size) == [whole]
+            assert corruption.enlarged_boxes(1, one, image.size) == [whole]
+        assert decoupled(image, [Thing("star", "red", whole)]).tobytes() == image.crop(whole).tobytes()

@@ -214,3 +214,42 @@ def test_random_boxes_spread_over_the_picture_and_fill_it_if_they_must():
     with pytest.raises(ValueError, match="not fit"):
         random_boxes([(0, 0, 101, 5)], (100, 50), 0)
     assert random_boxes([], (100, 50), 0) == []
+
+
+@pytest.mark.parametrize("size", [(1344, 1344), (1001, 999), (4096, 2731), (1, 1)])
+def test_every_true_box_in_whole_pixels_comes_back(size):
+    """All edges of a side, as the left and as the right one: through normalised floats some of them lose a pixel."""
+    width, height = size
+    for x in range(width):
+        box = (x, x * (height - 1) // width, x + 1, height)
+        assert lpd.pixel_regions([box], size) == [box]
+    for y in range(height):
+        box = (y * (width - 1) // height, y, width, y + 1)
+        assert lpd.pixel_regions(np.array([box], float), size) == [box]
+
+
+def test_a_pixel_was_lost_through_normalised_floats():
+    lost = [x for x in range(1, 1345) if merge_boxes([(0, 0, x / 1344, 1)], (1344, 1344)) != [(0, 0, x, 1344)]]
+    assert len(lost) == 62
+
+
+PIXELS = st.floats(-20, 80, allow_nan=False, width=32)
+
+
+@given(st.lists(st.tuples(PIXELS, PIXELS, st.floats(0.001, 50), st.floats(0.001, 50)), max_size=6))
+def test_true_boxes_with_fractions_lose_nothing(drawn):
+    boxes = [(x, y, x + w, y + h) for x, y, w, h in drawn]
+    found = lpd.pixel_regions(boxes, SIZE)
+    inside = [(max(x0, 0), max(y0, 0), min(x1, SIZE[0]), min(y1, SIZE[1])) for x0, y0, x1, y1 in boxes]
+    inside = [box for box in inside if box[0] < box[2] and box[1] < box[3]]
+    for box in inside:
+        assert any(r[0] <= box[0] and r[1] <= box[1] and r[2] >= box[2] and r[3] >= box[3] for r in found)
+    outer = [(*np.floor(box[:2]).astype(int).tolist(), *np.ceil(box[2:]).astype(int).tolist()) for box in inside]
+    assert found == plain_merge(outer)
+
+
+def test_true_boxes_are_refused_as_normalised_ones_are():
+    assert lpd.pixel_regions([], SIZE) == [] and lpd.pixel_regions([(70, 0, 80, 9)], SIZE) == []
+    for boxes, size in (([(3, 3, 3, 9)], SIZE), ([(0, 0, np.nan, 9)], SIZE), ([(0, 0, 1, 1)], (0, 5))):
+        with pytest.raises(ValueError, match="every box must be|no pixels"):
+            lpd.pixel_regions(boxes, size)
