@@ -17,6 +17,7 @@ import psutil
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from hide_utils.config import RunConfig
 from hide_utils.evaluation.notebooks import strip, without_widgets
 from hide_utils.files import replace_file
 
@@ -34,7 +35,8 @@ class Run:
     notebook: Path
     parameters: dict[str, Any]
     output: Path
-    skipped: Sequence[str] = ()  # parameters given by hand that the notebook lacks
+    notes: Sequence[str] = ()  # what the console says of its parameters
+    config: RunConfig | None = None  # what the notebook makes of them; None for one that hide_utils does not know
     state: str = "not run"
     seconds: float = 0.0
     error: str = ""
@@ -47,8 +49,7 @@ def executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Ru
     """
 
     def begin(run: Run) -> None:
-        skipped = [f"    has no parameter {key!r}: run without it" for key in run.skipped]
-        print(f"{run.notebook.stem} begins", *skipped, sep="\n", flush=True)
+        print(f"{run.notebook.stem} begins", *run.notes, sep="\n    ", flush=True)
         execute(run, inplace=inplace)
 
     together = [run for run in planned if run.notebook.stem not in ALONE]

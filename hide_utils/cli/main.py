@@ -11,6 +11,7 @@ from hide_utils.config import nearest
 # they are called, so that `hide --help` answers at once.
 COMMANDS = {
     "run": ("hide_utils.cli.run", [], "run notebooks: all, or some with a preset and values of your own"),
+    "check": ("hide_utils.cli.run", ["--check"], "check parameters, time two samples and say how long a run takes"),
     "list": ("hide_utils.cli.run", ["--list"], "show the notebooks with their parameters, defaults and last runs"),
     "report": ("hide_utils.cli.report", [], "write HTML, PDF and LaTeX tables from the results that are there"),
     "card": ("hide_utils.benchmarks.card", [], "say what a benchmark holds"),

@@ -8,7 +8,7 @@ from hide_utils.evaluation.calibration import ALPHAS
 from hide_utils.evaluation.captured import RowCache
 from hide_utils.evaluation.localisation import held_out_maps
 from hide_utils.evaluation.loop import evaluate, run_settings, stored_answers
-from hide_utils.evaluation.provenance import hash_folder, hash_json, hash_notebook, provenance_entry
+from hide_utils.evaluation.provenance import hash_folder, hash_json, hash_notebook, picture_entry, provenance_entry
 from hide_utils.evaluation.saving import save_figure, save_table
 from hide_utils.evaluation.store import results_path
 from hide_utils.evaluation.tables import styled

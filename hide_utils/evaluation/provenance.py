@@ -11,7 +11,7 @@ import json
 import platform
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -146,6 +146,12 @@ def hash_samples(samples: Iterable[Sample]) -> str:
     return hash_json(
         [[s.id, s.image_id, s.question, s.options, s.label, s.kind, s.boxes_xyxy, s.entities] for s in samples]
     )
+
+
+def picture_entry(image: Path, question: str, options: Sequence[str] | None) -> dict[str, Any]:
+    """What a sidecar says of a picture of one's own: name and hash of its file, and what was asked about it."""
+    content = _hash_file(image, image.stat().st_mtime_ns)[:16]
+    return {"file": image.name, "hash": content, "question": question, "options": options}
 
 
 def provenance_entry(
