@@ -63,9 +63,10 @@ def checked(
         for one in error.errors():
             said, context = one["msg"].removeprefix("Value error, "), one.get("ctx", {})
             name = context.get("given") or str((*one["loc"], "")[0])
-            shown = f"{'.'.join(map(str, one['loc']))}: {said}, not {one['input']!r}" if one["loc"] else said
-            wrong.append((name, context.get("wanted", name), shown))
-    hints = {name: f'; for example -p {name} "{example(kind, name, defaults.get(name))}"' for _, name, _ in wrong if name}
+            whole = f"{'.'.join(map(str, one['loc']))}: {said}, not {one['input']!r}" if one["loc"] else said
+            wrong.append((name, context.get("wanted", name), whole))
+    shown = {name: example(kind, name, defaults.get(name)) for _, name, _ in wrong if name}
+    hints = {name: f'; for example -p {name} "{value}"' for name, value in shown.items()}
     lines = [f"{said}{sources.get(name, '')}{hints.get(wanted, '')}" for name, wanted, said in wrong]
     raise ValueError(f"{kind.model_fields['notebook'].default}: {'; '.join(lines)}")
 
