@@ -13,10 +13,11 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from hide_utils import paths
 from hide_utils.scoring import PROTOCOLS
@@ -196,14 +197,19 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _check_names(cls, values: Any) -> Any:
-        for name, value in values.items() if isinstance(values, dict) else ():
+        for name in values if isinstance(values, dict) else ():
             if name not in cls.model_fields:
                 raise ValueError(f"unknown parameter {name!r}; {nearest(name, cls.model_fields)}")
-            if isinstance(value, bool) and cls.model_fields[name].annotation is not bool:
-                raise ValueError(f"{name} is no question of true or false, so that it cannot be {value}")
-        if isinstance(values, dict) and values.get("image") and not values.get("question"):
-            raise ValueError("an image needs a question about it, for example -p question 'What color is the bag?'")
         return values
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any, info: Any) -> Any:
+        """Python counts True as 1, so that a layer of True would be layer 1."""
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        if bool in map(type, parts) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("Input should be something other than true or false")
+        return value
 
     @field_validator("protocol")
     @classmethod
@@ -217,6 +223,32 @@ class RunConfig(BaseModel):
         values = self.model_dump(mode="json")
         named = [name for name in ("model", "benchmark", "image", "out") if values.get(name) is not None]
         return values | {name: paths.portable(values[name]) for name in named}
+
+
+class OwnPicture(BaseModel):
+    """Parameters of a notebook that takes a picture of one's own, which come beside those of `RunConfig`.
+
+    Attributes:
+        image: path of the picture. None takes a sample of the benchmark.
+        question, options: about that picture.
+        entities: what to look for. None has the model list it.
+        NEEDS: parameters that mean nothing without another, each with that one.
+    """
+
+    NEEDS: ClassVar[dict[str, str]] = {"image": "question", "options": "question"}
+
+    image: Path | None = Field(None, examples=["photo.jpg"])
+    question: str | None = Field(None, examples=["What color is the bag?"])
+    options: Annotated[tuple[str, ...], Field(min_length=2, max_length=26)] | None = None
+    entities: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> OwnPicture:
+        for given, wanted in self.NEEDS.items():
+            if getattr(self, given) and not getattr(self, wanted):
+                pair = {"given": given, "wanted": wanted}
+                raise PydanticCustomError("pair", "{given} needs {wanted} beside it", pair)
+        return self
 
 
 def _assigned(namespace: Mapping[str, Any], known: Iterable[str]) -> list[str]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from hide_utils.config import RunConfig
+from hide_utils.config import OwnPicture, RunConfig
 
 
-class ExplorerConfig(RunConfig):
+class ExplorerConfig(OwnPicture, RunConfig):
     """Parameters of notebook 08: what the explorer shows first.
 
     Attributes:
         sample: id of a sample. None takes the first that only HiDe got right.
-        image: path of a picture of one's own.
-        question, options: about that picture.
-        entities: what to look for. None has the model list it.
         noise_prior: whether the noise prior is subtracted.
         tokens_off: numbers of the tokens that are left out, counted from 0.
         layout: of the second picture, a name in `hide_utils.edits.layouts.LAYOUTS`.
@@ -25,10 +21,6 @@ class ExplorerConfig(RunConfig):
 
     notebook: str = "08_explorer"
     sample: str | None = None
-    image: Path | None = None
-    question: str | None = None
-    options: tuple[str, ...] | None = None
-    entities: tuple[str, ...] | None = None
     noise_prior: bool = True
     tokens_off: tuple[Annotated[int, Field(ge=0)], ...] = ()
     layout: str = "spatial_aggregate"

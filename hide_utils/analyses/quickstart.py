@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any, ClassVar
 
-from hide_utils.config import RunConfig
+from hide_utils.config import OwnPicture, RunConfig
 
 
-class QuickstartConfig(RunConfig):
-    """Parameters of notebook 00.
+class QuickstartConfig(OwnPicture, RunConfig):
+    """Parameters of notebook 00. A picture of one's own takes the place of the benchmark."""
 
-    Attributes:
-        image: path of a picture of one's own. None takes the example from the benchmark.
-        question, options: about that picture.
-        entities: what to look for. None has the model list it.
-    """
-
+    NEEDS: ClassVar[dict[str, str]] = OwnPicture.NEEDS | {"question": "image"}
     notebook: str = "00_quickstart"
-    image: Path | None = None
-    question: str | None = None
-    options: tuple[str, ...] | None = None
-    entities: tuple[str, ...] | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """As in the base. Those of a benchmark are None where the picture is the user's own."""
+        return super().parameters() | dict.fromkeys(("benchmark", "split", "resolution", "n") if self.image else ())

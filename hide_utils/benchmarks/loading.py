@@ -64,6 +64,8 @@ SOURCES = {
     ),
 }  # fmt: skip
 
+SIZES = {"vstar": 191, "hrbench4k": 800, "hrbench8k": 800, "mme_realworld_lite": 1919, "mme_realworld": 23609}
+
 
 def load_benchmark(
     name_or_path: str | Path, *, split: str | None = None, n: int | None = None, seed: int = 0, **knobs: Any
@@ -76,7 +78,7 @@ def load_benchmark(
         split: ``"calibration"`` or ``"test"``. The scenes have splits of their own, ``"train"`` too, and None means
             test. The other benchmarks have none and are split by a hash of each picture's content. About 20 % of their
             pictures, with all questions about them, are for calibration, and None gives everything.
-        n: at most so many samples, at least 1. None gives all, and 400 scenes.
+        n: at most so many samples, at least 1. None gives all, and 400 scenes. Where there are fewer, it warns.
         seed: which ``n`` samples, at least 0. Whole pictures are drawn, and a smaller draw is part of a larger one.
             Where the file always has the right option first (V*Bench's JSON), the seed also shuffles the options,
             and the ids then end in it.
@@ -133,6 +135,8 @@ def _draw(samples: list[Sample], split: str | None, n: int | None, seed: int, pa
     if not chosen:
         where = f" in split {split!r} of its {len(samples)}; use split=None" if samples else ""
         raise ValueError(f"{path}: no samples{where}")
+    if n and n > len(chosen):
+        warnings.warn(f"{path.name} has {len(chosen)} questions here, not n = {n}: all are taken", stacklevel=3)
     pictures = list(dict.fromkeys(sample.image_id for sample in chosen))
     shuffled = np.random.default_rng(seed).permutation(len(pictures))
     rank = {pictures[i]: place for place, i in enumerate(shuffled)}

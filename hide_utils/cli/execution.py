@@ -37,8 +37,7 @@ def executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Ru
     """
 
     def begin(run: Run) -> None:
-        skipped = [f"    has no parameter {key!r}: run without it" for key in run.skipped]
-        print(f"{run.notebook.stem} begins", *skipped, sep="\n", flush=True)
+        print(f"{run.notebook.stem} begins", *run.notes, sep="\n    ", flush=True)
         execute(run, inplace=inplace)
 
     together = [run for run in planned if run.notebook.stem not in ALONE]

@@ -11,6 +11,7 @@ from hide_utils.config import nearest
 # they are called, so that `hide --help` answers at once.
 COMMANDS: dict[str, tuple[str, list[str], str]] = {
     "run": ("hide_utils.cli.run", [], "run notebooks: all, or some with a preset and values of your own"),
+    "check": ("hide_utils.cli.run", ["--check"], "check parameters, time two samples and say how long a run takes"),
     "list": ("hide_utils.cli.records", [], "show notebooks, their parameters and last runs, then all runs"),
     "report": ("hide_utils.cli.report", [], "write HTML, PDF and LaTeX tables from the results that are there"),
     "answers": ("hide_utils.cli.answers", [], "make the answers that ship with the package anew"),

@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from hide_utils import paths
+from hide_utils.config import RunConfig
 from hide_utils.files import crc, write_json
 from hide_utils.notebooks import discover, hash_notebook, inspect, title
 
@@ -26,7 +27,8 @@ class Run(BaseModel):
     Attributes:
         notebook: where it lies. code: hash of its code, from `code_hash`.
         parameters: what is injected. differs: those given by hand that are not the preset's or the notebook's anyway.
-        skipped: names given by hand that the notebook lacks.
+        notes: what the console says of its parameters.
+        config: what the notebook makes of them, in memory alone; None for one that hide_utils does not know.
         output: where the executed notebook goes; of a failed run the notebook up to the failed cell.
         status: not run, running, ok, failed or interrupted.
     """
@@ -36,7 +38,8 @@ class Run(BaseModel):
     preset: str
     differs: dict[str, Any]
     parameters: dict[str, Any] = {}
-    skipped: list[str] = []
+    notes: list[str] = []
+    config: RunConfig | None = Field(None, exclude=True)
     record: Path = Path()
     output: Path = Path()
     figures: Path = paths.FIGURES

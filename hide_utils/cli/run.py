@@ -8,21 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from hide_utils import paths
 from hide_utils.analyses import config_of
-from hide_utils.benchmarks.loading import SOURCES
+from hide_utils.cli.check import check
 from hide_utils.cli.execution import executed, kernel_environment
+from hide_utils.cli.inputs import checked, from_here, typed
 from hide_utils.cli.records import Run, folder_name, show
-from hide_utils.config import RunConfig, literal, load_preset, nearest, preset_values
+from hide_utils.config import load_preset, nearest, preset_values
 from hide_utils.files import to_json
 from hide_utils.notebooks import discover, hash_notebook, inspect
-
-PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder
-BENCHMARKS = ["scenes", *SOURCES, *dict.fromkeys(source.repo for source in SOURCES.values())]
-NAMES = {"model": ["mini"], "benchmark": BENCHMARKS}  # values of theirs that are no paths
-EXAMPLES: dict[str, list] = {"integer": [5, 8], "number": [0.5, 0.7], "boolean": [True], "string": ["red", "blue"]}
 
 
 def select_notebooks(names: list[str], found: dict[str, Path]) -> list[str]:
@@ -67,66 +61,30 @@ def plan(found: dict[str, Path], names: list[str], preset: str, given: dict[str,
     runs = []
     for name in names:
         kind = config_of(name)
-        own = {key: _typed(kind, key, text) for key, text in given.items() if key in cells[name]}
+        own = {key: typed(kind, key, text) for key, text in given.items() if key in cells[name]}
         values = preset_values(content, name, cells[name]) | own
-        values = {key: _from_here(key, value) for key, value in values.items()}
+        values = {key: from_here(key, value) for key, value in values.items()}
         defaults = {key: entry["default"] for key, entry in cells[name].items()}
         usual = defaults | preset_values(content, name, cells[name])
         if inplace and (other := [key for key in values if values[key] != defaults[key]]):
             shown = f"{other[0]} = {defaults[other[0]]!r} in its parameters cell, not {values[other[0]]!r}"
             raise ValueError(f"--inplace: {name} has {shown}; change the cell, or run without --inplace")
-        if kind:
-            hint = f"preset {preset} says so; quote it where it is meant as text"
-            checked = _check(kind, values, defaults, dict.fromkeys(values.keys() - own.keys(), hint))
-        as_read = to_json(checked.model_dump(mode="json") if kind else values)  # 3 and 3.0 are one value of sigma
+        said = f"; preset {preset} says so, where text in quotes stays text"
+        config = checked(kind, values, defaults, dict.fromkeys(values.keys() - own.keys(), said)) if kind else None
+        as_read = to_json(config.model_dump(mode="json") if config else values)  # 3 and 3.0 are one value of sigma
         differs = {key: as_read[key] for key in own if as_read[key] != usual[key]}
-        run = Run(notebook=found[name], code=hash_notebook(found[name]), preset=preset, differs=differs)
-        run.parameters, run.skipped = {} if inplace else values, [key for key in given if key not in own]
+        run = Run(notebook=found[name], code=hash_notebook(found[name]), preset=preset, differs=differs, config=config)
+        run.parameters = {} if inplace else values
+        run.notes = [f"has no parameter {key!r}: run without it" for key in given if key not in own]
         runs.append(run)
     return runs
-
-
-def _typed(kind: type[RunConfig] | None, name: str, text: str) -> Any:
-    """A value of the command line: as Python writes it, but for a parameter that is text the text itself."""
-    value, field = literal(text), kind.model_fields.get(name) if kind else None
-    is_text = name in PATHS or (field and field.annotation in (str, str | None))
-    return text if is_text and not isinstance(value, str | None) else value
-
-
-def _check(kind: type[RunConfig], values: dict[str, Any], defaults: dict[str, Any], hints: dict[str, str]) -> RunConfig:
-    """The values as the notebook would read them; `hints` are for those that a preset gives.
-
-    Raises:
-        ValueError: the notebook would refuse them.
-    """
-    try:
-        return kind.from_cell(defaults | values, preset="")
-    except ValidationError as error:
-        wrong = []
-        for one in error.errors():
-            said = one["msg"].removeprefix("Value error, ")
-            if one["loc"]:
-                name = str(one["loc"][0])
-                how = hints.get(name) or f'for example -p {name} "{_example(kind, name, defaults[name])}"'
-                said = f"{'.'.join(map(str, one['loc']))}: {said}, not {one['input']!r}; {how}"
-            wrong.append(said)
-        raise ValueError(f"{kind.model_fields['notebook'].default}: {'; '.join(wrong)}") from None
-
-
-def _example(kind: type[RunConfig], name: str, default: Any) -> Any:
-    """A value that a parameter takes: the notebook's own, else one of its type."""
-    schema = kind.model_json_schema()["properties"][name]
-    schema = schema.get("anyOf", [schema])[0]  # behind it comes None
-    items = schema.get("items", schema)
-    values = items.get("enum") or items.get("examples") or EXAMPLES[items["type"]]
-    return default or (values if "items" in schema else values[0])
 
 
 def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, runs: Path = paths.RUNS) -> int:
     """The command `hide run`. `--help` says what it takes.
 
     Returns:
-        0, 1 where a notebook failed, 130 when interrupted.
+        0, 1 where a notebook or its check failed, 130 when interrupted.
     """
     parser = _parser()
     args = parser.parse_args(argv)
@@ -144,6 +102,8 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
         _place(planned, args, runs)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
+    if args.check:
+        return check(planned)
     start = time.perf_counter()
     with kernel_environment(planned[0].figures, args.jobs):
         for number, run in enumerate(executed(planned, args.jobs, inplace=args.inplace), 1):
@@ -178,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     pair: dict[str, Any] = {"nargs": 2, "metavar": ("NAME", "VALUE"), "action": "append", "default": []}
     parser.add_argument("-p", dest="parameters", help="a parameter's value as Python writes it, or plain text", **pair)
     parser.add_argument("--list", action="store_true", help="show the notebooks, their parameters and last runs")
+    parser.add_argument("--check", action="store_true", help="check the parameters, time two samples, and run nothing")
     parser.add_argument("--jobs", type=_positive, default=1, help="notebooks at a time, which share the cores (1)")
     parser.add_argument("--inplace", action="store_true", help="write the executed notebooks back to notebooks/")
     return parser
@@ -187,23 +148,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"want a whole number from 1, not {text!r}")
     return int(text)
-
-
-def _from_here(name: str, value: Any) -> Any:
-    """A path as the caller's folder has it. Notebooks run in their own, where a relative path would lead elsewhere.
-
-    Raises:
-        FileNotFoundError: there is no such file or folder, and the value is no other name.
-    """
-    if name not in PATHS or not isinstance(value, str) or value in ("", *NAMES.get(name, ())):
-        return value
-    path = Path(value).expanduser()
-    if path.exists() or name == "out":
-        return str(path.resolve())
-    if name == "model" and value.count("/") == 1 and value[0] not in "./~":  # an id of the hub
-        return value
-    known = f"; {nearest(value, NAMES[name])}" if name in NAMES else ""
-    raise FileNotFoundError(f"{name}: no file or folder {value!r} in {Path.cwd()}{known}")
 
 
 def _closing_table(runs: list[Run], elapsed: float) -> None:

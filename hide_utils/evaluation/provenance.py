@@ -9,7 +9,7 @@ import ast
 import platform
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -99,6 +99,12 @@ def _homes() -> dict[str, str]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOMES":
             return ast.literal_eval(node.value)
     return {}
+
+
+def picture_entry(image: Path, question: str, options: Sequence[str] | None) -> dict[str, Any]:
+    """What a sidecar says of a picture of one's own: name and hash of its file, and what was asked about it."""
+    content = hash_file(image)[:16]
+    return {"file": image.name, "hash": content, "question": question, "options": options}
 
 
 def provenance_entry(

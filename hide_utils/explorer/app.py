@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -19,7 +20,7 @@ from torch import OutOfMemoryError
 
 from hide_utils import paths
 from hide_utils.analyses.explorer import ExplorerConfig
-from hide_utils.evaluation import RowCache, provenance_entry, save_figure
+from hide_utils.evaluation import RowCache, picture_entry, provenance_entry, save_figure
 from hide_utils.explorer import panes
 from hide_utils.explorer.case import Case, Knobs, View, ask_model, command_line, view_of
 from hide_utils.explorer.form import ANY, TURNED, Form, status_html
@@ -188,9 +189,9 @@ class Explorer:
         case, knobs = self.case, self.knobs
         seen = {"case": case.name, "question": case.question, "entities": case.entities.text} | asdict(knobs)
         said = f"The explorer's view of {case.name}: {case.question}"
-        entry = provenance_entry(
-            config=self.config, samples=[case.sample] if case.sample else [], view=seen, caption=said
-        )
+        own: dict[str, Any] = {"picture": picture_entry(case.path, case.question, case.options)} if case.path else {}
+        samples = [case.sample] if case.sample else None
+        entry = provenance_entry(config=self.config, samples=samples, view=seen, caption=said, **own)
         safe_name = re.sub(r"[^\w-]+", "-", case.name)[:60]
         fig = self.figure()
         files = save_figure(fig, name or f"view-{safe_name}-{hash_json(seen)[:8]}", self.config.notebook, entry)

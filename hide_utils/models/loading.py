@@ -72,7 +72,7 @@ def load_model(
         ValueError: the family is unknown, the weights do not belong to the config, a file is damaged, a choice is not
             possible here, or a revision is asked for of a folder that is here.
     """
-    source = _find_checkpoint(name_or_path, revision)
+    source = find_checkpoint(name_or_path, revision)
     family = _family(source, revision)
     if device == "auto":
         device, device_map = None, device_map or "auto"
@@ -116,7 +116,7 @@ def _calibrated(file: Path, vlm: VLM) -> Settings | None:
     return Settings(values["layer"], float(values["sigma"]), float(values["alpha"]), "calibrated, hide.json")
 
 
-def _find_checkpoint(name_or_path: str | os.PathLike, revision: str | None) -> str:
+def find_checkpoint(name_or_path: str | os.PathLike, revision: str | None) -> str:
     """The folder of a model's files, or the hub id to ask for.
 
     Raises:

@@ -164,13 +164,15 @@ def file_in_words(name: str) -> str:
 
 
 def measured_on(entry: Mapping[str, Any] | None) -> str:
-    """Model, benchmark, split and number of samples that a sidecar names; empty without a sidecar."""
+    """Model, benchmark, split and number of samples that a sidecar names, or a picture; empty without a sidecar."""
     if not entry:
         return ""
-    used, model = entry.get("parameters", {}), entry.get("model", {}).get("name")
+    own = entry.get("picture")
+    used, model = {} if own else entry.get("parameters", {}), entry.get("model", {}).get("name")
     side = f" {used['resolution']} px" if used.get("resolution") and used.get("benchmark") == "scenes" else ""
     parts = [
         "embedded miniature" if model == "mini" else model,
+        f"{own['file']}, “{own['question']}”" if own else None,
         f"{used['benchmark']}{side}" if used.get("benchmark") else None,
         f"{used['split']} split" if used.get("split") else None,
         f"n = {entry['benchmark']['n']}" if entry.get("benchmark") else None,
