@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,8 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
         return check(planned)
     start = time.perf_counter()
     with kernel_environment(planned[0].figures, args.jobs):
+        # Named by warnings about rows with errors, since to give it again tries them again.
+        os.environ["HIDE_COMMAND"] = shlex.join(["hide", "run", *(sys.argv[1:] if argv is None else argv)])
         for number, run in enumerate(executed(planned, args.jobs, inplace=args.inplace), 1):
             run.keep()
             ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.status} after {run.seconds:.1f} s"

@@ -20,6 +20,7 @@ from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation.hashes import hash_files, hash_folder
 from hide_utils.evaluation.keys import hash_samples
+from hide_utils.files import hash_file
 from hide_utils.notebooks import code_cells, hash_notebook
 from hide_utils.samples import Sample
 
