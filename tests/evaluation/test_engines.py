@@ -44,13 +44,14 @@ def test_workers_that_always_die_end_the_run(monkeypatch):
 def test_a_picture_that_kills_every_worker_is_recorded(tmp_path, monkeypatch):
     """Even the first one. What was in another worker's hands is answered, and each row is there once."""
     monkeypatch.setattr(engines, "RAY_RETRIES", 0)
-    model, drawn, out = tiny_model("qwen3_vl"), samples(8), tmp_path / "rows.parquet"
+    model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
+    drawn = [sample for sample in samples(8) if sample.image_id != "p2"]  # three failures at the start end a run
     run = {"engine": "processes", "workers": 2, "progress": False}
     table = evaluate(model, drawn, {"direct": Dies("s1")}, out, **run)
-    assert table["error"].notna().tolist() == [i in (0, 1, 4, 5) for i in range(8)]
+    assert table["error"].notna().tolist() == [i < 2 for i in range(6)]
     assert set(table["error"][:2]) == {"RuntimeError: its worker died 1 times, for lack of memory perhaps"}
     with ResultStore(out) as store:
-        assert len(store) == len(store.load()) == 8 and len(store.done) == 4
+        assert len(store) == len(store.load()) == 6 and len(store.done) == 4
     alone = evaluate(model, drawn[2:], ["direct"], progress=False)
     assert as_dict(table[2:].reset_index(drop=True)) == as_dict(alone)
 
