@@ -91,7 +91,7 @@ test-browser: $(READY)  ## the explorer in JupyterLab in headless Chromium (inst
 	PYTHONPATH=$(VENV)/browser $(PY) -m pytest tests/browser/explorer_in_jupyterlab.py
 
 faults: export PYTHONPATH := tests
-faults: $(READY)  ## do every fault to evaluations, files and pictures, and print what was lost (about ten minutes)
+faults: $(READY)  ## do every fault to evaluations, files and pictures, and print what was lost, doubled or wrong (about ten minutes)
 	$(PY) -m faults
 
 bench: export OMP_NUM_THREADS := 1

@@ -2,10 +2,16 @@
 
 import pytest
 from faults import Outcome, forks
-from faults.__main__ import FAULTS, MODEL, do, line
+from faults.__main__ import COUNTS, FAULTS, MODEL, do, line
 
-# Left to `make faults`: the first two start several Python processes, and test_run covers the third.
-SLOW = ("kill -9 of an evaluation by two workers", "kill -9 of one of two workers", "a notebook fails in the middle")
+# Left to `make faults`: these start several Python processes, and test_engines, test_ray and test_run cover them.
+SLOW = (
+    "kill -9 of an evaluation by two workers",
+    "kill -9 of one of two workers",
+    "worker killed: processes",
+    "worker killed: ray",
+    "a notebook fails in the middle",
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +41,19 @@ def test_calls_end_as_they_end(children):
 
 def test_an_outcome_is_ok_only_if_all_survived_and_none_is_lost():
     assert Outcome(3, 3, 0, "", "").ok
+    assert Outcome(3, 3, 0, "", "", doubled=0, wrong=0).ok
+    assert not Outcome(3, 3, 0, "", "", doubled=1).ok and not Outcome(3, 3, 0, "", "", wrong=1).ok
     assert not Outcome(3, 2, 0, "", "").ok and not Outcome(3, 3, 1, "", "").ok and not Outcome(0, 0, 0, "", "").ok
-    assert line("fault", "runs", "survived", "lost", "seconds").split() == [
+    assert line("fault", *COUNTS, "seconds").split() == [
         "fault",
         "runs",
         "survived",
         "lost",
+        "doubled",
+        "wrong",
         "seconds",
     ]
+    assert line("fault", 1, 1, 0, None, None, 2).split() == ["fault", "1", "1", "0", "-", "-", "2"]
 
 
 def test_differences_are_counted():
@@ -53,3 +64,21 @@ def test_differences_are_counted():
     assert differences([*rows, rows[0]], rows) == 1
     assert differences([rows[0] | {"letter": "B"}], rows) == 1
     assert differences([rows[0] | {"sample_id": "other"}], rows) == 1
+
+
+def test_lost_doubled_and_wrong_rows_are_told_apart():
+    from faults.work import added, compared
+
+    rows = [{"sample_id": f"s{i}", "method": "direct", "letter": "A", "correct": True, "error": None} for i in range(3)]
+    failed = rows[0] | {"error": "OSError: gone", "letter": None, "correct": None}
+    assert compared(rows, rows) == compared([failed, *rows[1:]], rows) == {"lost": 0, "doubled": 0, "wrong": 0}
+    assert compared(rows[:2], rows) == {"lost": 1, "doubled": 0, "wrong": 0}
+    assert compared(rows[:2], rows, partly=True)["lost"] == 0
+    assert compared([*rows, rows[0]], rows) == {"lost": 0, "doubled": 1, "wrong": 0}
+    for wrong in (failed | {"correct": False}, failed | {"letter": "A"}, rows[0] | {"letter": "B"}):
+        assert compared([wrong, *rows[1:]], rows) == {"lost": 0, "doubled": 0, "wrong": 1}
+    assert added({"lost": 1, "doubled": 0, "wrong": 2}, compared(rows[:2], rows)) == {
+        "lost": 2,
+        "doubled": 0,
+        "wrong": 2,
+    }

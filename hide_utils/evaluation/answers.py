@@ -54,7 +54,7 @@ Job = tuple[Sample, Mapping[str, Method]]
 
 @dataclass(frozen=True)
 class Answered:
-    """Rows of one sample, and the first exception behind them that is none of `SAMPLE_ERRORS`."""
+    """Rows of one sample, or of a picture given up, and their first exception that is none of `SAMPLE_ERRORS`."""
 
     rows: list[dict[str, Any]]
     error: Exception | None = None

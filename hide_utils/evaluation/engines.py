@@ -14,10 +14,12 @@ import os
 import pickle
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,8 +31,8 @@ from hide_utils.models import load_model
 from hide_utils.samples import Sample
 
 ENGINES = ("local", "processes", "ray")
-ATTEMPTS = 3  # how often all workers may be replaced while not one picture is finished
-RAY_RETRIES = 2  # how often Ray gives a picture to another actor after one died at it
+ATTEMPTS = 3  # how often all workers may die before they have begun a picture
+RAY_RETRIES = 2  # how often a picture is given to another worker after one died at it, on Ray and in processes
 Task = Sequence[tuple[Sample, tuple[str, ...]]]  # samples of one picture, each with the names of its methods
 
 
@@ -104,7 +106,9 @@ def _sendable(error: Exception) -> Exception:
 def over_processes(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) -> Iterator[Answered]:
     """Answer in processes of this machine.
 
-    A process that dies, for lack of memory perhaps, is replaced, and the pictures that were lost are answered again.
+    A process that dies, for lack of memory perhaps, is replaced. It takes the others with it, so the pictures that any
+    of them had in hand are tried alone, one at a time. A picture whose process dies `RAY_RETRIES` times more while it
+    is alone counts as failed, and the run goes on.
 
     Args:
         tasks: what to answer.
@@ -113,7 +117,7 @@ def over_processes(tasks: Sequence[Task], recipe: Recipe, workers: int | None = 
 
     Raises:
         ValueError: methods or samples cannot be sent to a process.
-        RuntimeError: the calling script has no main guard, or workers died `ATTEMPTS` times without finishing anything.
+        RuntimeError: the calling script has no main guard, or workers died `ATTEMPTS` times before they began anything.
     """
     try:
         pickle.dumps((recipe, tasks[:1]))
@@ -122,45 +126,68 @@ def over_processes(tasks: Sequence[Task], recipe: Recipe, workers: int | None = 
             f"engine 'processes' cannot send these methods or samples to its workers ({error}): name methods of "
             "hide_utils.baselines.METHODS, or use functions that a module defines"
         ) from error
-    left, idle = dict(enumerate(tasks)), 0
+    left, died, idle = dict(enumerate(tasks)), Counter[int](), 0
+    suspects: list[int] = []
     while left:
-        before = len(left)
-        for number, answered in _round(left, recipe, workers or _shares()):
+        some, before, hands = {number: left[number] for number in suspects} or left, len(left), list[int]()
+        count = 1 if suspects else min(workers or _shares(), before)
+        for number, answered in _round(some, recipe, count):
+            if answered is None:
+                hands.append(number)
+                continue
             del left[number]
             yield from answered
-        idle = idle + 1 if len(left) == before else 0
+        for number in hands if count == 1 else ():
+            died[number] += 1
+            if died[number] > RAY_RETRIES:
+                yield _given_up(left.pop(number))
+        suspects = [number for number in (some if suspects else hands) if number in left]
+        idle = 0 if hands or len(left) < before else idle + 1
         if idle == ATTEMPTS:
             names = ", ".join(task[0][0].image_id for task in list(left.values())[:3])
             raise RuntimeError(
-                f"worker processes died without finishing any of {before} pictures ({names}, ...): for lack of memory? "
+                f"worker processes died {ATTEMPTS} times as they started, without finishing any of {before} pictures "
+                f"({names}, ...): the model cannot be loaded (what they printed says more), for lack of memory? "
                 "Rows so far are stored; try fewer workers"
             )
+
+
+def _given_up(task: Task) -> Answered:
+    """Rows of a picture at which workers died again and again: all together, so that they count as one failure."""
+    lost = RuntimeError(f"its worker died {RAY_RETRIES + 1} times, for lack of memory perhaps")
+    return Answered([row for sample, names in task for row in failed(sample, names, lost).rows], lost)
 
 
 def _shares() -> int:
     return torch.cuda.device_count() or max((os.cpu_count() or 1) // 4, 1)
 
 
-def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[tuple[int, list[Answered]]]:
-    """Numbers and answers of the tasks that one pool of processes finishes: all of them, unless a process dies."""
+def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[tuple[int, list[Answered] | None]]:
+    """Numbers and answers of the tasks that one pool of processes finishes: all of them, unless a process dies.
+
+    Then those that the processes had in hand come last, with None in place of answers.
+    """
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     workers = min(workers, len(left))
     gpus, threads = torch.cuda.device_count(), max((os.cpu_count() or 1) // workers, 1)
-    recipes = context.SimpleQueue()
+    recipes, hands = context.SimpleQueue(), context.RawArray("q", [-1] * workers)
     for i in range(workers):
-        recipes.put(recipe.on(f"cuda:{i % gpus}") if gpus else recipe.on("cpu", threads))
+        recipes.put((i, recipe.on(f"cuda:{i % gpus}") if gpus else recipe.on("cpu", threads)))
     begun = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _start, (recipes, begun))
+    pool = ProcessPoolExecutor(workers, context, _start, (recipes, begun, hands))
+    broken: set[int] = set()
     try:
-        futures = {pool.submit(_answer_task, task): number for number, task in left.items()}
+        futures = {pool.submit(_answer_task, number, task): number for number, task in left.items()}
         for future in as_completed(futures):
             try:
                 answered = future.result()
             except BrokenProcessPool:
+                broken.add(futures[future])
                 continue
             yield futures[future], answered
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=bool(broken), cancel_futures=True)  # the next pool needs the memory of one that broke
+    yield from ((number, None) for number in hands if number in broken)
     if (script := getattr(sys.modules["__main__"], "__file__", None)) and not begun.is_set():
         raise RuntimeError(
             f"no worker process got past {script}, which each of them reads anew before it begins (what they printed "
@@ -168,14 +195,17 @@ def _round(left: Mapping[int, Task], recipe: Recipe, workers: int) -> Iterator[t
         )
 
 
-_worker: Worker  # exists in worker processes alone, one in each
+# Both exist in worker processes alone, one in each.
+_worker: Worker
+_in_hand: Callable[[int], None]  # tells the calling program the number of the task that is begun
 
 
-def _start(recipes, begun) -> None:
-    global _worker
+def _start(recipes, begun, hands) -> None:
+    global _worker, _in_hand
     begun.set()
     threading.Thread(target=_end_with_the_program, daemon=True).start()
-    _worker = Worker(recipes.get())
+    place, recipe = recipes.get()
+    _worker, _in_hand = Worker(recipe), partial(hands.__setitem__, place)
 
 
 def _end_with_the_program() -> None:
@@ -185,7 +215,8 @@ def _end_with_the_program() -> None:
         os._exit(1)
 
 
-def _answer_task(task: Task) -> list[Answered]:
+def _answer_task(number: int, task: Task) -> list[Answered]:
+    _in_hand(number)
     return _worker.answer(task)
 
 
@@ -232,9 +263,7 @@ def over_ray(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) 
         raise RuntimeError(
             f"no worker on Ray is left, {len(left)} pictures are unanswered ({why}); rows so far are stored"
         )
-    for task in left.values():
-        lost = RuntimeError(f"its worker died {RAY_RETRIES + 1} times, for lack of memory perhaps")
-        yield from (failed(sample, names, lost) for sample, names in task)
+    yield from map(_given_up, left.values())
 
 
 def _join(ray: Any) -> None:

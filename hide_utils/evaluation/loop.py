@@ -248,7 +248,7 @@ def _collect(
                 tally.stop_where_all_fails()
             elif len(held) == FIRST_FAILURES:
                 break
-            bar.update()
+            bar.update(len({row["sample_id"] for row in answered.rows}))
             bar.set_postfix_str(tally.so_far(), refresh=False)
     if held and held[0].error is not None:
         raise held[0].error

@@ -171,13 +171,21 @@ class ResultStore:
             self._parquet_seen, self._journal_end = _identity(self.path), 0
 
     def _refresh(self) -> None:
-        """Read what other processes changed since the last look: the end of the journal, or all rows after a merge."""
+        """Read what other processes changed since the last look: the end of the journal, or all rows after a merge.
+
+        Raises:
+            OSError: rows that were there are gone.
+        """
         size = self.journal.stat().st_size if self.journal.exists() else 0
-        if _identity(self.path) != self._parquet_seen or size < self._journal_end:
-            self._rows, self._journal_end = {}, 0
-            self._parquet_seen = _identity(self.path)
-            if self._parquet_seen:
-                self._rows = {row_key(row): row for row in self._read_parquet()}
+        now = _identity(self.path)
+        if now != self._parquet_seen or size < self._journal_end:
+            if now is None:  # nothing took the place of what is gone
+                raise OSError(
+                    f"{self.path}: rows that were stored are gone: was the disk unmounted, or the file removed? "
+                    "Mount it again and repeat the run, which goes on where the stored rows end"
+                )
+            self._rows, self._journal_end, self._parquet_seen = {}, 0, now
+            self._rows = {row_key(row): row for row in self._read_parquet()}
         if size > self._journal_end:
             self._read_journal()
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from checkpoints import tiny_model
@@ -11,6 +12,8 @@ from engine_methods import Dies, NotSendable, as_dict, samples
 from hide_utils import HiDe, evaluate, paths
 from hide_utils.baselines import METHODS
 from hide_utils.evaluation import engines
+from hide_utils.evaluation.answers import failed
+from hide_utils.evaluation.store import ResultStore
 
 
 @pytest.mark.filterwarnings("ignore:.* rows have errors")
@@ -35,6 +38,86 @@ def test_workers_that_always_die_end_the_run(monkeypatch):
     with pytest.raises(RuntimeError, match=r"without finishing any of 4 pictures \(p0, p1, p2"):
         evaluate(tiny_model("qwen3_vl"), samples(8), engine="processes", progress=False)
     assert rounds == [4] * engines.ATTEMPTS
+
+
+@pytest.mark.filterwarnings("ignore:.* rows have errors")
+def test_a_picture_that_kills_every_worker_is_recorded(tmp_path, monkeypatch):
+    """Even the first one. What was in another worker's hands is answered, and each row is there once."""
+    monkeypatch.setattr(engines, "RAY_RETRIES", 0)
+    model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
+    drawn = [sample for sample in samples(8) if sample.image_id != "p2"]  # three failures at the start end a run
+    run = {"engine": "processes", "workers": 2, "progress": False}
+    table = evaluate(model, drawn, {"direct": Dies("s1")}, out, **run)
+    assert table["error"].notna().tolist() == [i < 2 for i in range(6)]
+    assert set(table["error"][:2]) == {"RuntimeError: its worker died 1 times, for lack of memory perhaps"}
+    with ResultStore(out) as store:
+        assert len(store) == len(store.load()) == 6 and len(store.done) == 4
+    alone = evaluate(model, drawn[2:], ["direct"], progress=False)
+    assert as_dict(table[2:].reset_index(drop=True)) == as_dict(alone)
+
+
+@pytest.mark.filterwarnings("ignore:.* rows have errors")
+def test_many_questions_on_a_picture_that_kills_are_one_failure(tmp_path, monkeypatch):
+    """More than so many failures in a row as end a run. Rows that an earlier run answered stay."""
+    monkeypatch.setattr(engines, "RAY_RETRIES", 0)
+    model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
+    first = samples(1)[0]
+    drawn = [replace(first, id=f"s{i}", image_id="few" if i < 2 else "many") for i in range(12)]
+    methods = {"direct": Dies("s7")}
+    before = evaluate(model, drawn[:4], methods, out, progress=False)
+    table = evaluate(model, drawn, methods, out, engine="processes", workers=1, progress=False)
+    assert table["error"].notna().tolist() == [i >= 4 for i in range(12)]
+    assert as_dict(table[:4]) == as_dict(before)
+
+
+class Pools:
+    """Stands for `engines._round`: workers take the pictures in order, and the pool breaks at those that kill."""
+
+    def __init__(self, *killers: int) -> None:
+        self.killers, self.died_alone = killers, []
+
+    def __call__(self, left, recipe, workers):
+        numbers = list(left)
+        for place, number in enumerate(numbers):
+            hands = numbers[place : place + workers]
+            if set(hands) & set(self.killers):
+                self.died_alone += hands if workers == 1 else []
+                yield from ((one, None) for one in hands)
+                return
+            yield number, [failed(sample, names, OSError("nothing")) for sample, names in left[number]]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("killers", [(0,), (5,), (2, 3), (0, 1, 2, 3, 4, 5)])
+def test_only_the_pictures_that_kill_are_given_up(monkeypatch, workers, killers):
+    pools, drawn = Pools(*killers), samples(12)
+    monkeypatch.setattr(engines, "_round", pools)
+    tasks = [[(sample, ("direct",)) for sample in drawn[i : i + 2]] for i in range(0, 12, 2)]
+    found = list(engines.over_processes(tasks, engines.Recipe({}, {}, ["direct"], "direct"), workers))
+    rows = {row["sample_id"]: row["error"] for one in found for row in one.rows}
+    assert [sample.id for sample in drawn if "its worker died 3 times" in rows[sample.id]] == [
+        sample.id for i, sample in enumerate(drawn) if i // 2 in killers
+    ]
+    assert sum(len(one.rows) for one in found) == 12, "each sample once"
+    assert sorted(pools.died_alone) == sorted(killers * (engines.RAY_RETRIES + 1)), "as often as on Ray"
+
+
+def test_where_every_picture_kills_the_run_ends_and_stores_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "_round", Pools(*range(6)))
+    out = tmp_path / "rows.parquet"
+    with pytest.raises(RuntimeError, match="its worker died 3 times, for lack of memory"):
+        evaluate(tiny_model("qwen3_vl"), samples(12), ["direct"], out, engine="processes", workers=2, progress=False)
+    assert len(ResultStore(out)) == 0
+
+
+def test_workers_that_die_as_they_start_record_no_picture(tmp_path, monkeypatch):
+    """The model cannot be loaded by any of them, and no picture is to blame."""
+    out = tmp_path / "rows.parquet"
+    monkeypatch.setattr(engines, "ATTEMPTS", 1)
+    monkeypatch.setattr(engines.Recipe, "on", lambda recipe, *_: replace(recipe, model={"name_or_path": "nowhere"}))
+    with pytest.raises(RuntimeError, match="died 1 times as they started, without finishing any of 2 pictures"):
+        evaluate(tiny_model("qwen3_vl"), samples(4), ["direct"], out, engine="processes", workers=2, progress=False)
+    assert len(ResultStore(out)) == 0
 
 
 def test_what_cannot_be_sent_is_refused():

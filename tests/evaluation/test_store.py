@@ -230,3 +230,25 @@ sys.exit("matplotlib" in sys.modules)
 
 def test_the_store_and_sidecars_need_no_matplotlib():
     assert subprocess.run([sys.executable, "-c", WITHOUT_THE_FRONT], cwd=paths.ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_store_whose_files_are_gone_says_so_and_writes_no_others(tmp_path, merged):
+    """As where its disk is unmounted: later rows would go into the folder below, and the earlier ones be missing."""
+    folder, aside = tmp_path / "mounted", tmp_path / "aside"
+    store = ResultStore(folder / "rows.parquet")
+    store.append([{"sample_id": "s0", "method": "direct"}])
+    if merged:
+        store.close()
+    folder.rename(aside)
+    folder.mkdir()
+    for use in (lambda: store.append([{"sample_id": "s1", "method": "direct"}]), store.load, store.close):
+        with pytest.raises(OSError, match="rows.parquet: rows that were stored are gone: was the disk unmounted"):
+            use()
+    assert {path.suffix for path in folder.iterdir()} <= {".lock"}
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    aside.rename(folder)
+    store.append([{"sample_id": "s1", "method": "direct"}])
+    assert store.load()["sample_id"].tolist() == ["s0", "s1"]

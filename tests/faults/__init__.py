@@ -16,9 +16,11 @@ class Outcome:
     Attributes:
         runs: how often the fault was done.
         survived: times after which everything was as it should be.
-        lost: rows or files that were stored and are gone, or that differ.
+        lost: rows or files that were stored and are gone, or files that differ.
         expected: what should happen, in words.
         happened: what did happen, in words.
+        doubled: rows that are there twice. None where the fault is not done to rows.
+        wrong: rows that differ from those of a run without a fault, and rows with an error that pass for answers.
     """
 
     runs: int
@@ -26,7 +28,9 @@ class Outcome:
     lost: int
     expected: str
     happened: str
+    doubled: int | None = None
+    wrong: int | None = None
 
     @property
     def ok(self) -> bool:
-        return self.survived == self.runs > 0 and self.lost == 0
+        return self.survived == self.runs > 0 and not (self.lost or self.doubled or self.wrong)

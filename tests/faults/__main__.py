@@ -18,12 +18,13 @@ from pathlib import Path
 
 from checkpoints import checkpoint
 
-from faults import Outcome, damage, disks, runs
+from faults import Outcome, damage, disks, edits, errors, kills, runs
 from faults.forks import ROOT, Forks
 from faults.kills import killed_runs, killed_workers
 
 FULL, CLOSED = "no space left", "cannot be written"
 HIDE = ("direct", "hide", "oracle", "random")
+COUNTS = ("runs", "survived", "lost", "doubled", "wrong")
 
 
 def pictures(folder: Path, heavy: bool) -> Outcome:
@@ -78,6 +79,14 @@ FAULTS: dict[str, Fault] = {
     "clock going backwards": lambda f, d, heavy: damage.once(
         f, "clock", "the table is the same", checkpoint=MODEL, folder=d, n=4
     ),
+    "disk of the results unmounted and mounted again": lambda f, d, heavy: disks.unmounted(f, d, MODEL, 8),
+    "out of memory at every third picture, then not": lambda f, d, heavy: errors.out_of_memory(f, d, MODEL, 12),
+    "CUDA error (simulated)": lambda f, d, heavy: errors.cuda(f, d, MODEL, 8),
+    "benchmark edited between runs": lambda f, d, heavy: edits.edited(f, d, MODEL, 6),
+    "two benchmarks of one name in one file": lambda f, d, heavy: edits.two_of_one_name(f, d, MODEL),
+    "worker killed: local": lambda f, d, heavy: kills.dying(f, d, MODEL, "local", heavy),
+    "worker killed: processes": lambda f, d, heavy: kills.dying(f, d, MODEL, "processes", heavy),
+    "worker killed: ray": lambda f, d, heavy: kills.dying(f, d, MODEL, "ray", heavy),
     "two evaluations of one file at once": lambda f, d, heavy: runs.two_at_once(f, d, MODEL, 6),
     "three runs on one small cache at once": lambda f, d, heavy: runs.share_cache(f, d, MODEL, 8 if heavy else 2),
     "out of memory on one picture": lambda f, d, heavy: runs.out_of_memory(f, d, MODEL, 4),
@@ -98,22 +107,23 @@ def do(name: str, forks: Forks, heavy: bool) -> Outcome:
 
 def line(*cells: object) -> str:
     """A row of the table."""
-    return "{:<40} {:>5} {:>9} {:>5} {:>8}".format(*cells)
+    return "{:<48} {:>5} {:>9} {:>5} {:>8} {:>6} {:>8}".format(*("-" if cell is None else cell for cell in cells))
 
 
 def main(heavy: bool) -> int:
     """Print the table; 1 where not everything survived."""
-    print(line("fault", "runs", "survived", "lost", "seconds"), flush=True)
+    print(line("fault", *COUNTS, "seconds"), flush=True)
     every = []
     with Forks(MODEL) as forks:
         for name in FAULTS:
             began = time.perf_counter()
             found = do(name, forks, heavy)
             every.append(found)
-            print(line(name, found.runs, found.survived, found.lost, f"{time.perf_counter() - began:.0f}"))
+            counts = [getattr(found, count) for count in COUNTS]
+            print(line(name, *counts, f"{time.perf_counter() - began:.0f}"))
             said = f"{'' if found.ok else 'NOT '}as expected ({found.expected}): {' '.join(found.happened.split())}"
             print(textwrap.fill(said, 110, initial_indent="    ", subsequent_indent="    "), flush=True)
-    total = [sum(getattr(found, column) for found in every) for column in ("runs", "survived", "lost")]
+    total = [sum(getattr(found, count) or 0 for found in every) for count in COUNTS]
     print(line("all", *total, ""))
     return int(not all(found.ok for found in every))
 

@@ -6,16 +6,19 @@ import contextlib
 import ctypes
 import os
 import resource
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from faults import Outcome
 from faults.forks import Forks
-from faults.work import answer, differences, load, samples, stored
+from faults.work import METHODS, added, answer, compared, differences, load, samples, stored
+from hide_utils.evaluation.store import ResultStore
 
 NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000  # flags of unshare(2)
-READ_ONLY, REMOUNT, RECURSIVE, PRIVATE = 1, 32, 16384, 1 << 18  # of mount(2)
+READ_ONLY, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 32, 4096, 16384, 1 << 18  # of mount(2)
+DETACH = 2  # of umount2(2): files that are open stay so
 SAYS = {"full": "no space left", "read-only": "cannot be written"}
 
 
@@ -197,6 +200,63 @@ def read_only(checkpoint: str, folder: str, n: int) -> dict:
         "whole": ran == 0,
         "mounted": disk.mounted,
     }
+
+
+def half_mounted(checkpoint: str, folder: str, n: int) -> dict:
+    """Unmount the disk of the results while an evaluation writes them. Mount it again, and evaluate again.
+
+    What is written meanwhile goes into the folder below, which can be written. Where this user may not mount, the
+    folder is renamed and an empty one put in its place.
+    """
+    expected = answer(checkpoint, None, n)
+    disk, place = Disk(Path(folder) / "disk", 2_000_000), Path(folder) / "place"
+    place.mkdir()
+    aside, written, append = place.with_name("aside"), [], ResultStore.append
+
+    def mount() -> None:
+        if disk.mounted:
+            _libc("mount", os.fsencode(disk.folder), os.fsencode(place), None, BIND, None)
+        elif aside.exists():
+            shutil.rmtree(place)
+            aside.rename(place)
+
+    def unmount() -> None:
+        if disk.mounted:
+            _libc("umount2", os.fsencode(place), DETACH)
+        else:
+            place.rename(aside)
+            place.mkdir()
+
+    def appended(store, rows, *rest):
+        if len(written) == n // 2:
+            unmount()
+        written.extend(rows[:1])  # one a sample; a run begins by storing the rows of its shards, which are none here
+        return append(store, rows, *rest)
+
+    mount()
+    out, tables = place / "rows.parquet", []
+    ResultStore.append = appended
+    text = said(lambda: tables.append(answer(checkpoint, str(out), n)))
+    ResultStore.append = append
+    mount()
+    kept = stored(out)
+    tables.append(answer(checkpoint, str(out), n))
+    counts = added(*(compared(table, expected) for table in tables), compared(stored(out), expected))
+    counts["lost"] += max(n // 2 * len(METHODS) - len(kept), 0)
+    counts["wrong"] += differences(kept, expected)
+    return {"said": text, "counts": counts, "ended": len(tables) == 1, "mounted": disk.mounted}
+
+
+def unmounted(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome:
+    """The run ends and says so, what was stored stays, and the next run goes on."""
+    ended = forks.call("faults.disks:half_mounted", checkpoint=str(checkpoint), folder=str(folder), n=n)
+    bad = {"counts": {"lost": 1, "doubled": 0, "wrong": 0}, "ended": False, "said": ended.error, "mounted": True}
+    found = ended.value or bad
+    ok = found["ended"] and "mount" in found["said"] and not any(found["counts"].values())
+    how = "" if found["mounted"] else " (by a folder that was renamed)"
+    expected = "ends and says so; rows before stay; goes on when it is mounted again"
+    happened = f"{found['said'] or 'not said'}{how}"[:300]
+    return Outcome(1, int(ok), expected=expected, happened=happened, **found["counts"])
 
 
 def outcome(forks: Forks, do: str, wanted: str, expected: str, folder: Path, **given) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import signal
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from faults import Outcome
 from faults.forks import Forks
-from faults.work import answer, differences, stored
+from faults.work import added, answer, compared, differences, stored
+from hide_utils.baselines import METHODS
 
 ANSWER = "faults.work:answer"
 
@@ -89,3 +91,67 @@ def children() -> list[int]:
     """Processes that this one has started."""
     me = os.getpid()
     return [int(child) for child in Path(f"/proc/{me}/task/{me}/children").read_text().split()]
+
+
+def dying(forks: Forks, folder: Path, checkpoint: Path, engine: str, heavy: bool) -> Outcome:
+    """Let the process that answers be killed at a sample: once, and where others can take its place at every try.
+
+    Locally that is the program itself. A rerun without the fault completes the table.
+    """
+    if engine == "ray" and not importlib.util.find_spec("ray"):
+        return Outcome(1, 1, 0, "", "not tried: Ray is not installed")
+    call, switch = "faults.kills:with_a_deadly_sample", folder / "switch"
+    given = {"checkpoint": str(checkpoint), "n": 8, "switch": str(switch)}
+    whole = forks.call(call, out=None, **given).value
+    deaths = ["once"] if engine == "local" else ["once", "always"] if heavy else ["always"]
+    ok, bad, said = 0, [], []
+    for death in deaths:
+        out = folder / f"{death}.parquet"
+        switch.write_text(death)
+        first = forks.call(call, out=str(out), engine=engine, **given)
+        kept = stored(out)
+        if engine == "local":
+            fine = first.state == "died" and 0 < len(kept) < len(whole)
+        else:
+            errors = {row["sample_id"] for row in kept if row["error"]}
+            fine = first.state == "done" and errors == ({"s2", "s3"} if death == "always" else set())
+        fine &= switch.exists() == (death == "always")  # the fault was done
+        switch.unlink(missing_ok=True)
+        again = forks.call(call, out=str(out), **given)
+        bad += [compared(kept, whole, partly=engine == "local"), compared(again.value or [], whole)]
+        bad.append(compared(stored(out), whole))
+        ok += fine and again.value == whole
+        said += filter(None, [*first.warned, first.error, again.error])
+    expected = "killed once: the table is whole; at every try: its rows say so; the rerun completes it"
+    return Outcome(len(deaths), ok, expected=expected, happened="; ".join(said)[:300] or "so it was", **added(*bad))
+
+
+class Deadly:
+    """Answers directly, but kills its process at the sample s3 while the file `switch` says "once" or "always"."""
+
+    def __init__(self, switch: Path) -> None:
+        self.switch = switch
+
+    def __call__(self, hide, session, sample):
+        if sample.id == "s3" and self.switch.exists():
+            if self.switch.read_text() == "once":
+                self.switch.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return METHODS["direct"](hide, session, sample)
+
+
+def with_a_deadly_sample(checkpoint: str, out: str | None, n: int, switch: str, engine: str = "local") -> list[dict]:
+    """Evaluate with a method that kills its process at one sample."""
+    from hide_utils.evaluation import engines
+
+    engines.RAY_RETRIES = 0  # each try loads a model
+    os.environ["RAY_worker_niceness"] = "0"  # its own is 15, which starves actors beside other processes
+    methods = {"direct": METHODS["direct"], "deadly": Deadly(Path(switch))}
+    how = {} if engine == "local" else {"engine": engine, "workers": 1 if engine == "ray" else 2}
+    try:
+        return answer(checkpoint, out, n, methods, **how)
+    finally:
+        if engine == "ray":
+            import ray
+
+            ray.shutdown()

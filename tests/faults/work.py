@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pandas as pd
 from model_helpers import picture
 
 from hide_utils import HiDe, evaluate, load_model
+from hide_utils.baselines import Method
 from hide_utils.evaluation.store import ResultStore
 from hide_utils.samples import Sample
 
 METHODS = ("direct", "oracle")
-VOLATILE = ("seconds", "peak_bytes")  # differ from run to run
+VOLATILE = ("seconds", "peak_bytes", "content")  # differ from run to run, or say where the row came from
 SETTINGS = {"layer": 1, "sigma": 1.0, "alpha": 0.6}
 PARAMETERS = 'n = 1\nmodel = "mini"\nbenchmark = "scenes"'  # cell of a notebook that takes what the default preset sets
 
@@ -44,11 +46,19 @@ def samples(n: int) -> list[Sample]:
     ]
 
 
-def answer(checkpoint: str, out: str | None, n: int, methods: Sequence[str] = METHODS, **how) -> list[dict]:
-    """Evaluate, and give the rows without what differs from run to run."""
+def answer(
+    checkpoint: str,
+    out: str | None,
+    n: int,
+    methods: Sequence[str] | Mapping[str, Method] = METHODS,
+    asked: Sequence[Sample] | None = None,
+    **how,
+) -> list[dict]:
+    """Evaluate n samples, or those asked, and give the rows without what differs from run to run."""
     model = load(checkpoint)
     hide = HiDe(model, protocol="logits", **SETTINGS)
-    return comparable(evaluate(model, samples(n), methods, out, hide=hide, protocol="logits", progress=False, **how))
+    some = samples(n) if asked is None else asked
+    return comparable(evaluate(model, some, methods, out, hide=hide, protocol="logits", progress=False, **how))
 
 
 def comparable(table: pd.DataFrame) -> list[dict]:
@@ -62,7 +72,11 @@ def comparable(table: pd.DataFrame) -> list[dict]:
 
 
 def _comparable(value):
+    if value is pd.NA:
+        return None
     if isinstance(value, float):
+        if value.is_integer():  # a count, which stands as a float in a table that has rows without one
+            return int(value)
         return None if value != value else float(f"{value:.4g}")
     if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
         value = value.tolist() if hasattr(value, "tolist") else list(value)
@@ -77,6 +91,29 @@ def stored(out: Path) -> list[dict]:
 
 def differences(rows: list[dict], expected: list[dict]) -> int:
     """How many rows are there twice, or differ from the row that is expected under their key."""
+    found = compared(rows, expected, partly=True)
+    return found["doubled"] + found["wrong"]
+
+
+def compared(rows: list[dict], expected: list[dict], partly: bool = False) -> dict[str, int]:
+    """How many rows are lost, doubled and wrong, given those of a run without a fault.
+
+    A row with an error is not wrong as long as it does not pass for an answer. With `partly` the rows need not all be
+    there yet, and none counts as lost.
+    """
     by_key = {(row["sample_id"], row["method"]): row for row in expected}
     keys = [(row["sample_id"], row["method"]) for row in rows]
-    return len(keys) - len(set(keys)) + sum(row != by_key.get(key) for key, row in zip(keys, rows, strict=True))
+    good = [
+        row.get("correct") is row.get("letter") is None if row.get("error") else row == by_key.get(key)
+        for key, row in zip(keys, rows, strict=True)
+    ]
+    return {
+        "lost": 0 if partly else len(by_key.keys() - set(keys)),
+        "doubled": sum(Counter(keys).values()) - len(set(keys)),
+        "wrong": len(rows) - sum(good),
+    }
+
+
+def added(*counts: dict[str, int]) -> dict[str, int]:
+    """Sums of what `compared` counts."""
+    return {name: sum(one[name] for one in counts) for name in ("lost", "doubled", "wrong")}
