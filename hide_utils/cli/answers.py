@@ -65,7 +65,9 @@ def _estimate(making: Path) -> list[str]:
     shipped = [row for path in sorted(paths.ANSWERS.glob("*.parquet")) for row in read_rows(path)[1]]
     minutes = sum(row["seconds"] or 0 for row in shipped) / 60
     done = [pq.read_metadata(path).num_rows for path in making.rglob("*.parquet")]
-    there = [f"{sum(done)} of them are there from a run that was interrupted"] if done else []
+    there = [f"{sum(done)} rows are there from a run that was interrupted"] if done else []
+    if not shipped:
+        return ["no rows ship yet, which would tell how long it takes", *there]
     return [f"{len(shipped)} rows; at most {minutes:.0f} minutes on the machine that made them last", *there]
 
 

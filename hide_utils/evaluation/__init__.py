@@ -1,6 +1,6 @@
 """Rows for samples and methods: who answers them, where they are kept, what is measured on them, and how it is saved.
 
-Read `answers`, `loop`, `engines`, `keys`, `store` and `shards` for answers, then `captured`, `localisation`,
+Read `answers`, `loop`, `workers`, `engines`, `keys`, `store` and `shards` for answers, then `captured`, `localisation`,
 `calibration`, `tuning` and `failures` for what is made of attention, `procedures` to `profiling` for cost, and
 `provenance` and `saving` for files.
 """

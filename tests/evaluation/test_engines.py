@@ -11,7 +11,7 @@ from engine_methods import Dies, NotSendable, as_dict, samples
 
 from hide_utils import HiDe, evaluate, paths
 from hide_utils.baselines import METHODS
-from hide_utils.evaluation import engines
+from hide_utils.evaluation import engines, workers
 from hide_utils.evaluation.answers import failed
 from hide_utils.evaluation.store import ResultStore
 
@@ -145,9 +145,9 @@ def test_ray_missing_says_what_to_install(monkeypatch):
 
 
 def test_an_error_that_cannot_be_sent_is_sent_in_words():
-    error = engines._sendable(NotSendable(3))
+    error = workers._sendable(NotSendable(3))
     assert type(error) is RuntimeError and str(error) == "NotSendable: code 3"
-    assert type(engines._sendable(KeyError("x"))) is KeyError
+    assert type(workers._sendable(KeyError("x"))) is KeyError
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from faults import Outcome
 from faults.forks import Forks
-from faults.work import PARAMETERS, answer, differences, load, samples, stored
+from faults.work import PARAMETERS, added, answer, compared, differences, load, samples, stored
 from hide_utils.evaluation.store import ResultStore
 
 DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
@@ -106,8 +106,8 @@ def clock(checkpoint: str, folder: str, n: int) -> dict:
     for number, path in enumerate(cache.folder.iterdir()):
         os.utime(path, (real() + 10**6 - number, 0))
     cache.load(model, some, [1], progress=False)
-    lost = differences(stored(out), expected) + differences(table, expected) + len(expected) - len(table)
-    return {"lost": lost, "ok": not lost and (cache.captured, cache.hits) == (2, 6)}
+    counts = added(compared(stored(out), expected), compared(table, expected))
+    return {**counts, "ok": not any(counts.values()) and (cache.captured, cache.hits) == (2, 6)}
 
 
 def history(folder: str) -> dict:
@@ -151,4 +151,5 @@ def once(forks: Forks, do: str, expected: str, **given) -> Outcome:
     ended = forks.call(f"faults.damage:{do}", **given)
     found = ended.value or {"ok": False, "lost": 1, "said": ended.error}
     happened = "so it was" if found["ok"] else str(found.get("said", "not as expected"))[:300]
-    return Outcome(1, int(found["ok"]), found["lost"], expected, happened)
+    counts = {name: found.get(name) for name in ("lost", "doubled", "wrong")}
+    return Outcome(1, int(found["ok"]), expected=expected, happened=happened, **counts)

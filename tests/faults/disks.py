@@ -105,9 +105,11 @@ def results(checkpoint: str, folder: str, n: int) -> dict:
     kept = stored(out)
     disk.free()
     whole = answer(checkpoint, str(out), n)
+    counts = added(compared(kept, expected, partly=True), compared(whole, expected))
+    counts["lost"] += max(n // 2 * len(METHODS) - len(kept), 0)
     return {
         "said": text,
-        "lost": differences(kept, expected) + max(n // 2 * 2 - len(kept), 0) + differences(whole, expected),
+        **counts,
         "whole": whole == expected and not leftovers(disk.folder),
         "mounted": disk.mounted,
     }
@@ -196,7 +198,7 @@ def read_only(checkpoint: str, folder: str, n: int) -> dict:
     return {
         "said": "; ".join([*texts, *filter(None, [unread])]),
         "all_said": all(texts),
-        "lost": len(expected) if unread else differences(stored(out), expected),
+        **compared([] if unread else stored(out), expected),
         "whole": ran == 0,
         "mounted": disk.mounted,
     }
@@ -265,6 +267,7 @@ def outcome(forks: Forks, do: str, wanted: str, expected: str, folder: Path, **g
     found = ended.value or {"said": ended.error or ended.state, "lost": 1, "whole": False}
     if "skipped" in found:
         return Outcome(1, 1, 0, expected, f"not tried: {found['skipped']}")
-    ok = found["whole"] and not found["lost"] and wanted in found["said"] and found.get("all_said", True)
+    counts = {name: found.get(name) for name in ("lost", "doubled", "wrong")}
+    ok = found["whole"] and not any(counts.values()) and wanted in found["said"] and found.get("all_said", True)
     how = "" if found.get("mounted", True) else " (by a limit on files' sizes)"
-    return Outcome(1, int(ok), int(found["lost"]), expected, f"{found['said']}{how}"[:300])
+    return Outcome(1, int(ok), expected=expected, happened=f"{found['said']}{how}"[:300], **counts)

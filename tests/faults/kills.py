@@ -12,7 +12,7 @@ from pathlib import Path
 
 from faults import Outcome
 from faults.forks import Forks
-from faults.work import added, answer, compared, differences, stored
+from faults.work import added, answer, compared, stored
 from hide_utils.baselines import METHODS
 
 ANSWER = "faults.work:answer"
@@ -22,7 +22,8 @@ def killed_runs(forks: Forks, folder: Path, checkpoint: Path, kills: int, n: int
     """Kill an evaluation `kills` times. One that was killed is resumed until it is whole, then another begins."""
     given = {"checkpoint": str(checkpoint), "n": n, **how}
     whole = forks.call(ANSWER, out=None, **given)
-    rng, done, survived, lost, finished, orphans = random.Random(0), 0, 0, 0, 0, 0
+    rng, done, survived, finished, orphans = random.Random(0), 0, 0, 0, 0
+    counts: list[dict[str, int]] = []
     while done < kills:
         out, before, kept = folder / f"run-{finished}.parquet", 0, []
         while True:
@@ -36,40 +37,41 @@ def killed_runs(forks: Forks, folder: Path, checkpoint: Path, kills: int, n: int
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
             rows, orphans = stored(out), orphans + len(left)
-            bad = differences(rows, whole.value) + max(before - len(rows), 0) + len(left)
-            lost, before = lost + bad, len(rows)
-            kept.append(bad == 0)
+            found = compared(rows, whole.value, partly=True)
+            found["lost"] += max(before - len(rows), 0)
+            before = len(rows)
+            counts.append(found)
+            kept.append(not left and not any(found.values()))
         finished += 1
         equal = ended.state == "done" and ended.value == whole.value
-        lost += 0 if equal else differences(ended.value or [], whole.value) + len(whole.value) - len(ended.value or [])
+        counts.append(compared(ended.value or [], whole.value))
         survived += sum(kept) if equal else 0
         if not equal:
             break
-    return Outcome(
-        done,
-        survived,
-        lost,
-        "after each kill only whole rows, none gone; the resumed table equals the uninterrupted one",
+    expected = "after each kill only whole rows, none gone; the resumed table equals the uninterrupted one"
+    happened = (
         f"{finished} evaluations of {len(whole.value)} rows killed {done} times and resumed; "
-        f"{'equal' if survived == done and not lost else ended.error or 'not equal'}"
-        + (f"; {orphans} worker processes went on by themselves" if orphans else ""),
+        f"{'equal' if survived == done else ended.error or 'not equal'}"
+        + (f"; {orphans} worker processes went on by themselves" if orphans else "")
     )
+    return Outcome(done, survived, expected=expected, happened=happened, **added(*counts))
 
 
 def killed_workers(forks: Forks, folder: Path, checkpoint: Path, times: int, n: int) -> Outcome:
     """Kill one of the two worker processes of an evaluation. Another takes its place, and the table is whole."""
     whole = forks.call(ANSWER, out=None, checkpoint=str(checkpoint), n=n).value
-    rng, ok, lost, said = random.Random(0), 0, 0, []
+    rng, ok, counts, said = random.Random(0), 0, [], []
     for number in range(times):
         out = folder / f"{number}.parquet"
         given = {"checkpoint": str(checkpoint), "out": str(out), "n": n, "seed": rng.randrange(10**6)}
         ended = forks.call("faults.kills:with_a_worker_killed", **given)
         found = ended.value or {"rows": [], "killed": 0}
-        lost += differences(found["rows"], whole) + len(whole) - len(found["rows"])
+        counts.append(compared(found["rows"], whole))
         ok += found["rows"] == whole and found["killed"] == 1
         said += [ended.error] if ended.error else []
     expected = "its picture is answered by another worker, the table is whole"
-    return Outcome(times, ok, lost, expected, "; ".join(said)[:300] or f"{times} tables of {len(whole)} rows, equal")
+    happened = "; ".join(said)[:300] or f"{times} tables of {len(whole)} rows, equal"
+    return Outcome(times, ok, expected=expected, happened=happened, **added(*counts))
 
 
 def with_a_worker_killed(checkpoint: str, out: str, n: int, seed: int) -> dict:
