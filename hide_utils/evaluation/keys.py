@@ -7,6 +7,7 @@ that a run can say what was changed.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -197,6 +198,8 @@ def _carried(value: Any) -> Any:
     if isinstance(value, MethodType):
         return [value.__self__, value.__func__]
     if isinstance(value, FunctionType):
+        if _is_ours(value):
+            value = inspect.unwrap(value)  # a checker of types around it changes nothing
         cells = []
         for cell in value.__closure__ or ():
             with suppress(ValueError):  # a name that is not bound yet
