@@ -64,7 +64,7 @@ SOURCES = {
     ),
 }  # fmt: skip
 
-SIZES = {"vstar": 191, "hrbench4k": 800, "hrbench8k": 800, "mme_realworld_lite": 1919, "mme_realworld": 23609}
+SIZES = {"vstar": 191, "hrbench4k": 800, "hrbench8k": 800, "mme_realworld_lite": 1919}
 
 
 def load_benchmark(
