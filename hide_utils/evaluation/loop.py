@@ -85,7 +85,6 @@ def evaluate(
     out = None if out is None else free_sidecar(Path(out).resolve())
     if shard is not None:
         samples, out = _share(samples, *shard), shard_path(out, *shard)
-    ids = [sample.id for sample in samples]
     settings = run_settings(hide, protocol)
     with ExitStack() as stack:
         store, belongs = None, {}
@@ -105,7 +104,7 @@ def evaluate(
     if out is not None and tasks:
         entry = provenance_entry(model=model.name, samples=samples, settings=settings, columns=COLUMNS)
         write_sidecar(out.with_suffix(".json"), entry, out)
-    order = pd.MultiIndex.from_product([ids, list(wanted)], names=["sample_id", "method"])
+    order = pd.MultiIndex.from_product([[sample.id for sample in samples], list(wanted)], names=["sample_id", "method"])
     table = table.set_index(["sample_id", "method"]).reindex(order).reset_index()
     return table.astype({"correct": "boolean"})
 

@@ -14,8 +14,8 @@ from hide_utils.images import composite_on_white, read_image
 from hide_utils.method import lpd
 from hide_utils.method.entities import Entities, Extractor, given_entities
 from hide_utils.method.result import Result
-from hide_utils.method.session import HIDE_STEPS, Cost, Localisation, Session
-from hide_utils.models import VLM, Reply, Settings, load_model
+from hide_utils.method.session import HIDE_STEPS, Localisation, Session
+from hide_utils.models import VLM, Cost, Reply, Settings, load_model
 from hide_utils.prompts import multiple_choice, option_texts
 
 NUMERICS = 1  # counts up when the same attention gives other maps, boxes, regions or compact images

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +19,7 @@ from PIL import Image
 from hide_utils.images import pad_to_aspect
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import SEARCH_INSTRUCTION, Entities, Extraction
-from hide_utils.models import VLM, Prefix, ProcessedImage, Reply, clocked
+from hide_utils.models import VLM, Cost, Prefix, ProcessedImage, Reply, clocked
 from hide_utils.prompts import multiple_choice
 
 HIDE_STEPS = ("prefill", "extract", "search", "decouple", "compact", "answer")
@@ -47,14 +46,6 @@ class SearchAttention:
         """Purified maps in [0, 1] at one of the layers, smoothed with `sigma` grid cells (TAD)."""
         rows = np.concatenate([self.noise, self.semantic], axis=1)[self.layers.index(layer)]
         return tad.purify(rows, self.noise.shape[1], sigma)
-
-
-class Cost(NamedTuple):
-    """What a step cost: wall clock, counts, and most bytes that the CUDA allocator held (None on other devices)."""
-
-    seconds: float
-    counts: Counter
-    peak: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,5 +9,5 @@ from hide_utils.models.backends import choose_attention, choose_device, choose_d
 from hide_utils.models.base import VLM
 from hide_utils.models.flops import reply_flops
 from hide_utils.models.loading import FAMILIES, load_model, load_tokenizer
-from hide_utils.models.outputs import Prefix, Reply, Rows, Settings
+from hide_utils.models.outputs import Cost, Prefix, Reply, Rows, Settings
 from hide_utils.models.prompt import ProcessedImage, Prompt

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -115,3 +117,11 @@ class Reply:
     n_image_tokens: int
     n_text_tokens: int
     seconds: float
+
+
+class Cost(NamedTuple):
+    """What a step cost: wall clock, counts, and most bytes that the CUDA allocator held (None on other devices)."""
+
+    seconds: float
+    counts: Counter
+    peak: int | None = None
