@@ -1,11 +1,12 @@
-"""Rows with errors are no answers, of whatever dtype they are; pictures are the units of every interval and test."""
+"""Rows with errors are no answers: they count in no accuracy, comparison or choice, and their number is told."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from answer_rows import answers, with_errors
 
 from hide_utils import plots
-from hide_utils.analyses import decoupled_training, extraction, factorial, interference, settings_without_labels
+from hide_utils.analyses import extraction, factorial, interference
 from hide_utils.analyses import when_to_look as gating
 from hide_utils.evaluation import failures, save_figure, save_table
 from hide_utils.evaluation.tables import cost_table, main_table, readable
@@ -19,42 +20,8 @@ from hide_utils.stats import (
     compare_answers,
     comparison_table,
     mean_over_cycles,
-    means,
 )
-from hide_utils.stats.rows import answered, left_out_in_words, mean_interval, outcomes, paired_test
-
-COSTS = ("calls", "image_tokens", "text_tokens", "decoded", "flops", "seconds", "peak_bytes")
-
-
-def answers(n=40, methods=("direct", "hide", "oracle"), seed=0):
-    """Rows as `evaluate` has them, every picture with one question."""
-    rng = np.random.default_rng(seed)
-    rows = [
-        {"sample_id": f"s{i}", "image_id": f"p{i}", "method": method, "kind": "ab"[i % 2], "cycle": "01"[i // 2 % 2],
-         "n_options": 4, "letter": "A", "correct": bool(rng.random() < 0.4 + 0.15 * number), "error": None,
-         "margin": rng.random(), "recall50": rng.random(), "iou": rng.random(), "regions": None}
-        | dict.fromkeys(COSTS, 1.0 + number)
-        for number, method in enumerate(methods)
-        for i in range(n)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def with_errors(table, samples=("s0", "s5"), method="hide", dtype="boolean"):
-    """The table with errors of a method on some samples; as bool, errors are wrong answers as old files have them."""
-    table, failed = table.copy(), table["sample_id"].isin(samples) & (table["method"] == method)
-    table["error"] = table["error"].astype(object).mask(failed, "OutOfMemoryError: no memory")
-    table["letter"] = table["letter"].mask(failed)
-    table[["recall50", "iou", *COSTS]] = table[["recall50", "iou", *COSTS]].mask(failed)
-    table["correct"] = table["correct"].astype(object).mask(failed, False if dtype is bool else None).astype(dtype)
-    return table
-
-
-def copied(table, times=4):
-    """Every question asked several times of the same picture."""
-    parts = [table.assign(sample_id=table["sample_id"] + f"-{i}") for i in range(times)]
-    return pd.concat(parts, ignore_index=True)
-
+from hide_utils.stats.rows import left_out_in_words
 
 DTYPES = pytest.mark.parametrize("dtype", ["boolean", object, bool])
 
@@ -209,113 +176,3 @@ def test_the_number_left_out_stands_in_note_and_caption(tmp_path, monkeypatch):
     assert (
         left_out_in_words(whole) == "" and "caption" not in save_table(whole, "w", "05_benchmarks", {})[1].read_text()
     )
-
-
-# --- pictures as the units ------------------------------------------------------------------------------------------
-
-
-def widths(table, low="low", high="high"):
-    return (table[high] - table[low]).to_numpy(float)
-
-
-@pytest.mark.parametrize(
-    "tabulate",
-    [
-        lambda t: accuracy_table(t),
-        lambda t: accuracies(t, ["method", "kind"]),
-        lambda t: means(t.assign(accuracy=outcomes(t)), ["method"], ["accuracy", "iou"]),
-        lambda t: extraction.accuracy_and_boxes(t, ["method"]),
-        lambda t: compare_answers(t, [("hide", "direct"), ("oracle", "direct")]),
-        lambda t: compare(
-            t.assign(variant=t["method"], pointing=outcomes(t)), [("hide", "direct")], ["pointing", "iou"]
-        ),
-        lambda t: interference.comparisons(t, [("direct", "hide")]).rename(
-            columns={"difference_low": "low", "difference_high": "high"}
-        ),
-        lambda t: comparison_table(t),
-        lambda t: plots.accuracy_bars(plots.new_figure()[1], t),
-        lambda t: plots.accuracy_curve(plots.new_figure()[1], t.assign(size=1), "size", xlabel="size"),
-    ],
-)
-def test_copies_of_questions_are_no_further_evidence(tabulate):
-    """Of 200 pictures the bootstrap's interval is Wilson's or Newcombe's to a few per cent. Half as wide is wrong."""
-    once, often = tabulate(answers(200)), tabulate(copied(answers(200)))
-    assert widths(often) == pytest.approx(widths(once), rel=0.12)
-    for p in {"p", "p_holm"} & set(once):
-        assert often[p].dropna().tolist() == pytest.approx(once[p].dropna().tolist(), rel=0.01)
-
-
-def test_gates_and_failures_are_judged_by_picture():
-    parts = answers(200, methods=tuple(gating.PARTS))
-    tables = []
-    for table in (parts, copied(parts)):
-        pointing = dict.fromkeys(table["sample_id"], 1.0)
-        gated = gating.gate_table(table, pointing)
-        tables.append(gating.summary({"margin": gating.fitted("margin", gated)}, gated))
-    once, often = tables
-    for name in ("", "difference_", "saved_", "gains_"):
-        kept = widths(once, f"{name}low", f"{name}high")
-        inside = once["method"].eq("margin")
-        found = widths(often, f"{name}low", f"{name}high")
-        assert found[inside] == pytest.approx(kept[inside], rel=0.15)
-    assert often["p"].tolist() == pytest.approx(once["p"].tolist())
-    results = answers(200)
-    own = results.query("method == 'hide'")[["sample_id", "correct"]].assign(cause="none", regions=None)
-    once, often = failures.cause_table(own, results), failures.cause_table(copied(own), copied(results))
-    assert widths(often)[-1] == pytest.approx(widths(once)[-1], rel=0.12)
-    assert often["n"].iloc[-1] == 4 * once["n"].iloc[-1]
-
-
-def test_slopes_regrets_and_studies_are_judged_by_picture():
-    wrong = {"hide": 0, "direct": 1}
-    once, often = (extraction.cost_of_errors(t, wrong) for t in (answers(), copied(answers())))
-    assert often[:3] == pytest.approx(once[:3]) and often.n == 4 * once.n
-    rng = np.random.default_rng(0)
-    quality = pd.DataFrame(
-        [
-            {"sample_id": f"s{i}", "image_id": f"p{i}", "layer": layer, "sigma": 1.0, "alpha": 0.5, "iou": rng.random()}
-            for i in range(30)
-            for layer in (0, 1)
-        ]
-    )
-    best, other = (0, 1.0, 0.5), (1, 1.0, 0.5)
-    once, often = (
-        settings_without_labels.transfer({"a": q, "b": q}, {"a": best, "b": other}) for q in (quality, copied(quality))
-    )
-    assert often[["regret", "low", "high"]].to_numpy() == pytest.approx(once[["regret", "low", "high"]].to_numpy())
-    assert often["p"].dropna().tolist() == once["p"].dropna().tolist()
-
-
-def study(n=12):
-    rng = np.random.default_rng(0)
-    return pd.DataFrame(
-        [
-            {"set": of_set, "method": method, "arm": arm, "seed": seed, "sample_id": f"s{i}", "image_id": f"p{i}",
-             "correct": int(rng.random() < 0.5), "recall50": rng.random()}
-            for of_set, method in decoupled_training.OUTCOMES
-            for arm in decoupled_training.ARMS
-            for seed in ((0,) if arm == decoupled_training.START else (0, 1))
-            for i in range(n)
-        ]
-    )  # fmt: skip
-
-
-def test_the_study_takes_pictures_as_units_and_leaves_out_what_a_run_did_not_answer():
-    for tabulate in (decoupled_training.accuracies, decoupled_training.differences, decoupled_training.localisation):
-        once, often = tabulate(study()), tabulate(copied(study()))
-        assert widths(often) == pytest.approx(widths(once))
-        table = study().astype({"correct": "Int64"})
-        table.loc[(table["sample_id"] == "s3") & (table["arm"] == "mixed") & (table["seed"] == 1), "correct"] = pd.NA
-        with pytest.warns(UserWarning, match="1 of 12 pictures left out"):
-            found = tabulate(table)
-        assert found["n"].eq(11).all() and found.notna().all(axis=None)
-
-
-def test_single_functions_take_what_tables_have():
-    right = pd.Series([True, None, False, True], dtype="boolean")
-    assert mean_interval(right, "abcd").n == 3 and mean_interval([True, None], ["a", "b"]).estimate == 1
-    gap, test = paired_test(right, pd.Series([False, True, None, False], dtype=object), "abcd")
-    assert (gap.estimate, gap.n, test.only_a) == (1, 2, 2)
-    assert np.isnan(paired_test([None], [True], ["a"])[1].p)
-    with pytest.warns(UserWarning, match="x: 1 of 4 rows"):
-        assert answered(pd.DataFrame({"correct": right}), "x")["correct"].tolist() == [1, 0, 1]
