@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -38,4 +39,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"hide: no command {words[0]!r}; {nearest(words[0], COMMANDS)}", file=sys.stderr)
         return 2
     module, first, _ = COMMANDS[words[0]]
-    return import_module(module).main([*first, *words[1:]]) or 0
+    try:
+        status = import_module(module).main([*first, *words[1:]]) or 0
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output, as `head` does, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -53,7 +54,8 @@ class Run(BaseModel):
         write_json(self.record, self.model_dump(mode="json"))
 
     def __str__(self) -> str:
-        given = "".join(f" -p {name} {shlex.quote(str(value))}" for name, value in self.differs.items())
+        texts = {name: json.dumps(v) if isinstance(v, list) else str(v) for name, v in self.differs.items()}
+        given = "".join(f" -p {name} {shlex.quote(text)}" for name, text in texts.items())
         killed = ", or killed," if self.status == "running" else ""
         good = self.status != "ok" and self.record.with_suffix(".ipynb").exists()
         when = f"{self.started:%Y-%m-%d %H:%M} in {self.seconds:.1f} s" if self.started else ""

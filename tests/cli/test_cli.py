@@ -29,6 +29,14 @@ def test_command_unknown_or_missing_is_said(capsys):
     assert door.main([]) == 2
 
 
+def test_a_reader_that_has_seen_enough_gets_no_traceback():
+    command = [sys.executable, "-m", "hide_utils", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1) as run:
+        run.stdout.readline()
+        run.stdout.close()
+        assert run.stderr.read() == ""
+
+
 @pytest.mark.parametrize("module", ["hide_utils", "hide_utils.run"])
 def test_both_ways_in_lead_to_the_runner(module):
     words = {"hide_utils": ["run", "77"], "hide_utils.run": ["77"]}[module]

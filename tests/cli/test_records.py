@@ -210,7 +210,7 @@ def test_a_report_that_a_kernel_writes_leaves_committed_tables_and_readme(monkey
 
 
 def test_list_shows_runs_and_names_records_that_it_cannot_read(project, capsys):
-    entry = {"notebook": "00_start.ipynb", "code": "1", "preset": "tiny", "differs": {"n": 9, "question": "Is it red?"}}
+    entry = {"notebook": "00_start.ipynb", "code": "1", "preset": "tiny", "differs": {"n": 9, "options": ["a b", "c"]}}
     whole = entry | {"status": "ok", "started": "2026-03-01T10:00:00Z", "seconds": 2.04}
     contents = {
         "tiny-00000001/00_start.json": json.dumps(whole),
@@ -229,7 +229,7 @@ def test_list_shows_runs_and_names_records_that_it_cannot_read(project, capsys):
         (project.runs / name).write_bytes(text.encode(errors="surrogatepass"))
     assert project("--list") == 0
     out = capsys.readouterr().out
-    assert "00_start: ok 2026-03-01 10:00 in 2.0 s, preset tiny -p n 9 -p question 'Is it red?'; its code" in out
+    assert '00_start: ok 2026-03-01 10:00 in 2.0 s, preset tiny -p n 9 -p options \'["a b", "c"]\'; its code' in out
     lines = {tuple(line.split()[:2]): line for line in out[out.index("Runs in") :].splitlines()[1:]}
     assert len(lines) == 9
     assert "ok 2026-03-01" in lines["tiny-00000001", "00_start"]
