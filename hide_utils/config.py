@@ -244,8 +244,9 @@ class OwnPicture(BaseModel):
 
     @model_validator(mode="after")
     def _check_pairs(self) -> OwnPicture:
+        blank = {name for name in ("image", "question", "options") if not str(getattr(self, name) or "").strip()}
         for given, wanted in self.NEEDS.items():
-            if getattr(self, given) and not getattr(self, wanted):
+            if given not in blank and wanted in blank:
                 pair = {"given": given, "wanted": wanted}
                 raise PydanticCustomError("pair", "{given} needs {wanted} beside it", pair)
         return self

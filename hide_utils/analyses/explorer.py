@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hide_utils.config import OwnPicture, RunConfig
 
@@ -24,3 +24,9 @@ class ExplorerConfig(OwnPicture, RunConfig):
     noise_prior: bool = True
     tokens_off: tuple[Annotated[int, Field(ge=0)], ...] = ()
     layout: str = "spatial_aggregate"
+
+    @model_validator(mode="after")
+    def _check_one_picture(self) -> ExplorerConfig:
+        if self.image and self.sample:
+            raise ValueError("image and sample name a picture each, and one is shown: leave one out")
+        return self

@@ -107,6 +107,8 @@ OWN = (ExplorerConfig, QuickstartConfig)
     [
         (OWN, {"image": "own.jpg"}, "image needs question beside it"),
         (OWN, {"image": "own.jpg", "question": ""}, "image needs question beside it"),
+        (OWN, {"image": "own.jpg", "question": " \n"}, "image needs question beside it"),
+        ([ExplorerConfig], {"image": "own.jpg", "question": "What?", "sample": "s1"}, "leave one out"),
         (OWN, {"options": ["a", "b"]}, "options needs question beside it"),
         ([QuickstartConfig], {"question": "What is it?"}, "question needs image beside it"),
         (OWN, {"image": "own.jpg", "question": "What is it?", "options": ["a"]}, "at least 2 items"),
