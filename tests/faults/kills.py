@@ -146,7 +146,7 @@ def with_a_deadly_sample(checkpoint: str, out: str | None, n: int, switch: str, 
     """Evaluate with a method that kills its process at one sample."""
     from hide_utils.evaluation import engines
 
-    engines.RAY_RETRIES = 0  # each try loads a model
+    engines.RAY_RETRIES = int(engine == "ray")  # each try loads a model, and Ray loses more than one without any
     os.environ["RAY_worker_niceness"] = "0"  # its own is 15, which starves actors beside other processes
     methods = {"direct": METHODS["direct"], "deadly": Deadly(Path(switch))}
     how = {} if engine == "local" else {"engine": engine, "workers": 1 if engine == "ray" else 2}
