@@ -82,3 +82,12 @@ def test_lost_doubled_and_wrong_rows_are_told_apart():
         "doubled": 0,
         "wrong": 2,
     }
+
+
+def test_rows_are_the_same_but_for_the_last_digits():
+    from faults.work import same
+
+    rows = [{"sample_id": "s0", "method": "direct", "margin": 0.0114999, "regions": [1.0, 2.0], "error": None}]
+    assert same([rows[0] | {"margin": 0.0115001}], rows) and not same([rows[0] | {"margin": 0.0118}], rows)
+    assert not same([rows[0] | {"margin": None}], rows) and not same([], rows) and not same(None, rows)
+    assert not same([rows[0] | {"regions": [1.0, 3.0]}], rows)

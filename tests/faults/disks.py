@@ -13,7 +13,7 @@ from pathlib import Path
 
 from faults import Outcome
 from faults.forks import Forks
-from faults.work import METHODS, added, answer, compared, differences, load, samples, stored
+from faults.work import METHODS, added, answer, compared, differences, load, same, samples, stored
 from hide_utils.evaluation.store import ResultStore
 
 NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000  # flags of unshare(2)
@@ -110,7 +110,7 @@ def results(checkpoint: str, folder: str, n: int) -> dict:
     return {
         "said": text,
         **counts,
-        "whole": whole == expected and not leftovers(disk.folder),
+        "whole": same(whole, expected) and not leftovers(disk.folder),
         "mounted": disk.mounted,
     }
 

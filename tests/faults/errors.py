@@ -9,7 +9,7 @@ import torch
 
 from faults import Outcome
 from faults.forks import Forks
-from faults.work import METHODS, added, answer, compared, stored
+from faults.work import METHODS, added, answer, compared, same, stored
 from hide_utils.method.hide import HiDe
 
 ANSWER = "faults.work:answer"
@@ -67,7 +67,7 @@ def out_of_memory(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outco
     ok = (
         {row["sample_id"] for row in failed} == {f"s{i}" for i in range(n) if i // 2 % 3 == 2}
         and f"{len(failed)} of {n * len(METHODS)} rows have errors" in said
-        and found["rows"] == whole
+        and same(found["rows"], whole)
         and found["opened"] == n // 6
     )
     expected = "rows say so and have no verdict; with memory these alone are answered, and the table is whole"
@@ -100,7 +100,7 @@ def cuda(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome:
         and CUDA in found["said"]
         and "run again in a new process" in found["said"]
         and len(answered) == 4 * len(METHODS)
-        and again.value == whole
+        and same(again.value, whole)
     )
     expected = "ends at once and says what to do; rows before stay; a new process completes them"
     return Outcome(1, int(ok), expected=expected, happened=(found["said"] + again.error)[:300], **bad)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from faults import Outcome
 from faults.forks import Forks
-from faults.work import added, answer, compared, stored
+from faults.work import added, answer, compared, same, stored
 from hide_utils.baselines import METHODS
 
 ANSWER = "faults.work:answer"
@@ -43,7 +43,7 @@ def killed_runs(forks: Forks, folder: Path, checkpoint: Path, kills: int, n: int
             counts.append(found)
             kept.append(not left and not any(found.values()))
         finished += 1
-        equal = ended.state == "done" and ended.value == whole.value
+        equal = ended.state == "done" and same(ended.value, whole.value)
         counts.append(compared(ended.value or [], whole.value))
         survived += sum(kept) if equal else 0
         if not equal:
@@ -67,7 +67,7 @@ def killed_workers(forks: Forks, folder: Path, checkpoint: Path, times: int, n: 
         ended = forks.call("faults.kills:with_a_worker_killed", **given)
         found = ended.value or {"rows": [], "killed": 0}
         counts.append(compared(found["rows"], whole))
-        ok += found["rows"] == whole and found["killed"] == 1
+        ok += same(found["rows"], whole) and found["killed"] == 1
         said += [ended.error] if ended.error else []
     expected = "its picture is answered by another worker, the table is whole"
     happened = "; ".join(said)[:300] or f"{times} tables of {len(whole)} rows, equal"
@@ -122,7 +122,7 @@ def dying(forks: Forks, folder: Path, checkpoint: Path, engine: str, heavy: bool
         again = forks.call(call, out=str(out), **given)
         bad += [compared(kept, whole, partly=engine == "local"), compared(again.value or [], whole)]
         bad.append(compared(stored(out), whole))
-        ok += fine and again.value == whole
+        ok += fine and same(again.value, whole)
         said += filter(None, [*first.warned, first.error, again.error])
     expected = "killed once: the table is whole; at every try: its rows say so; the rerun completes it"
     return Outcome(len(deaths), ok, expected=expected, happened="; ".join(said)[:300] or "so it was", **added(*bad))

@@ -16,7 +16,7 @@ from PIL import Image
 from faults import Outcome
 from faults.forks import Forks
 from faults.kills import ANSWER
-from faults.work import METHODS, PARAMETERS, compared, load, samples, stored
+from faults.work import METHODS, PARAMETERS, compared, load, same, samples, stored
 from hide_utils import evaluate
 from hide_utils.cli.run import main
 from hide_utils.images import read_image
@@ -34,7 +34,7 @@ def two_at_once(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome
     ended = forks.together([call, call])
     refused = [one for one in ended if one.state == "raised" and "another process is writing" in one.error]
     counts = compared(stored(out), whole)
-    ok = len(refused) == 1 and [one.value for one in ended if one.state == "done"] == [whole]
+    ok = len(refused) == 1 and [same(one.value, whole) for one in ended if one.state == "done"] == [True]
     happened = refused[0].error if refused else "; ".join(one.state + " " + one.error for one in ended)
     expected = "one runs, the other is told so at once; each row once"
     return Outcome(2, 2 * int(ok), expected=expected, happened=happened[:300], **counts)
