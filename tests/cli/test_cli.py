@@ -108,7 +108,8 @@ def test_the_example_for_every_parameter_is_one_that_its_notebook_takes(notebook
     defaults = {name: entry["default"] for name, entry in cell.items()}
     pair = {"image": "photo.jpg", "question": "Is it?"} if "image" in defaults else {}
     for name in set(defaults) - {"out"}:
-        kind.from_cell(defaults | pair | {name: inputs.example(kind, name, defaults[name])}, preset="")
+        beside = {} if name == "sample" else pair  # which is shown instead of a picture
+        kind.from_cell(defaults | beside | {name: inputs.example(kind, name, defaults[name])}, preset="")
 
 
 @pytest.fixture
@@ -128,10 +129,9 @@ def planned(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", ["1984", "1.50", "1e3", "True", "[1, 2]", "1, 2", "007", "Is it red?"])
 def test_text_stays_the_text_that_was_given(planned, tmp_path, text):
     Image.new("RGB", (8, 8)).save(tmp_path / "1984", "PNG")
-    words = ("08", "-p", "question", text, "-p", "sample", text, "-p", "image", "1984", "-p", "n", "3")
-    given = planned(*words)
-    assert (given["question"], given["sample"], given["n"]) == (text, text, 3)
-    assert given["image"] == str(tmp_path / "1984")
+    given = planned("08", "-p", "question", text, "-p", "image", "1984", "-p", "n", "3")
+    assert (given["question"], given["image"], given["n"]) == (text, str(tmp_path / "1984"), 3)
+    assert planned("08", "-p", "sample", text)["sample"] == text
     assert planned("08", "-p", "question", "None")["question"] is None
     assert planned("08", "-p", "question", "'None'")["question"] == "None"
 
