@@ -95,18 +95,21 @@ def execute(run: Run, *, inplace: bool) -> None:
 
 
 def _papermill(run: Run, output: Path, staging: Path) -> None:
-    """Execute a notebook in a kernel that writes figures and tables to a folder of its own."""
-    staged = f"--IPKernelApp.exec_lines=__import__('os').environ['HIDE_STAGING'] = {str(staging)!r}"
+    """Execute a notebook in its own folder, in a kernel that writes figures and tables to a folder of its own.
+
+    Papermill's own `cwd` would move this program, and with several notebooks at a time leave it where none was called.
+    """
+    place, folder = str(staging), str(run.notebook.parent)
+    first = f"import os as _os; _os.environ['HIDE_STAGING'] = {place!r}; _os.chdir({folder!r}); del _os"
     papermill.execute_notebook(
         run.notebook,
         output,
         run.parameters,
         kernel_name="python3",
-        cwd=run.notebook.parent,
         progress_bar={"desc": run.notebook.stem, "disable": None},  # None: shown on a terminal only
         config=KERNEL,
         # jupyter_client interrupts a kernel before it asks it to end, which some log as an error.
-        extra_arguments=["--log-level=CRITICAL", staged],
+        extra_arguments=["--log-level=CRITICAL", f"--IPKernelApp.exec_lines={first}"],
     )
 
 

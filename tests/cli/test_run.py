@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -55,7 +56,9 @@ def test_two_at_a_time_really_overlap_and_the_report_waits_for_all(project, tmp_
     )
     write(project.notebooks, "09_report", "from pathlib import Path\nassert Path('../done').exists()")
     write(project.notebooks, "10_last", "1 + 1")
+    here = Path.cwd()
     assert project("all", "--jobs", "2") == 0
+    assert Path.cwd() == here, "each kernel is in its notebook's folder, and this program where it was"
     begun = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.endswith(" begins")]
     assert begun[-1] == "09_report"
     assert "OMP_NUM_THREADS" not in os.environ
