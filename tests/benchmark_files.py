@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from hide_utils import load_benchmark
+
 SUFFIX = "\nAnswer with the option's letter from the given choices directly."
 CLIMBING = ["../secret.png", "/etc/secret.png", "imgs/../../secret.png", "imgs\\..\\..\\secret.png", "C:\\secret.png"]
 
@@ -95,3 +97,10 @@ BOOK = {
     "Answer choices": ["(A) Nutty Ribs", "(B) Haw (sweet)", "(C)Chili", "(D) Inasal", "(E) Not in the image."],
     "Ground truth": "B", "Category": "book_map_poster", "Subtask": "OCR with Complex Context", "Task": "Perception",
 }  # fmt: skip
+
+
+def listed(tmp_path, *rows, size=(6, 4), **knobs):
+    """Samples of a list in the authors' format, one for each change of a row."""
+    (tmp_path / "p.png").write_bytes(encoded(3, size))
+    given = [authors_row(i, "p.png", **{"labels": "A"} | row) for i, row in enumerate(rows)]
+    return load_benchmark(write_json(tmp_path / "b.json", given), **knobs)

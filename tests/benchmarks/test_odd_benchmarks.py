@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from benchmark_files import BOOK, LINES, authors_row, encoded, hrbench_rows, write_json, write_tsv, write_vstar
+from benchmark_files import BOOK, LINES, authors_row, encoded, hrbench_rows, listed, write_json, write_tsv, write_vstar
 from PIL import Image
 
 from hide_utils import load_benchmark
@@ -25,13 +25,6 @@ def table(tmp_path, **fields):
     row = hrbench_rows(1)[0] | {"answer": "A"} | fields
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "hr.parquet")
     return load_benchmark(tmp_path / "hr.parquet")
-
-
-def listed(tmp_path, *rows, size=(6, 4), **knobs):
-    """Samples of a list in the authors' format, one for each change of a row."""
-    (tmp_path / "p.png").write_bytes(encoded(3, size))
-    given = [authors_row(i, "p.png", **{"labels": "A"} | row) for i, row in enumerate(rows)]
-    return load_benchmark(write_json(tmp_path / "b.json", given), **knobs)
 
 
 # Options --------------------------------------------------------------------------------------------------------------

@@ -5,21 +5,11 @@ import warnings
 
 import pandas as pd
 import pytest
-from benchmark_files import authors_row, encoded, hrbench_rows, write_json, write_tsv
+from benchmark_files import authors_row, hrbench_rows, listed, write_json, write_tsv
 from PIL import Image
 
 from hide_utils import load_benchmark
 from hide_utils.benchmarks import card
-
-NAN = float("nan")
-POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
-
-
-def listed(tmp_path, *rows, size=(6, 4), **knobs):
-    """Samples of a list in the authors' format, one for each change of a row."""
-    (tmp_path / "p.png").write_bytes(encoded(3, size))
-    given = [authors_row(i, "p.png", **{"labels": "A"} | row) for i, row in enumerate(rows)]
-    return load_benchmark(write_json(tmp_path / "b.json", given), **knobs)
 
 
 @pytest.mark.parametrize(
