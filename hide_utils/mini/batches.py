@@ -30,9 +30,7 @@ def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
     return tuple(tokenizer(text, add_special_tokens=False).input_ids)
 
 
-def conversation(
-    tokenizer: PreTrainedTokenizerBase, grids: list[tuple[int, int]], turns: list[lessons.Turn]
-) -> Row:
+def conversation(tokenizer: PreTrainedTokenizerBase, grids: list[tuple[int, int]], turns: list[lessons.Turn]) -> Row:
     """Token ids of a conversation about pictures, and for each token the weight of predicting it.
 
     Args:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+from hide_utils.files import replace_file, write_json
 
 SPECIAL = (
     "<|endoftext|>",
@@ -93,7 +94,7 @@ def save_folder(folder: Path, model: Qwen3VLForConditionalGeneration, tokenizer:
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().bfloat16().cpu().contiguous() for name, tensor in model.state_dict().items()}
     del state["lm_head.weight"]
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    replace_file(folder / "model.safetensors", lambda file: save_file(state, file, metadata={"format": "pt"}))
     config = Qwen3VLConfig.from_dict(model.config.to_dict())
     config.architectures = [type(model).__name__]
     config.dtype = config.text_config.dtype = config.vision_config.dtype = torch.bfloat16
@@ -110,4 +111,4 @@ def save_folder(folder: Path, model: Qwen3VLForConditionalGeneration, tokenizer:
         "image_std": [0.5] * 3,
         "size": {"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS},
     }
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "preprocessor_config.json", preprocessor)

@@ -185,9 +185,7 @@ def relation(
     return _choice(rng, question, answer, [option for option in options if option != answer])
 
 
-def _pair(
-    rng: np.random.Generator, able: list[Thing], side: int, apart: float
-) -> tuple[Thing, Thing, int] | None:
+def _pair(rng: np.random.Generator, able: list[Thing], side: int, apart: float) -> tuple[Thing, Thing, int] | None:
     """Two things that stand apart, and along which axis (0: x, 1: y); None where eight tries found none."""
     if len(able) < 2:
         return None

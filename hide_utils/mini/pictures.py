@@ -16,7 +16,7 @@ from PIL import Image
 
 from hide_utils.mini.checkpoint import CELL
 from hide_utils.mini.curriculum import LARGE, Lesson
-from hide_utils.scenes.drawing import draw_scene
+from hide_utils.scenes.drawing import add_strokes, draw_ground, draw_thing, place_thing, scatter
 from hide_utils.scenes.world import COLORS, NOUNS, Thing
 
 Pairs = list[tuple[str, str]]  # (noun, color)
@@ -55,9 +55,19 @@ def draw(
 ) -> tuple[np.ndarray, list[Thing]]:
     """A square training scene, and its things in the order of ``pairs``. Those that found no room are left out.
 
-    strokes, unnamed: how many nameless strokes and objects, for each 256 x 256 pixels.
+    strokes, unnamed: how many strokes, in units of 12, and unnamed objects are expected for each 256 x 256 pixels.
     """
-    return draw_scene(rng, "train", side, side, pairs, object_size, strokes, None, unnamed)
+    wh, area = (side, side), (side / 256) ** 2
+    image = draw_ground(rng, "photographs", "train", wh)
+    add_strokes(rng, image, int(rng.poisson(12 * strokes * area)))
+    things: list[Thing] = []
+    for pair in pairs:
+        thing = place_thing(rng, things, pair, object_size, wh)
+        things += [thing] if thing else []
+    strangers = scatter(rng, int(rng.poisson(unnamed * area)), things, object_size, wh)
+    for thing in [*strangers, *things]:
+        draw_thing(image, thing)
+    return np.array(image), things
 
 
 def shown(rng: np.random.Generator, lesson: Lesson, side: int, grid_hw: tuple[int, int] | None) -> Shown:
