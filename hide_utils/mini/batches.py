@@ -159,8 +159,8 @@ def draw_batch(
         "image": np.stack([scene.image for scene in scenes]),
         "dense": np.stack([dense_targets(scene.things, side) for scene in scenes]),
     }
-    if two:
-        out["second"] = np.stack([scene.second for scene in scenes])
+    seconds = [scene.second for scene in scenes if scene.second is not None]
+    out |= {"second": np.stack(seconds)} if seconds else {}
     return out | (_padded(rows, fill) if rows else {})
 
 

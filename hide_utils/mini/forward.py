@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any  # for modules, whose parts torch types as Tensor | Module
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -63,7 +64,8 @@ class LeanForward:
     """Runs a model's own weights. The model may be trained through it."""
 
     def __init__(self, model: Qwen3VLForConditionalGeneration) -> None:
-        self.visual, self.text = model.model.visual, model.model.language_model
+        self.visual: Any = model.model.visual
+        self.text: Any = model.model.language_model
         self.device = model.device
         self._grid = lru_cache(maxsize=512)(self._grid_of)
         self._turns = lru_cache(maxsize=4000)(self._turns_of)
@@ -106,7 +108,7 @@ class LeanForward:
         return Seen(visual.merger(x.reshape(-1, x.shape[-1])).view(batch, x.shape[1] // MERGE**2, -1), deep)
 
     @staticmethod
-    def _vision_block(block: torch.nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def _vision_block(block: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         batch, n, width = x.shape
         heads = block.attn.qkv(block.norm1(x)).view(batch, n, 3, block.attn.num_heads, -1)
         q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)
@@ -117,7 +119,7 @@ class LeanForward:
     def __call__(
         self,
         ids: Int64[Tensor, "batch length"],
-        pictures: Sequence[UInt8[Tensor, "batch h w 3"]] = (),
+        pictures: Sequence[UInt8[Tensor, "batch _ _ 3"]] = (),
         starts: Sequence[int] = (),
     ) -> tuple[Float[Tensor, "batch length hidden"], list[Seen]]:
         """Run the whole model.
@@ -151,10 +153,10 @@ class LeanForward:
         return torch.cat([*pieces, x[:, at:]], 1) if pieces else x
 
     @staticmethod
-    def _norm(norm: torch.nn.Module, x: Tensor) -> Tensor:
+    def _norm(norm: Any, x: Tensor) -> Tensor:
         return F.rms_norm(x, x.shape[-1:], norm.weight, norm.variance_epsilon)
 
-    def _layer(self, layer: torch.nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def _layer(self, layer: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         attention, (batch, n, _) = layer.self_attn, x.shape
         y = self._norm(layer.input_layernorm, x)
         q = self._norm(attention.q_norm, attention.q_proj(y).view(batch, n, -1, attention.head_dim)).transpose(1, 2)

@@ -81,15 +81,17 @@ class Optimizer:
         self._follow()
 
     def _follow(self) -> None:
-        for group in self._matrices:
-            torch._foreach_copy_(group.parameters, list(group.master.unbind(0)))
-        torch._foreach_copy_(self._rest, self._masters)
-        for p in [*self._rest, *(p for group in self._matrices for p in group.parameters)]:
+        """Copy the masters into the parameters, and clear the gradients."""
+        pairs = list(zip(self._rest, self._masters, strict=True))
+        pairs += [pair for group in self._matrices for pair in zip(group.parameters, group.master, strict=True)]
+        parameters, masters = zip(*pairs, strict=True)
+        torch._foreach_copy_(parameters, masters)
+        for p in parameters:
             p.grad = None
 
     def state(self) -> dict[str, Tensor]:
         """Everything that a run needs to go on, by name."""
-        out = {}
+        out: dict[str, Tensor] = {}
         for i, group in enumerate(self._matrices):
             out |= {f"muon.{i}.master": group.master, f"muon.{i}.momentum": group.momentum}
         for i, master in enumerate(self._masters):

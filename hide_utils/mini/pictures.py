@@ -36,7 +36,8 @@ class Shown:
 
 def drawn_pairs(rng: np.random.Generator, n: int) -> Pairs:
     """At most ``n`` nouns with colors. Some repeat an earlier noun or color, so that both attributes are needed."""
-    names, pairs, often = list(COLORS), [], rng.uniform(0.2, 0.9)
+    names, often = list(COLORS), rng.uniform(0.2, 0.9)
+    pairs: Pairs = []
     for _ in range(n):
         noun, color = NOUNS[rng.integers(0, len(NOUNS))], names[rng.integers(0, len(names))]
         if pairs and rng.random() < often:
@@ -104,8 +105,8 @@ def _first_picture(rng: np.random.Generator, lesson: Lesson, pair: Shown, unname
         image, _ = draw(rng, side, told, lesson.object_size, float(rng.uniform(0, 1)), unnamed)
         return replace(pair, image=image)
     if luck < lesson.misled + lesson.lacking and side <= LARGE:
-        nouns, colors = {t.noun for t in inside}, {t.color for t in inside}
-        only_first = [t for t in pair.things if t.noun not in nouns and t.color not in colors]
+        values = {t.noun for t in inside} | {t.color for t in inside}
+        only_first = [t for t in pair.things if values.isdisjoint((t.noun, t.color))]
         return replace(pair, asked=only_first or pair.asked)
     return replace(pair, image=blurred(rng, pair.image)) if rng.random() < lesson.blur else pair
 

@@ -25,7 +25,7 @@ from hide_utils.mini.batches import draw_batch
 from hide_utils.mini.curriculum import Plan, lesson_at
 
 STATE, LOG = "training.safetensors", "training_log.jsonl"
-Numbered = tuple[int, dict[str, Tensor]]  # number of the lesson, and the batch
+Numbered = tuple[int, dict[str, Tensor]]  # number of the lesson, and the batch as tensors
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class Stream(IterableDataset):
         while True:
             lesson = lesson_at(self.settings.plan, self.clock.share(number))
             rng = np.random.default_rng([self.settings.seed, number])
-            yield lesson, draw_batch(rng, self.settings.plan.lessons[lesson], self.tokenizer, self.settings.scale)
+            batch = draw_batch(rng, self.settings.plan.lessons[lesson], self.tokenizer, self.settings.scale)
+            yield lesson, {name: torch.from_numpy(array) for name, array in batch.items()}
             number += step
 
 
@@ -142,7 +143,8 @@ class Log:
 
     def write(self, row: dict) -> None:
         """Write a line and forget the measures."""
-        means = {k: round(float(v) / max(float(self.counts[k]), 1.0), 4) for k, v in sorted(self.sums.items())}
+        counted = {k: float(count) for k, count in sorted(self.counts.items())}
+        means = {k: round(float(self.sums[k]) / count, 4) for k, count in counted.items() if count}
         with self.file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row | means) + "\n")
         self.sums, self.counts = {}, {}

@@ -68,6 +68,7 @@ class Trainer:
         self.nothing = torch.nn.Parameter((torch.randn(width, 2) * 0.02).to(settings.device))
         self.optimizer = Optimizer(dict(self.model.named_parameters()) | {"nothing": self.nothing})
         if settings.device == "cuda":  # the optimizer has the masters in float32
+            torch.set_float32_matmul_precision("high")
             self.model.bfloat16()
             self.nothing.data = self.nothing.data.bfloat16()
         self.losses = Losses(self.model, self.tokenizer, self.nothing)
