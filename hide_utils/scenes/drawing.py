@@ -16,7 +16,7 @@ from hide_utils.scenes.world import COLORS, PHOTOGRAPHS, Thing, icon, photograph
 
 GROUNDS = ("photographs", "procedural")
 DARK = (24, 24, 24)  # color of outlines
-RIM = 3  # width of the outline in half pixels
+RIM, MARGIN = 3, 4  # width of the outline, and the room that it is given, in half pixels
 COVERED = 64  # of 255: an outline that covers less of a pixel does not belong to the object
 LAYOUTS = 500  # so often is a layout begun anew before it is given up
 
@@ -35,23 +35,24 @@ def masks(name: str, size: int) -> tuple[Image.Image, Image.Image]:
         Two pictures of 8 bits and equal size, cut where less than a quarter of a pixel is outline.
     """
     large = icon(name)
-    margin = max(large.size) // 8
-    canvas = Image.new("L", (large.width + 2 * margin, large.height + 2 * margin))
-    canvas.paste(large, (margin, margin))
-    small = tuple(round(side * size / max(large.size)) for side in canvas.size)
-    twice = canvas.resize((2 * small[0], 2 * small[1]), Image.Resampling.BOX)
-    outline = Image.fromarray(_grown(np.asarray(twice))).resize(small, Image.Resampling.BOX)
-    box = outline.point([255 * (value >= COVERED) for value in range(256)]).getbbox()
-    return twice.resize(small, Image.Resampling.BOX).crop(box), outline.crop(box)
+    width, height = (max(1, round(side * size / max(large.size))) for side in large.size)
+    twice = np.zeros((2 * height + 2 * MARGIN, 2 * width + 2 * MARGIN), np.uint8)
+    twice[MARGIN:-MARGIN, MARGIN:-MARGIN] = large.resize((2 * width, 2 * height), Image.Resampling.BOX)
+    outline = Image.fromarray(_grown(twice)).reduce(2)
+    inside = np.asarray(outline) >= COVERED
+    (x0, *_, x1), (y0, *_, y1) = (np.flatnonzero(inside.any(axis)) for axis in (0, 1))
+    box = (int(x0), int(y0), int(x1) + 1, int(y1) + 1)
+    return Image.fromarray(twice).reduce(2).crop(box), outline.crop(box)
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """The largest value within `RIM` of each pixel along both axes, rows first; what a filter of 7 by 7 gives."""
+    """The largest value within `RIM` of each pixel along both axes, for a mask with a margin of at least `RIM`."""
     for _ in range(2):
-        wide = np.pad(mask, ((0, 0), (RIM, RIM)))
+        wide, grown = mask, np.zeros_like(mask)
         for reach in (1, 2, 3):  # windows of 2, 4 and 7 pixels
             wide = np.maximum(wide[:, :-reach], wide[:, reach:])
-        mask = wide.T
+        grown[:, RIM:-RIM] = wide
+        mask = grown.T
     return mask
 
 
