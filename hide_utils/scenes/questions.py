@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hide_utils.config import nearest
 from hide_utils.samples import Sample
 from hide_utils.scenes.drawing import GROUNDS, Pair, add_strokes, draw_ground, draw_thing, lay_out, pick, scatter
 from hide_utils.scenes.world import COLORS, NOUNS, SPLITS, Thing
@@ -72,7 +71,7 @@ class SceneConfig:
                 f"{self.resolution // 2}"
             )
         if self.ground not in GROUNDS:
-            raise ValueError(f"unknown ground {self.ground!r}; {nearest(str(self.ground), GROUNDS)}")
+            raise ValueError(f"unknown ground {self.ground!r}; the scenes have {', '.join(GROUNDS)}")
 
     def count(self, name: str) -> int:
         """How many of ``"named"``, ``"similar"``, ``"unnamed"`` or ``"strokes"`` are in a picture."""
@@ -296,10 +295,10 @@ def scene_config(difficulty: str, knobs: Mapping[str, Any]) -> SceneConfig:
         ValueError: for an unknown difficulty or setting, and for a value out of range.
     """
     if difficulty not in DIFFICULTIES:
-        raise ValueError(f"unknown difficulty {difficulty!r}; {nearest(str(difficulty), DIFFICULTIES)}")
-    for knob in knobs:
-        if knob not in SceneConfig.__dataclass_fields__:
-            raise ValueError(f"unknown scene setting {knob!r}; {nearest(knob, SceneConfig.__dataclass_fields__)}")
+        raise ValueError(f"unknown difficulty {difficulty!r}; the scenes have {', '.join(DIFFICULTIES)}")
+    known = SceneConfig.__dataclass_fields__
+    if unknown := sorted(set(knobs) - set(known)):
+        raise ValueError(f"unknown scene settings {', '.join(unknown)}; the scenes have {', '.join(known)}")
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
     return SceneConfig(**DIFFICULTIES[difficulty] | given)
 
