@@ -253,20 +253,24 @@ def _noise(rng: np.random.Generator, cells: int, size_wh: tuple[int, int]) -> Im
 
 
 def _clouds(rng: np.random.Generator, size_wh: tuple[int, int]) -> Image.Image:
-    clouds = _noise(rng, 4, size_wh)
+    """Soft patches of many sizes."""
+    clouds = _noise(rng, 4, (256, 256))
     for cells in (8, 16, 32, 64):
-        clouds = Image.blend(clouds, _noise(rng, cells, size_wh), int(rng.integers(1, 5)) / 8)
-    return clouds
+        clouds = Image.blend(clouds, _noise(rng, cells, (256, 256)), int(rng.integers(1, 5)) / 8)
+    return clouds.resize(size_wh, Image.Resampling.BILINEAR)
 
 
 def _stripes(rng: np.random.Generator, size_wh: tuple[int, int]) -> Image.Image:
     """Stripes of two colors in any direction, or with a second set across them."""
-    columns, rows = np.arange(size_wh[0])[None], np.arange(size_wh[1])[:, None]
-    (a, b), period = rng.integers(-4, 5, 2), int(rng.integers(6, 80))
-    odd = (columns * a + rows * b) // (4 * period) % 2
+    columns, rows = np.arange(size_wh[0], dtype=np.int32)[None], np.arange(size_wh[1], dtype=np.int32)[:, None]
+    a, b, width = int(rng.integers(1, 5)), int(rng.integers(-4, 5)), 4 * int(rng.integers(6, 80))
+    odd = (columns * a + rows * b) // width % 2
     if rng.integers(0, 2):
-        odd ^= (rows * a - columns * b) // (4 * period) % 2
-    return Image.fromarray(rng.integers(0, 256, (2, 3), dtype=np.uint8)[odd])
+        odd ^= (rows * a - columns * b) // width % 2
+    one, other = (tuple(color) for color in rng.integers(0, 256, (2, 3)).tolist())
+    image = Image.new("RGB", size_wh, one)
+    image.paste(other, (0, 0), Image.fromarray(odd.astype(np.uint8) * 255))
+    return image
 
 
 def _tiles(rng: np.random.Generator, size_wh: tuple[int, int]) -> Image.Image:
