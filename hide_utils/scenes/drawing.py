@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,10 +18,16 @@ from hide_utils.scenes.world import COLORS, PHOTOGRAPHS, Thing, icon, photograph
 GROUNDS = ("photographs", "procedural")
 DARK = (24, 24, 24)  # color of outlines
 RIM = 3  # width of the outline in half pixels
+MARGIN = 2 * RIM  # room that is left for it on each side, in half pixels
 COVERED = 64  # of 255: an outline that covers less of a pixel does not belong to the object
 LAYOUTS = 500  # so often is a layout begun anew before it is given up
 
 Pair = tuple[str, str]  # noun, color
+
+
+def pick(rng: np.random.Generator, values: Sequence) -> Any:
+    """Any one of some values."""
+    return values[int(rng.integers(0, len(values)))]
 
 
 @lru_cache(maxsize=8192)
@@ -35,23 +42,24 @@ def masks(name: str, size: int) -> tuple[Image.Image, Image.Image]:
         Two pictures of 8 bits and equal size, cut where less than a quarter of a pixel is outline.
     """
     large = icon(name)
-    margin = max(large.size) // 8
-    canvas = Image.new("L", (large.width + 2 * margin, large.height + 2 * margin))
-    canvas.paste(large, (margin, margin))
-    small = tuple(round(side * size / max(large.size)) for side in canvas.size)
-    twice = canvas.resize((2 * small[0], 2 * small[1]), Image.Resampling.BOX)
-    outline = Image.fromarray(_grown(np.asarray(twice))).resize(small, Image.Resampling.BOX)
-    box = outline.point([255 * (value >= COVERED) for value in range(256)]).getbbox()
-    return twice.resize(small, Image.Resampling.BOX).crop(box), outline.crop(box)
+    width, height = (max(1, round(side * size / max(large.size))) for side in large.size)
+    twice = np.zeros((2 * height + 2 * MARGIN, 2 * width + 2 * MARGIN), np.uint8)
+    twice[MARGIN:-MARGIN, MARGIN:-MARGIN] = np.asarray(large.resize((2 * width, 2 * height), Image.Resampling.BOX))
+    outline = Image.fromarray(_grown(twice)).reduce(2)
+    inside = np.asarray(outline) >= COVERED
+    (x0, *_, x1), (y0, *_, y1) = (np.flatnonzero(inside.any(axis)) for axis in (0, 1))
+    box = (int(x0), int(y0), int(x1) + 1, int(y1) + 1)
+    return Image.fromarray(twice).reduce(2).crop(box), outline.crop(box)
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """The largest value within `RIM` of each pixel along both axes, rows first; what a filter of 7 by 7 gives."""
+    """The largest value within `RIM` of each pixel along both axes, for a mask with a margin of `MARGIN`."""
     for _ in range(2):
-        wide = np.pad(mask, ((0, 0), (RIM, RIM)))
+        wide, grown = mask, np.zeros_like(mask)
         for reach in (1, 2, 3):  # windows of 2, 4 and 7 pixels
             wide = np.maximum(wide[:, :-reach], wide[:, reach:])
-        mask = wide.T
+        grown[:, RIM:-RIM] = wide
+        mask = grown.T
     return mask
 
 
@@ -105,9 +113,8 @@ def place(
     x, y = rng.integers(1, width - w, tries), rng.integers(1, height - h, tries)
     x0, y0, x1, y1 = np.array(taken, int).reshape(-1, 4).T
     beside = (x[:, None] + w + gap <= x0) | (x1 + gap <= x[:, None])
-    free = (beside | (y[:, None] + h + gap <= y0) | (y1 + gap <= y[:, None])).all(1)
-    first = int(free.argmax())
-    return (int(x[first]), int(y[first])) if free[first] else None
+    free = np.flatnonzero((beside | (y[:, None] + h + gap <= y0) | (y1 + gap <= y[:, None])).all(1))
+    return (int(x[free[0]]), int(y[free[0]])) if len(free) else None
 
 
 def place_thing(
@@ -196,7 +203,7 @@ def scatter(
     """
     names, unnamed = unnamed_icons(), list[Thing]()
     for _ in range(n):
-        pair = names[rng.integers(0, len(names))], colors[rng.integers(0, len(colors))]
+        pair = pick(rng, names), pick(rng, colors)
         thing = place_thing(rng, [*things, *unnamed], pair, object_size, size_wh, gap=2, tries=12)
         unnamed += [thing] if thing else []
     return unnamed
@@ -219,12 +226,11 @@ def draw_ground(rng: np.random.Generator, kind: str, split: str, size_wh: tuple[
 
 def _photograph(rng: np.random.Generator, split: str, size_wh: tuple[int, int]) -> Image.Image:
     """A part of a photograph, drawn 0.8 to 2 times as large, mirrored at random, and continued by its mirror image."""
-    names = PHOTOGRAPHS[split]
-    source = photograph(names[rng.integers(0, len(names))])
+    source = photograph(pick(rng, PHOTOGRAPHS[split]))
     percent = int(rng.integers(80, 201))
     part = [min(full, max(16, side * 100 // percent)) for full, side in zip(source.size, size_wh, strict=True)]
     left, top = (int(rng.integers(0, full - side + 1)) for full, side in zip(source.size, part, strict=True))
-    to = tuple(min(full, (side * percent + 50) // 100) for full, side in zip(size_wh, part, strict=True))
+    to = [min(full, (side * percent + 50) // 100) for full, side in zip(size_wh, part, strict=True)]
     patch = source.resize(to, Image.Resampling.BILINEAR, (left, top, left + part[0], top + part[1]))
     if rng.integers(0, 2):
         patch = _mirrored(patch)
@@ -234,7 +240,7 @@ def _photograph(rng: np.random.Generator, split: str, size_wh: tuple[int, int]) 
 
 def _procedural(rng: np.random.Generator, size_wh: tuple[int, int]) -> Image.Image:
     """A gradient between four colors, a texture over it, and grain."""
-    texture = (_clouds, _stripes, _tiles)[rng.integers(0, 3)](rng, size_wh)
+    texture = pick(rng, (_clouds, _stripes, _tiles))(rng, size_wh)
     ground = Image.blend(_noise(rng, 2, size_wh), texture, int(rng.integers(1, 8)) / 8)
     grain = Image.fromarray(rng.integers(0, 256, size_wh[::-1], dtype=np.uint8))
     return Image.blend(ground, grain.convert("RGB"), int(rng.integers(0, 5)) / 16)
@@ -247,20 +253,24 @@ def _noise(rng: np.random.Generator, cells: int, size_wh: tuple[int, int]) -> Im
 
 
 def _clouds(rng: np.random.Generator, size_wh: tuple[int, int]) -> Image.Image:
-    clouds = _noise(rng, 4, size_wh)
+    """Soft patches of many sizes."""
+    clouds = _noise(rng, 4, (256, 256))
     for cells in (8, 16, 32, 64):
-        clouds = Image.blend(clouds, _noise(rng, cells, size_wh), int(rng.integers(1, 5)) / 8)
-    return clouds
+        clouds = Image.blend(clouds, _noise(rng, cells, (256, 256)), int(rng.integers(1, 5)) / 8)
+    return clouds.resize(size_wh, Image.Resampling.BILINEAR)
 
 
 def _stripes(rng: np.random.Generator, size_wh: tuple[int, int]) -> Image.Image:
     """Stripes of two colors in any direction, or with a second set across them."""
-    columns, rows = np.arange(size_wh[0])[None], np.arange(size_wh[1])[:, None]
-    (a, b), period = rng.integers(-4, 5, 2), int(rng.integers(6, 80))
-    odd = (columns * a + rows * b) // (4 * period) % 2
+    columns, rows = np.arange(size_wh[0], dtype=np.int32)[None], np.arange(size_wh[1], dtype=np.int32)[:, None]
+    a, b, width = int(rng.integers(1, 5)), int(rng.integers(-4, 5)), 4 * int(rng.integers(6, 80))
+    odd = (columns * a + rows * b) // width % 2
     if rng.integers(0, 2):
-        odd ^= (rows * a - columns * b) // (4 * period) % 2
-    return Image.fromarray(rng.integers(0, 256, (2, 3), dtype=np.uint8)[odd])
+        odd ^= (rows * a - columns * b) // width % 2
+    one, other = (tuple(color) for color in rng.integers(0, 256, (2, 3)).tolist())
+    image = Image.new("RGB", size_wh, one)
+    image.paste(other, (0, 0), Image.fromarray(odd.astype(np.uint8) * 255))
+    return image
 
 
 def _tiles(rng: np.random.Generator, size_wh: tuple[int, int]) -> Image.Image:

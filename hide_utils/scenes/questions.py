@@ -11,7 +11,7 @@ the same things at the same places.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hide_utils.config import nearest
 from hide_utils.samples import Sample
-from hide_utils.scenes.drawing import GROUNDS, Pair, add_strokes, draw_ground, draw_thing, lay_out, scatter
+from hide_utils.scenes.drawing import GROUNDS, Pair, add_strokes, draw_ground, draw_thing, lay_out, pick, scatter
 from hide_utils.scenes.world import COLORS, NOUNS, SPLITS, Thing
 
 KINDS = ("direct_attributes", "relative_position")
@@ -72,7 +71,7 @@ class SceneConfig:
                 f"{self.resolution // 2}"
             )
         if self.ground not in GROUNDS:
-            raise ValueError(f"unknown ground {self.ground!r}; {nearest(str(self.ground), GROUNDS)}")
+            raise ValueError(f"unknown ground {self.ground!r}; the scenes have {', '.join(GROUNDS)}")
 
     def count(self, name: str) -> int:
         """How many of ``"named"``, ``"similar"``, ``"unnamed"`` or ``"strokes"`` are in a picture."""
@@ -154,10 +153,6 @@ def ask(rng: np.random.Generator, kind: str, config: SceneConfig) -> Question:
     return _ask_attribute(rng, n) if kind == KINDS[0] else _ask_relation(rng, n, min(config.count("similar"), n - 2))
 
 
-def _pick(rng: np.random.Generator, values: tuple | list) -> Any:
-    return values[rng.integers(0, len(values))]
-
-
 def _shuffled(rng: np.random.Generator, values: list) -> list:
     return [values[i] for i in rng.permutation(len(values))]
 
@@ -173,7 +168,7 @@ def _ask_attribute(rng: np.random.Generator, n: int) -> Question:
 
     The values of all four options stand in the scene equally often, so that counting them does not tell the answer.
     """
-    noun, color = _pick(rng, NOUNS), _pick(rng, list(COLORS))
+    noun, color = pick(rng, NOUNS), pick(rng, list(COLORS))
     by_noun = rng.random() < 0.6
     given, answer = (noun, color) if by_noun else (color, noun)
     givens, answers = (NOUNS, tuple(COLORS)) if by_noun else (tuple(COLORS), NOUNS)
@@ -181,8 +176,8 @@ def _ask_attribute(rng: np.random.Generator, n: int) -> Question:
     options, rest = [answer, *pool[:3]], pool[3:]
     each = max(1, n // (8 if by_noun else 12))
     values = (options * each)[1:]
-    values += [_pick(rng, rest) for _ in range(n - 1 - len(values))]
-    others = [(_pick(rng, [v for v in givens if v != given]), value) for value in _shuffled(rng, values)]
+    values += [pick(rng, rest) for _ in range(n - 1 - len(values))]
+    others = [(pick(rng, [v for v in givens if v != given]), value) for value in _shuffled(rng, values)]
     pairs = [(given, answer), *others]
     return Question(
         KINDS[0],
@@ -199,29 +194,31 @@ def _ask_relation(rng: np.random.Generator, n: int, n_similar: int) -> Question:
 
     `n_similar` of the things share an attribute with one asked about, and none fits a name in the question.
     """
-    first = second = (_pick(rng, NOUNS), _pick(rng, list(COLORS)))
+    first = second = (pick(rng, NOUNS), pick(rng, list(COLORS)))
     while second[0] == first[0] or second[1] == first[1]:
-        second = (_pick(rng, NOUNS), _pick(rng, list(COLORS)))
+        second = (pick(rng, NOUNS), pick(rng, list(COLORS)))
     asked, bare = (first, second), [bool(v) for v in rng.integers(0, 2, 2)]
     alone = {noun for (noun, _), is_bare in zip(asked, bare, strict=True) if is_bare}
     others: list[Pair] = []
     while len(others) < n - 2:
-        noun, color = _pick(rng, NOUNS), _pick(rng, list(COLORS))
+        noun, color = pick(rng, NOUNS), pick(rng, list(COLORS))
         if len(others) < n_similar:
-            like = _pick(rng, asked)
+            like = pick(rng, asked)
             noun, color = (like[0], color) if rng.random() < 0.7 else (noun, like[1])
         if noun not in alone and (noun, color) not in asked:
             others.append((noun, color))
     axis, first_is_less = int(rng.integers(0, 2)), bool(rng.integers(0, 2))
-    said = [noun if is_bare else f"{color} {noun}" for (noun, color), is_bare in zip(asked, bare, strict=True)]
+    said, entities = [], []
+    for (noun, color), is_bare in zip(asked, bare, strict=True):
+        said.append(noun if is_bare else f"{color} {noun}")
+        entities.append(noun if is_bare else f"{noun} with {color} color")
     words = ("left", "right") if axis == 0 else ("above", "below")
     form = "Is the {} on the left or right side of the {}?" if axis == 0 else "Is the {} above or below the {}?"
-    named = (noun if is_bare else f"{noun} with {color} color" for (noun, color), is_bare in zip(asked, bare))
     return Question(
         KINDS[1],
         form.format(*said),
         *_lettered(rng, list(words if first_is_less else words[::-1])),
-        entities=tuple(named),
+        entities=tuple(entities),
         pairs=(*asked, *_shuffled(rng, others)),
         axis=axis,
         first_is_less=first_is_less,
@@ -264,7 +261,7 @@ def scene_samples(
     split: str = "test",
     n: int = 400,
     seed: int = 0,
-    kinds: tuple[str, ...] = KINDS,
+    kinds: Sequence[str] = KINDS,
     difficulty: str = "default",
     **knobs: Any,
 ) -> list[Sample]:
@@ -298,10 +295,10 @@ def scene_config(difficulty: str, knobs: Mapping[str, Any]) -> SceneConfig:
         ValueError: for an unknown difficulty or setting, and for a value out of range.
     """
     if difficulty not in DIFFICULTIES:
-        raise ValueError(f"unknown difficulty {difficulty!r}; {nearest(str(difficulty), DIFFICULTIES)}")
-    for knob in knobs:
-        if knob not in SceneConfig.__dataclass_fields__:
-            raise ValueError(f"unknown scene setting {knob!r}; {nearest(knob, SceneConfig.__dataclass_fields__)}")
+        raise ValueError(f"unknown difficulty {difficulty!r}; the scenes have {', '.join(DIFFICULTIES)}")
+    known = SceneConfig.__dataclass_fields__
+    if unknown := sorted(set(knobs) - set(known)):
+        raise ValueError(f"unknown scene settings {', '.join(unknown)}; the scenes have {', '.join(known)}")
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
     return SceneConfig(**DIFFICULTIES[difficulty] | given)
 
