@@ -1,9 +1,8 @@
 """Trains the miniature: ``python -m hide_utils.mini.train`` on a GPU, then ``--tune FOLDER`` on a CPU.
 
 The lessons are those of `hide_utils.mini.curriculum`. They take nine minutes on an H100 with 15 processes that draw
-scenes, of which the first 60 % are trained. The shipped
-weights were tuned twice in a row, for 18 and 46 minutes on two cores. An interrupted run
-goes on with ``--resume``.
+scenes, of which the first 60 % are trained. The shipped weights were then tuned twice in a row, for 18 and 46 minutes
+on two cores. An interrupted run goes on with ``--resume``.
 """
 
 from __future__ import annotations
