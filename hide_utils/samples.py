@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from string import ascii_uppercase
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -37,7 +38,8 @@ class Sample:
         style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
         cycle: which rotation of a question's options this is, for HR-Bench; empty where there are none.
         boxes_cut: number of true boxes that reached over the picture's edge and were cut to it.
-        others: what else is drawn in the picture, named as entities are; empty where that is not known.
+        things: every named thing of a drawn scene, with noun, color and box_xyxy, those asked about first; None where
+            that is not known.
 
     Raises:
         ValueError: for options that are no texts or fewer than two, for half a character in a name, and for a label
@@ -55,8 +57,8 @@ class Sample:
     image_id: str = ""
     style: str = "letters"
     cycle: str = ""
-    others: list[str] = field(default_factory=list)
     boxes_cut: int = 0
+    things: list[Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.options = option_texts(self.options)

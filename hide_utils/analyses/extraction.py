@@ -15,7 +15,7 @@ from hide_utils import paths
 from hide_utils.baselines import Method, of_regions, rule_entities
 from hide_utils.config import Count, Margin, Pixels, RunConfig, Share
 from hide_utils.edits.corruption import answers_at_rates
-from hide_utils.edits.entity_corruption import ERRORS, corrupted_names
+from hide_utils.edits.entity_corruption import ERRORS, corrupted_names, other_names
 from hide_utils.looks import self_labelled
 from hide_utils.method import Entities, Extractor, HiDe, Session, clean, given_entities, lpd
 from hide_utils.samples import Sample
@@ -251,7 +251,7 @@ def answers_at_entity_rates(
 
 def possible_errors(samples: Sequence[Sample]) -> tuple[str, ...]:
     """The kinds of errors that can be made on all of the samples."""
-    return tuple(kind for kind in ERRORS if kind != "distractor" or all(sample.others for sample in samples))
+    return tuple(kind for kind in ERRORS if kind != "distractor" or all(other_names(sample) for sample in samples))
 
 
 def accuracy_and_boxes(answers: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

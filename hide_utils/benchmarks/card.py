@@ -16,7 +16,8 @@ from hide_utils.samples import Sample
 
 MEGAPIXELS = (0, 1, 2, 4, 8, 16, 32, 64, float("inf"))  # edges of the histogram
 LICENCES = {
-    "scenes": "drawn by this repository, over photographs that ship with scikit-image; free to use with it",
+    "scenes": "drawn by this repository, over photographs that ship with scikit-image, of icons of Font Awesome Free "
+    "6.6.0 (icons CC BY 4.0, font SIL OFL 1.1); free to use with it",
     "vstar": "the dataset's page named no licence when this was written; photographs from SA-1B, whose own licence is "
     "for research: look before passing pictures on",
     "hrbench4k": "the authors' README named no licence when this was written: look before passing pictures on",

@@ -28,7 +28,7 @@ from hide_utils.scenes.questions import KINDS, SceneConfig, scene_samples
 _SHARD = re.compile(r"(?:-\d+-of-\d+(?:-[0-9a-f]+)?|(?<![^/_.-])\d+)(?=\.parquet$|/)")  # number of a part of a table
 FOLDER = paths.DATA / "benchmarks"  # one folder a benchmark, ignored by git
 FILE_KNOBS = ("revision", "letters", "max_megapixels", "box_format")
-SCENE_KNOBS = ("kinds", *SceneConfig.__dataclass_fields__)
+SCENE_KNOBS = ("difficulty", "kinds", *SceneConfig.__dataclass_fields__)
 LETTERINGS = ("published", "shuffled")  # who gave the options of V*Bench their letters: its authors, or `seed`
 
 
@@ -82,8 +82,9 @@ def load_benchmark(
         seed: which ``n`` samples, at least 0. Whole pictures are drawn, and a smaller draw is part of a larger one.
             Where the file always has the right option first (V*Bench's JSON), the seed also shuffles the options,
             and the ids then end in it.
-        **knobs: settings of the benchmark; None stands for the default. The scenes take ``kinds`` and the fields of
-            `hide_utils.scenes.questions.SceneConfig`. The others take:
+        **knobs: settings of the benchmark; None stands for the default. The scenes take ``difficulty`` (``"easy"``,
+            ``"default"`` or ``"hard"``), ``kinds``, and the fields of `hide_utils.scenes.questions.SceneConfig`, which
+            come before those of the difficulty. The others take:
 
             - ``revision``: of the hub's repository. Without it the newest is fetched. The hash of what was fetched is
               kept in the folder's file ``REVISION``.
@@ -105,8 +106,7 @@ def load_benchmark(
         if knob not in known:
             raise ValueError(f"benchmark {str(name_or_path)!r} has no setting {knob!r}; {nearest(knob, known)}")
     if scenes:
-        given = {key: tuple(value) if isinstance(value, list) else value for key, value in knobs.items()}
-        return scene_samples(split or "test", 400 if n is None else n, seed, **given)
+        return scene_samples(split or "test", 400 if n is None else n, seed, **knobs)
     if split not in (None, "calibration", "test"):
         raise ValueError(f"unknown split {split!r}; {name_or_path} has calibration and test; None is both")
     if (n is not None and n < 1) or seed < 0:

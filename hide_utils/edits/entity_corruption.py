@@ -14,7 +14,7 @@ import numpy as np
 
 from hide_utils.method.entities import clean
 from hide_utils.samples import Sample
-from hide_utils.scenes.world import COLORS, SHAPES
+from hide_utils.scenes.world import COLORS, NOUNS, entity_name
 
 ERRORS = {
     "dropped": "left out; where none is left, the question itself is searched for",
@@ -32,11 +32,11 @@ REWORDED = {
         "Could you tell me the {0}'s color?",
         "Which color was used to paint the {0}?",
     ),
-    "shape": (
-        "Tell me what shape the {0} has.",
-        "Look at the {0}: which shape do you see?",
-        "Could you tell me the {0}'s shape?",
-        "Which shape was drawn for the {0}?",
+    "noun": (
+        "Tell me what the {0} is.",
+        "Look at the {0}: what do you see?",
+        "Could you tell me what kind of thing the {0} is?",
+        "Which word names the {0}?",
     ),
     "relation": (
         "There are many things here, among them a {0} and a {1}. How do these two lie to each other?",
@@ -46,6 +46,11 @@ REWORDED = {
     ),
 }
 _SPOKEN = re.compile(r"^(?P<noun>.+?) with (?P<value>\S+) (?P<property>\S+)$")
+
+
+def other_names(sample: Sample) -> list[str]:
+    """What else is in a drawn scene, named as entities are; empty where that is not known."""
+    return [entity_name(thing) for thing in (sample.things or ())[len(sample.entities) :]]
 
 
 def corrupted_names(kind: str, n_corrupted: int, sample: Sample) -> tuple[str, ...]:
@@ -66,7 +71,7 @@ def corrupted_names(kind: str, n_corrupted: int, sample: Sample) -> tuple[str, .
         raise ValueError(f"unknown kind {kind!r}; known: {', '.join(ERRORS)}")
     if not 0 <= n_corrupted <= len(sample.entities):
         raise ValueError(f"sample {sample.id} has {len(sample.entities)} entities: cannot corrupt {n_corrupted}")
-    if kind == "distractor" and not sample.others:
+    if kind == "distractor" and not other_names(sample):
         raise ValueError(f"sample {sample.id} does not say what else is in its picture: no distractor to swap in")
     rng = np.random.default_rng([2, zlib.crc32(sample.id.encode())])
     first = rng.permutation(len(sample.entities))[:n_corrupted].tolist()
@@ -78,13 +83,14 @@ def corrupted_names(kind: str, n_corrupted: int, sample: Sample) -> tuple[str, .
 
 
 def _corrupt(kind: str, name: str, sample: Sample, draw: float) -> list[str]:
-    known = {*sample.entities, *sample.others}
+    others = other_names(sample)
+    known = {*sample.entities, *others}
     if kind == "dropped":
         return []
     if kind == "distractor":
-        return [_pick(sorted(set(sample.others) - set(sample.entities)) or sorted(sample.others), draw)]
+        return [_pick(sorted(set(others) - set(sample.entities)) or sorted(others), draw)]
     if kind == "absent":
-        return [_pick([pair for s in SHAPES for c in COLORS if (pair := f"{s} with {c} color") not in known], draw)]
+        return [_pick([pair for n in NOUNS for c in COLORS if (pair := f"{n} with {c} color") not in known], draw)]
     if kind == "attribute":
         return [_other_color(name, sample, draw)]
     if kind == "duplicate":
@@ -121,8 +127,8 @@ def reworded(sample: Sample, of: int = 0) -> str:
     Raises:
         ValueError: the question is not one of the drawn scenes'.
     """
-    asked = re.search(r"\b(color|shape) of\b", sample.question)
-    group = "relation" if len(sample.entities) == 2 else asked and asked[1]
+    asked = re.search(r"^What is the (?:(color) of the \w+|\w+ (object))\?$", sample.question)
+    group = "relation" if len(sample.entities) == 2 else asked and ("color" if asked[1] else "noun")
     if group not in REWORDED or not 1 <= len(sample.entities) <= 2:
         raise ValueError(
             f"sample {sample.id}: only questions of the drawn scenes can be reworded, not {sample.question!r}"

@@ -1,59 +1,147 @@
-"""What the miniature is taught, stage by stage, one skill at a time in the order that learning needed.
+"""What the miniature is taught: its lessons in the order that learning needed, and what this means for HiDe.
 
-- dense: see what each visual token covers.
-- captions: name it.
-- look_up: look up what is named.
-- relations: compare places.
-- mixture: everything together, with second and larger pictures.
-- letters: answer in letters.
-- order: the same where the options of relations are shuffled too.
-- finish: everything again.
-- zoom: close-ups and cut-outs behind large or blurred pictures.
-- apart: compare places in larger pictures.
+`LESSONS` are for a GPU and begin with fresh weights. `TUNING` goes on from a checkpoint and suits a CPU. The shipped
+weights saw the first 60 % of the lessons, up to the end of ``together``, and then the tuning: the last lesson makes the
+model answer questions about large and crowded pictures, so that zooming in would have nothing to add.
 """
 
-from hide_utils.mini.batches import Stage
+from __future__ import annotations
 
-LOOK_UP = {"caption": 0.25, "locate": 0.15, "search": 0.3, "attribute": 0.3}
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Sizes = tuple[tuple[int, float, int], ...]  # (side in pixels, share of the batches, pictures in a batch)
+
+ONE_HOP = {"caption": 0.25, "locate": 0.15, "search": 0.3, "attribute": 0.3}
 RELATIONS = {"relation": 0.7, "caption": 0.1, "search": 0.1, "attribute": 0.1}
+LETTERS = {"attribute_choice": 0.45, "relation_choice": 0.4, "search": 0.15}
 MIXTURE = {
-    "caption": 0.07, "locate": 0.08, "search": 0.2,
-    "attribute": 0.1, "attribute_choice": 0.25, "relation": 0.08, "relation_choice": 0.22,
+    "caption": 0.07, "locate": 0.08, "search": 0.22,
+    "attribute": 0.08, "attribute_choice": 0.27, "relation": 0.06, "relation_choice": 0.22,
 }  # fmt: skip
-LETTERS = {"attribute_choice": 0.5, "relation_choice": 0.4, "search": 0.1}
-ORDER = {"relation_choice": 0.6, "attribute_choice": 0.25, "relation": 0.1, "search": 0.05}
-LARGE = ((192, 0.3, 1), (256, 0.42, 1), (448, 0.2, 3), (640, 0.06, 6), (896, 0.02, 12))
-ZOOM = {
-    "caption": 0.06, "locate": 0.08, "search": 0.26,
-    "attribute": 0.06, "attribute_choice": 0.26, "relation": 0.06, "relation_choice": 0.22,
+LAST = {
+    "caption": 0.04, "locate": 0.06, "search": 0.24,
+    "attribute": 0.04, "attribute_choice": 0.3, "relation": 0.04, "relation_choice": 0.28,
 }  # fmt: skip
-APART = {
-    "caption": 0.04, "locate": 0.05, "search": 0.2,
-    "attribute_choice": 0.17, "relation": 0.12, "relation_choice": 0.42,
-}  # fmt: skip
-FIRST = ((192, 0.2, 1), (320, 0.35, 2), (448, 0.25, 3), (640, 0.12, 5), (896, 0.08, 8))
-SMALL = ((192, 0.75, 1), (256, 0.25, 1))
-STAGES = (
-    Stage("dense", 2400, 2.5e-3, batch=24, vision_lr=1.0, density=2.0, object_size=(28, 64)),
-    Stage("captions", 600, 1.5e-3, {"caption": 1.0}, n_turns=2, stop=450),
-    Stage("look_up", 900, 1.5e-3, LOOK_UP, sizes=SMALL, stop=600),
-    Stage("relations", 800, 1.2e-3, RELATIONS, sizes=SMALL, stop=350),
-    Stage(
-        "mixture", 2000, 1.2e-3, MIXTURE, apart=0.2, two_pictures=0.35, extraction=0.12, stop=750,
-        sizes=LARGE,
-    ),
-    Stage("letters", 600, 1.2e-3, LETTERS, sizes=SMALL, n_turns=5, stop=350),
-    Stage("order", 400, 1.2e-3, ORDER, sizes=SMALL, n_turns=5, natural=0.7),
-    Stage(
-        "finish", 450, 1.0e-3, MIXTURE, apart=0.2, two_pictures=0.35, extraction=0.08, natural=0.2,
-        sizes=LARGE,
-    ),
-    Stage(
-        "zoom", 1000, 1.0e-3, ZOOM, apart=0.1, two_pictures=0.55, extraction=0.04, natural=0.3, zoomed=True,
-        sizes=((192, 0.35, 1), (256, 0.4, 1), (448, 0.25, 3)), pair_sizes=FIRST, object_size=(24, 56), accumulate=2,
-    ),
-    Stage(
-        "apart", 500, 8e-4, APART, apart=0.15, two_pictures=0.4, extraction=0.04, natural=0.3, zoomed=True,
-        sizes=((256, 0.35, 1), (384, 0.4, 2), (512, 0.25, 4)), pair_sizes=FIRST, object_size=(24, 56), accumulate=2,
-    ),
+LOOK = {"caption": 0.1, "locate": 0.25, "search": 0.65}  # no questions
+
+SMALL: Sizes = ((192, 0.5, 512), (256, 0.5, 512))
+MIDDLE: Sizes = ((192, 0.25, 512), (256, 0.35, 512), (384, 0.25, 224), (512, 0.15, 128))
+WIDE: Sizes = (
+    (192, 0.14, 512), (256, 0.3, 512), (384, 0.24, 224), (512, 0.14, 128), (640, 0.06, 80), (896, 0.07, 40),
+    (1120, 0.05, 24),
 )  # fmt: skip
+PAIRS: Sizes = (
+    (256, 0.12, 256), (448, 0.28, 128), (640, 0.22, 64), (896, 0.22, 32), (1120, 0.1, 20), (1344, 0.06, 14),
+)  # fmt: skip
+TUNING_WIDE: Sizes = ((256, 0.5, 16), (384, 0.3, 10), (640, 0.2, 5))
+TUNING_PAIRS: Sizes = ((384, 0.3, 10), (512, 0.25, 7), (640, 0.2, 5), (896, 0.25, 3))
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson of a plan.
+
+    Attributes:
+        name: of the lesson.
+        until: share of the plan's time at which the lesson ends.
+        sizes: of single pictures.
+        turns: turn kind -> weight. Without any, the lesson is dense: each visual token names what it covers.
+        large_turns: the same for single pictures above `LARGE` pixels; empty for ``turns``.
+        n_turns: most turns a picture.
+        things: most things in a picture.
+        density: most things for each 128 x 128 pixels.
+        object_size: smallest and largest side of an object, in pixels.
+        unnamed: most unnamed objects for each 256 x 256 pixels of a single picture of at most `LARGE` pixels.
+        unnamed_large: the same for larger pictures and for those that a second one follows.
+        apart: least distance of a relation, as a share of the picture.
+        natural: share of the choices between left and right, above and below, that keep this order.
+        extraction: share of batches that are text alone, about the entities of a question.
+        two: share of the other batches with a second picture.
+        pair_sizes: of first pictures that a second one follows; empty for ``sizes``.
+        misled: share of first pictures that show the things at other places and in other colors.
+        lacking: share of pairs of at most `LARGE` pixels in which only the first picture shows what is asked.
+        blur: share of the remaining first pictures that are blurred.
+    """
+
+    name: str
+    until: float
+    sizes: Sizes
+    turns: Mapping[str, float] = field(default_factory=dict)
+    large_turns: Mapping[str, float] = field(default_factory=dict)
+    n_turns: int = 5
+    things: int = 22
+    density: float = 2.2
+    object_size: tuple[int, int] = (30, 60)
+    unnamed: float = 0.0
+    unnamed_large: float = 0.0
+    apart: float = 0.2
+    natural: float = 0.3
+    extraction: float = 0.0
+    two: float = 0.0
+    pair_sizes: Sizes = ()
+    misled: float = 0.0
+    lacking: float = 0.0
+    blur: float = 0.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Lessons with the peak learning rates of Muon and AdamW, and the share of the time at which training ends."""
+
+    lessons: tuple[Lesson, ...]
+    muon: float
+    adam: float
+    until: float
+
+
+LARGE = 512
+LESSONS = Plan(
+    (
+        Lesson("dense", 0.13, SMALL, density=2.4, unnamed=3.0),
+        Lesson("captions", 0.19, SMALL, {"caption": 1.0}, n_turns=2),
+        Lesson("one hop", 0.28, SMALL, ONE_HOP, n_turns=4),
+        Lesson("relations", 0.34, SMALL, RELATIONS, n_turns=4, things=3, apart=0.3),
+        Lesson("letters", 0.42, SMALL, LETTERS, natural=0.7),
+        Lesson(
+            "together", 0.60, MIDDLE, MIXTURE, two=0.35, extraction=0.06, unnamed=1.5, unnamed_large=3.0, things=16
+        ),
+        Lesson(
+            "large", 1.00, WIDE, LAST, LOOK, pair_sizes=PAIRS, two=0.5, extraction=0.03, apart=0.12,
+            unnamed=1.5, unnamed_large=7.0, blur=0.85, things=24,
+        ),
+    ),
+    muon=3e-3, adam=2e-3, until=0.6,
+)  # fmt: skip
+TUNING = Plan(
+    (
+        Lesson(
+            "pairs", 1.00, TUNING_WIDE, LAST, LOOK, pair_sizes=TUNING_PAIRS, two=0.8, extraction=0.03, apart=0.12,
+            unnamed=1.5, unnamed_large=8.0, misled=0.55, lacking=0.2, blur=0.8, things=24,
+        ),
+    ),
+    muon=6e-4, adam=3e-4, until=1.0,
+)  # fmt: skip
+
+# What was taught -> what it means for results on this model. The card and notebook 00 print this table.
+TAUGHT: Mapping[str, str] = {
+    "Close-ups as second pictures": "It reads one enlarged object well. That zooming in helps is no discovery here.",
+    "Cut-outs on white as second pictures": "A compact image looks like what it was shown. A layout on another ground "
+    "does not.",
+    "Windows as second pictures": "It was also shown parts of the scene with their background.",
+    "A second picture outranks the first where they differ": "It believes the second picture, so a wrong box costs the "
+    "answer. Other models may weigh both.",
+    "The first picture alone holds what is asked, at times": "It looks back where the second picture lacks the object.",
+    "Blurred first pictures": "It was shown pairs in which only the second picture is sharp.",
+    "Questions on single pictures up to 512 px": "Direct answers on larger and more crowded pictures are beyond its "
+    "lessons. Their accuracy says what training left out.",
+    "Single pictures above 512 px without questions": "It was shown there where named objects are, so its attention "
+    "finds them in pictures that it cannot answer about.",
+    "Places and values right behind the names that are searched for": "Attention of a name's token to its object was "
+    "learned from these texts.",
+}
+
+
+def lesson_at(plan: Plan, share: float) -> int:
+    """Number of the lesson that is taught after a share of the plan's time."""
+    return next((i for i, lesson in enumerate(plan.lessons) if share < lesson.until), len(plan.lessons) - 1)

@@ -1,28 +1,30 @@
-"""The lessons of the miniature: conversations about drawn scenes, as pieces ``(text, learn)``.
+"""The lessons of the miniature: conversations about a drawn scene, as pieces ``(text, learn)`` and a reply.
 
 ``learn`` says whether the loss covers a piece. It covers words that only the picture determines wherever they stand, in
-questions too: places, colors, and shapes that follow a name. A token attends to where the *next* word is determined, so
-this makes a middle layer's attention point at objects. Words that a user picks at will, such as the object to ask
+questions too: places, colors, and nouns that follow a color. A token attends to where the *next* word is determined,
+so this makes a middle layer's attention point at objects. Words that a user picks at will, such as the object to ask
 about, are not learned, since nothing in the picture could tell them.
 
-Nothing here comes from HiDe. Second pictures are random crops of the first, as in ordinary multi-resolution training.
-
-Throughout, ``rng`` is the step's generator, ``things`` what stands in the picture, and ``side`` the picture's side in
-pixels.
+Throughout, ``rng`` is the batch's generator, ``things`` what stands in the picture, and ``side`` the picture's side in
+pixels. ``asked`` are the things that may be asked about; None allows all.
 """
 
 from __future__ import annotations
 
+from string import ascii_uppercase
+
 import numpy as np
-from PIL import Image
 
 from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION
-from hide_utils.prompts import multiple_choice
-from hide_utils.scenes.questions import COLORS, SHAPES, SceneConfig, Thing, draw_scene
+from hide_utils.prompts import ANSWER_INSTRUCTION, multiple_choice
+from hide_utils.scenes.world import COLORS, NOUNS, Thing
 
 BINS = 8
 COLUMNS = [f"x{letter}" for letter in "abcdefgh"]
 ROWS = [f"y{letter}" for letter in "abcdefgh"]
+COLOR_NAMES = list(COLORS)
+LIST_OBJECTS = "List the objects in the image."
+WHERE = "Where is the"
 Pieces = list[tuple[str, bool]]
 Turn = tuple[Pieces, str]
 
@@ -39,90 +41,112 @@ def unique(things: list[Thing], *attributes: str) -> list[Thing]:
     return [t for t, key in zip(things, keys, strict=True) if keys.count(key) == 1]
 
 
-def _named(rng: np.random.Generator, thing: Thing, things: list[Thing], side: int) -> list[tuple[str, bool]]:
-    """A thing that is named and then looked up: free words, which are not learned, then what the picture determines."""
-    where, form = place_words(thing, side), int(rng.integers(0, 6))
-    if form == 0:
-        return [(f" {thing.shape}", False), (where, True)]
-    if form == 1:
-        return [(f" {thing.shape}", False), (f" with {thing.color} color", True), (where, True)]
-    if form == 2:
-        return [(f" {thing.color}", False), (f" {thing.shape}", True), (where, True)]
-    if form == 3:
-        return [(" object with", False), (f" {thing.color} color", False), (where, True)]
-    if form == 4:
-        return [(f" {thing.shape}", False), (f" with {thing.color} color", True)]
-    return [(f" {thing.shape} with {thing.color} color", False), (where, True)]
+def _able(things: list[Thing], asked: list[Thing] | None, *attributes: str) -> list[Thing]:
+    """Things that the attributes name without ambiguity, of those that may be asked about."""
+    return [t for t in unique(things, *attributes) if asked is None or t in asked]
 
 
 def caption(rng: np.random.Generator, things: list[Thing], side: int, most: int = 6) -> Turn:
     """A caption that lists objects, at most ``most``, in random order and mixed forms."""
-    chosen = [things[i] for i in rng.permutation(len(things))[:most]]
     parts = []
-    for t in chosen:
-        where = place_words(t, side)
+    for i in rng.permutation(len(things))[:most]:
+        t, where = things[i], place_words(things[i], side)
         forms = (
-            f" {t.shape} with {t.color} color{where}",
-            f" {t.shape}{where}",
-            f" {t.color} {t.shape}{where}",
-            f"{where} {t.shape} with {t.color} color",
-            f"{where} {t.color} {t.shape}",
+            f" {t.noun} with {t.color} color{where}",
+            f" {t.noun}{where}",
+            f" {t.color} {t.noun}{where}",
+            f"{where} {t.noun} with {t.color} color",
+            f"{where} {t.color} {t.noun}",
             f" object with {t.color} color{where}",
         )
         parts.append(forms[rng.integers(0, len(forms))])
-    return [("List the objects in the image.", False)], ",".join(parts)
+    return [(LIST_OBJECTS, False)], ",".join(parts)
 
 
 def locate(rng: np.random.Generator, things: list[Thing], side: int, most: int = 4) -> Turn:
-    """The question where named entities are, with the places in the reply."""
+    """The question where named entities are, at most ``most``, with the places in the reply."""
     chosen = [things[i] for i in rng.permutation(len(things))[: int(rng.integers(1, most + 1))]]
-    forms = ["{0}", "{0} with {1} color", "object with {1} color", "{0} with {1} color"]
-    names = [forms[rng.integers(0, 4)].format(t.shape, t.color) for t in chosen]
-    ask = SEARCH_INSTRUCTION if rng.random() < 0.6 else "Where is the"
+    forms = ("{0}", "{0} with {1} color", "object with {1} color", "{0} with {1} color")
+    names = [forms[rng.integers(0, len(forms))].format(t.noun, t.color) for t in chosen]
+    ask = SEARCH_INSTRUCTION if rng.random() < 0.6 else WHERE
     return [(f"{ask} {', '.join(names)}", False)], ",".join(place_words(t, side) for t in chosen)
 
 
 def search(rng: np.random.Generator, things: list[Thing], side: int, most: int = 4) -> Turn:
     """The search instruction with what is looked up right behind each name. Now and then an entity is absent."""
     pieces: Pieces = [(SEARCH_INSTRUCTION, False)]
+    present = {t.noun for t in things}
     for k in range(int(rng.integers(1, most + 1))):
         if k:
             pieces.append((",", False))
-        if rng.random() < 0.12:
-            absent = [s for s in SHAPES if s not in {t.shape for t in things}]
-            if absent:
-                pieces += [(f" {absent[rng.integers(0, len(absent))]}", False), (" none", True)]
+        if rng.random() < 0.1:
+            noun = NOUNS[rng.integers(0, len(NOUNS))]
+            if noun not in present:
+                pieces += [(f" {noun}", False), (" none", True)]
                 continue
         pieces += _named(rng, things[rng.integers(0, len(things))], things, side)
     return pieces, " done"
 
 
-def letters(rng: np.random.Generator, question: str, answer: str, pool: list[str], n: int) -> tuple[str, str]:
-    """The question with ``n`` shuffled options and the letter of the right one."""
-    wrong = [pool[i] for i in rng.permutation(len(pool)) if pool[i] != answer][: n - 1]
-    options = [answer, *wrong]
-    order = rng.permutation(len(options))
-    return multiple_choice(question, [options[i] for i in order]), chr(ord("A") + int(np.argmin(order)))
+def _named(rng: np.random.Generator, thing: Thing, things: list[Thing], side: int) -> Pieces:
+    """A thing that is named and then looked up: free words, which are not learned, then what the picture determines."""
+    noun, color, place = thing.noun, thing.color, (place_words(thing, side), True)
+    full: Pieces = [(f" {noun} with {color} color", False), place]
+    alone = sum(other.noun == noun for other in things) == 1
+    forms: tuple[Pieces, ...] = (
+        [(f" {noun}", False), place] if alone else full,
+        [(f" {noun}", False), (f" with {color} color", True), place],
+        [(f" {color}", False), (f" {noun}", True), place],
+        [(f" object with {color} color", False), place],
+        [(f" {noun} with", False), (f" {color}", True), (" color", False), place],
+        [(f" {noun} {color}", False), place],
+        [(f" {color} {noun}", False), place],
+        full,
+        full,
+    )
+    return forms[rng.integers(0, len(forms))]
 
 
 def attribute(
-    rng: np.random.Generator, things: list[Thing], side: int, choice: bool, asked: list[Thing] | None = None
+    rng: np.random.Generator, things: list[Thing], choice: bool, asked: list[Thing] | None = None
 ) -> Turn | None:
-    """The color of the only thing of a shape, or the shape of the only thing of a color; None where there is none.
+    """The color of the only thing of a noun, or the noun of the only thing of a color; None where there is none.
 
-    choice: whether the answer is a letter among four options. asked: things that may be asked about; None allows all.
+    choice: whether the answer is a letter among four options.
     """
-    by_shape = rng.random() < 0.5
-    able = [t for t in unique(things, "shape" if by_shape else "color") if asked is None or t in asked]
+    by_noun = bool(rng.random() < 0.6)
+    able = _able(things, asked, "noun" if by_noun else "color")
+    if not able:
+        by_noun = not by_noun
+        able = _able(things, asked, "noun" if by_noun else "color")
     if not able:
         return None
     t = able[rng.integers(0, len(able))]
-    question = f"What is the color of the {t.shape}?" if by_shape else f"What is the shape of the {t.color} object?"
-    answer, pool = (t.color, list(COLORS)) if by_shape else (t.shape, list(SHAPES))
+    question = f"What is the color of the {t.noun}?" if by_noun else f"What is the {t.color} object?"
+    answer = t.color if by_noun else t.noun
     if not choice:
         return [(question, False)], f" {answer}"
-    text, letter = letters(rng, question, answer, pool, 4)
-    return [(text, False)], letter
+    in_view = [other.color if by_noun else other.noun for other in things]
+    wrong = _wrong_options(rng, answer, in_view, COLOR_NAMES if by_noun else list(NOUNS))
+    return _choice(rng, question, answer, wrong[:3])
+
+
+def _wrong_options(rng: np.random.Generator, answer: str, in_view: list[str], pool: list[str]) -> list[str]:
+    """Other values than the answer. In half of the cases those that stand in the picture come first, else last."""
+    seen = [value for value in dict.fromkeys(in_view) if value != answer]
+    rest = [pool[i] for i in rng.permutation(len(pool))[:8] if pool[i] != answer and pool[i] not in seen]
+    if rng.random() < 0.5:
+        rng.shuffle(seen)
+        return [*seen, *rest]
+    return [*rest, *seen]
+
+
+def _choice(rng: np.random.Generator, question: str, answer: str, wrong: list[str]) -> Turn:
+    """The question with its options shuffled, and the letter of the right one."""
+    options = [answer, *wrong]
+    order = rng.permutation(len(options))
+    text = multiple_choice(question, [options[i] for i in order])
+    return [(text, False)], ascii_uppercase[int(np.argmin(order))]
 
 
 def relation(
@@ -130,67 +154,88 @@ def relation(
     things: list[Thing],
     side: int,
     choice: bool,
-    apart: float = 0.3,
+    apart: float = 0.2,
     asked: list[Thing] | None = None,
-    natural: float = 0.0,
+    natural: float = 0.3,
 ) -> Turn | None:
-    """On which side of one thing another stands, both named without ambiguity; None where there is no such pair.
+    """On which side of one thing another stands, both named without ambiguity; None where no such pair was found.
 
     Args:
-        rng, things, side: as everywhere in this file.
+        rng, things, side, asked: as everywhere in this file.
         choice: whether the answer is a letter of two options.
         apart: least distance along the axis that is asked about, as a share of the picture.
-        asked: things that may be asked about; None allows all.
         natural: share of choices whose options keep their usual order, left or above first.
     """
-    able = [t for t in unique(things, "shape", "color") if asked is None or t in asked]
-    axis = int(rng.integers(0, 2))
-    pairs = [(a, b) for a in able for b in able if a is not b and abs(a.centre[axis] - b.centre[axis]) >= apart * side]
-    if not pairs:
+    pair = _pair(rng, _able(things, asked, "noun", "color"), side, apart)
+    if pair is None:
         return None
-    a, b = pairs[rng.integers(0, len(pairs))]
-    first, second = f"{a.color} {a.shape}", f"{b.color} {b.shape}"
-    options = ["left", "right"] if axis == 0 else ["above", "below"]
-    question = (
-        f"Is the {first} on the left or right side of the {second}?"
-        if axis == 0
-        else f"Is the {first} above or below the {second}?"
+    a, b, axis = pair
+    nouns = [t.noun for t in things]
+    first, second = (
+        t.noun if nouns.count(t.noun) == 1 and rng.random() < 0.5 else f"{t.color} {t.noun}" for t in (a, b)
     )
+    options = ["above", "below"] if axis else ["left", "right"]
+    words = "above or below" if axis else "on the left or right side of"
+    question = f"Is the {first} {words} the {second}?"
     answer = options[0] if a.centre[axis] < b.centre[axis] else options[1]
     if not choice:
         return [(question, False)], f" {answer}"
     if rng.random() < natural:
-        return [(multiple_choice(question, options), False)], chr(ord("A") + options.index(answer))
-    text, letter = letters(rng, question, answer, options, 2)
-    return [(text, False)], letter
+        return [(multiple_choice(question, options), False)], ascii_uppercase[options.index(answer)]
+    return _choice(rng, question, answer, [option for option in options if option != answer])
+
+
+def _pair(rng: np.random.Generator, able: list[Thing], side: int, apart: float) -> tuple[Thing, Thing, int] | None:
+    """Two things that stand apart, and along which axis (0: x, 1: y); None where eight tries found none."""
+    if len(able) < 2:
+        return None
+    axis = int(rng.integers(0, 2))
+    for _ in range(8):
+        i, j = rng.permutation(len(able))[:2]
+        a, b = able[i], able[j]
+        if abs(a.centre[axis] - b.centre[axis]) >= apart * side:
+            return a, b, axis
+    return None
 
 
 def extraction(rng: np.random.Generator) -> Turn:
     """The entities of a question, without a picture, in the form that `hide_utils.method.entities` asks for."""
 
-    def pick():
-        return str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
+    def drawn() -> tuple[str, str]:
+        return NOUNS[rng.integers(0, len(NOUNS))], COLOR_NAMES[rng.integers(0, len(COLOR_NAMES))]
 
-    (s, c), (s2, c2) = pick(), pick()
-    side = "on the left or right side of" if rng.random() < 0.5 else "above or below"
-    forms = [
-        (f"What is the color of the {s}?", s),
-        (f"What is the shape of the {c} object?", f"object with {c} color"),
-        (f"Is the {c} {s} {side} the {c2} {s2}?", f"{s} with {c} color, {s2} with {c2} color"),
-        (f"Is there a {c} {s} in the image?", f"{s} with {c} color"),
-        (f"Where is the {s}?", s),
-        (f"Is the {s} {side} the {s2}?", f"{s}, {s2}"),
-    ]
-    question, entities = forms[int(rng.choice(len(forms), p=[0.25, 0.25, 0.35, 0.05, 0.05, 0.05]))]
+    def called(noun: str, color: str, bare: bool) -> tuple[str, str]:
+        return (noun, noun) if bare else (f"{color} {noun}", f"{noun} with {color} color")
+
+    one, other = drawn(), drawn()
+    words = "on the left or right side of" if rng.random() < 0.5 else "above or below"
+    bare, other_bare = rng.random() < 0.5, rng.random() < 0.5
+    (first, first_entity), (second, second_entity) = called(*one, bare), called(*other, other_bare)
+    noun, color = one
+    forms = (
+        (f"What is the color of the {noun}?", noun),
+        (f"What is the {color} object?", f"object with {color} color"),
+        (f"Is the {first} {words} the {second}?", f"{first_entity}, {second_entity}"),
+        (f"Is there a {color} {noun} in the image?", f"{noun} with {color} color"),
+        (f"{WHERE} {noun}?", noun),
+    )
+    question, entities = forms[int(rng.choice(len(forms), p=[0.25, 0.2, 0.45, 0.05, 0.05]))]
     return [(f"{EXTRACTION_PROMPT} {question}", False)], f"<FINAL_OUTPUT> {entities} </FINAL_OUTPUT>"
 
 
-def random_scene(
-    rng: np.random.Generator, resolution: int, n_things: int, object_size: tuple[int, int]
-) -> tuple[Image.Image, list[Thing]]:
-    """A training scene of random things. In half of them the first thing has its shape and its color alone."""
-    config = SceneConfig(resolution=resolution, object_size=object_size, clutter=float(rng.uniform(0, 1)))
-    pairs = [(str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))) for _ in range(n_things)]
-    (shape, color), rest = pairs[0], pairs[1:]
-    kept = [(s, c) for s, c in rest if s != shape and c != color] if rng.random() < 0.5 else rest
-    return draw_scene(rng, "train", config, [(shape, color), *kept])
+def corpus() -> list[str]:
+    """Texts that hold every word of the lessons, for the tokenizer; the same ones at every call."""
+    words = [*COLOR_NAMES, *NOUNS, *COLUMNS, *ROWS]
+    words += ["none", "done", "object", "with", "color", "left", "right", "above", "below"]
+    texts = [f" {word}" for word in words] * 3
+    texts += [EXTRACTION_PROMPT, SEARCH_INSTRUCTION, ANSWER_INSTRUCTION, LIST_OBJECTS, WHERE]
+    texts += ["user\n", "assistant\n", "<FINAL_OUTPUT> dog </FINAL_OUTPUT>"]
+    texts += [*ascii_uppercase[:8], *(f"\n{letter}." for letter in ascii_uppercase[:6])]
+    texts += ["What is the color of the dog?", "What is the red object?", "Is there a red dog in the image?"]
+    texts += ["Is the dog on the left or right side of the cat?", "Is the dog above or below the cat?"]
+    texts += ["Where is the dog?", "What color is the dog?", "Which object is red?"]
+    rng = np.random.default_rng(0)
+    for _ in range(80):
+        pieces, reply = extraction(rng)
+        texts.append("".join(text for text, _ in pieces) + "\n" + reply)
+    return texts

@@ -1,7 +1,9 @@
-"""The drawn benchmark: small objects on photographs, with questions and true boxes.
+"""The drawn benchmark: small objects on photographs or procedural grounds, with questions, true boxes and masks.
 
 Read `world` (what there is), `drawing` (how it gets onto a picture), then `questions` (scenes, questions, samples).
+`icons` wrote the file of the objects' shapes, once.
 """
 
-from hide_utils.scenes.questions import KINDS, SceneConfig, draw_scene, scene_samples
-from hide_utils.scenes.world import COLORS, PHOTOGRAPHS, SHAPES, SPLITS, Thing
+from hide_utils.scenes.drawing import GROUNDS, thing_mask
+from hide_utils.scenes.questions import DIFFICULTIES, KINDS, Question, SceneConfig, ask, scene_samples, stream
+from hide_utils.scenes.world import COLORS, NOUNS, PHOTOGRAPHS, SPLITS, Thing, entity_name

@@ -1,246 +1,282 @@
-"""The benchmark of drawn scenes: small objects on real photographs, questions about them, and their exact boxes.
+"""The benchmark of drawn scenes: small objects on a ground full of others, questions about them, and exact boxes.
 
 It exists because V*Bench and its kin cannot be shipped, and because their object sizes, clutter and resolution cannot
-be set one at a time. Here each of these is a setting. Training, calibration and test scenes share neither seeds nor
-photographs. All photographs ship with scikit-image.
+be set one at a time. Here each of these is a setting. Training, calibration and test scenes share neither random
+streams nor photographs.
+
+A scene is made in three steps. `ask` says what is asked, and which things the scene holds. `lay_out` says where they
+stand. `draw` gives the picture. Each part has a random stream of its own: scenes that differ in their ground alone hold
+the same things at the same places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from hide_utils.samples import Box, Sample
-from hide_utils.scenes.drawing import add_clutter, draw_thing, place
-from hide_utils.scenes.world import COLORS, PHOTOGRAPHS, SHAPES, SPLITS, Thing, photograph
+from hide_utils.samples import Sample
+from hide_utils.scenes.drawing import GROUNDS, Pair, add_strokes, draw_ground, draw_thing, lay_out, pick, scatter
+from hide_utils.scenes.world import COLORS, NOUNS, SPLITS, Thing
 
 KINDS = ("direct_attributes", "relative_position")
-LARGEST_ZOOM = 2.0  # a photograph is enlarged at most this much, and mirrored where it does not fill the picture
+AREA = 256 * 256  # pixels to which numbers of objects and strokes refer
+PARTS = ("question", "layout", "unnamed", "ground", "strokes")  # of a scene, each with a random stream of its own
+LARGEST = {"named": 16, "similar": 16, "unnamed": 64, "strokes": 256}
 
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """Settings of a scene.
+    """Settings of a scene. Numbers of objects and strokes are per 65 536 pixels, so that they grow with the area.
 
     Attributes:
-        resolution: side of the square picture in pixels.
-        object_size: smallest and largest side of an object in pixels.
-        n_distractors: named objects besides those asked about, at least 0. With None their number grows with the area:
-            24 at 1344 pixels, and at least 3.
-        n_similar: how many of the distractors certainly share one attribute, color or shape, with an object asked
-            about. The others are drawn freely and may share one by chance.
-        clutter: strokes and blobs without a name, in the photograph's own colors. The unit is 12 for each 256 x 256
-            pixels; 0 to 20.
-        separation: smallest distance between the two objects of a relation along the axis that is asked about, as a
+        resolution: side of the square picture in pixels, 64 to 8192.
+        named: things with a noun, those asked about among them; at least 4 in a scene. 2.25 are 36 at 1024 pixels.
+        similar: how many of them share an attribute with a thing asked about, in questions of relations.
+        unnamed: icons that no question names, as far as there is room.
+        strokes: lines and discs in the ground's own colors.
+        object_size: smallest and largest longer side of an icon in pixels, without its outline.
+        separation: smallest distance between the two things of a relation along the axis that is asked about, as a
             share of the picture; 0 to 0.6.
+        ground: ``"photographs"`` of the split, or ``"procedural"``: gradients, textures and noise.
 
     Raises:
-        ValueError: for a value out of range.
+        ValueError: for a value of another type or out of range.
     """
 
-    resolution: int = 1344
-    object_size: tuple[int, int] = (28, 52)
-    n_distractors: int | None = None
-    n_similar: int = 3
-    clutter: float = 0.5
+    resolution: int = 1024
+    named: float = 2.25
+    similar: float = 1.375
+    unnamed: float = 12
+    strokes: float = 6
+    object_size: tuple[int, int] = (36, 60)
     separation: float = 0.2
+    ground: str = "photographs"
 
     def __post_init__(self) -> None:
-        low, high = self.object_size
-        if not 8 <= low <= high <= self.resolution // 2:
+        if type(self.resolution) is not int or not 64 <= self.resolution <= 8192:
+            raise ValueError(f"resolution {self.resolution!r} must be a whole number from 64 to 8192, in pixels")
+        for name, largest in LARGEST.items():
+            _check_number(name, getattr(self, name), largest, " per 65 536 pixels")
+        _check_number("separation", self.separation, 0.6)
+        size = self.object_size
+        whole = isinstance(size, tuple) and len(size) == 2 and all(type(side) is int for side in size)
+        if not whole or not 8 <= size[0] <= size[1] <= self.resolution // 2:
             raise ValueError(
-                f"object_size {self.object_size} must satisfy 8 <= smallest <= largest <= resolution / 2 = "
+                f"object_size {size!r} must be two whole numbers, smallest and largest, from 8 to half the resolution, "
                 f"{self.resolution // 2}"
             )
-        if min(self.n_distractors or 0, self.n_similar) < 0:
-            raise ValueError(f"n_distractors {self.n_distractors} and n_similar {self.n_similar} must be at least 0")
-        if not 0 <= self.clutter <= 20 or not 0 <= self.separation <= 0.6:
-            raise ValueError(f"clutter {self.clutter} must lie in [0, 20] and separation {self.separation} in [0, 0.6]")
+        if self.ground not in GROUNDS:
+            raise ValueError(f"unknown ground {self.ground!r}; the scenes have {', '.join(GROUNDS)}")
+
+    def count(self, name: str) -> int:
+        """How many of ``"named"``, ``"similar"``, ``"unnamed"`` or ``"strokes"`` are in a picture."""
+        n = round(getattr(self, name) * self.resolution**2 / AREA)
+        return max(n, 4) if name == "named" else n
 
     @property
-    def distractors(self) -> int:
-        """Number of distractors, with the default for this resolution filled in."""
-        return max(3, round(24 * (self.resolution / 1344) ** 2)) if self.n_distractors is None else self.n_distractors
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the picture in pixels."""
+        return self.resolution, self.resolution
 
 
-def background(rng: np.random.Generator, split: str, resolution: int) -> Image.Image:
-    """A random part of a random photograph of the split, enlarged at most `LARGEST_ZOOM` times and mirrored to fill.
+def _check_number(name: str, value: Any, largest: float, unit: str = "") -> None:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not 0 <= value <= largest:
+        raise ValueError(f"{name} {value!r} must be a number from 0 to {largest}{unit}")
 
-    Returns:
-        RGB picture of ``resolution`` x ``resolution`` pixels.
+
+DIFFICULTIES: dict[str, dict[str, Any]] = {
+    "easy": {"resolution": 512, "named": 2.25, "similar": 1.375, "unnamed": 12, "object_size": (36, 60)},
+    "default": {"resolution": 1024, "named": 2.25, "similar": 1.375, "unnamed": 12, "object_size": (36, 60)},
+    "hard": {"resolution": 1344, "named": 2.25, "similar": 1.375, "unnamed": 12, "object_size": (36, 60)},
+}  # provisional: to be chosen on the calibration split, by the accuracy of direct answers alone
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about a scene, and which things it holds: all that there is before a place or pixel is known.
+
+    Attributes:
+        kind: one of `KINDS`.
+        text: of the question, without the options.
+        options: in the order in which they are shown.
+        label: letter of the right one.
+        entities: in canonical form, one for each thing asked about.
+        pairs: noun and color of all named things, those asked about first.
+        axis: 0 or 1 where a relation is asked for along x or y.
+        first_is_less: whether the first thing stands left of or above the second.
+        colors: that unnamed objects may have.
     """
-    source = photograph(str(rng.choice(PHOTOGRAPHS[split])))
-    zoom = rng.uniform(0.8, LARGEST_ZOOM)
-    width, height = (min(side, max(16, round(resolution / zoom))) for side in source.size)
-    left, top = (int(rng.integers(0, side - part + 1)) for side, part in zip(source.size, (width, height), strict=True))
-    patch = source.crop((left, top, left + width, top + height))
-    patch = patch.resize(
-        (min(resolution, round(width * zoom)), min(resolution, round(height * zoom))), Image.Resampling.BILINEAR
-    )
-    if rng.random() < 0.5:
-        patch = patch.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    array = np.asarray(patch)
-    return Image.fromarray(
-        np.pad(array, ((0, resolution - array.shape[0]), (0, resolution - array.shape[1]), (0, 0)), mode="symmetric")
-    )
+
+    kind: str
+    text: str
+    options: tuple[str, ...]
+    label: str
+    entities: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    axis: int | None = None
+    first_is_less: bool = True
+    colors: tuple[str, ...] = tuple(COLORS)
 
 
-def draw_scene(
-    rng: np.random.Generator,
-    split: str,
-    config: SceneConfig,
-    wanted: list[tuple[str, str]],
-    relation: str | None = None,
-) -> tuple[Image.Image, list[Thing]]:
-    """Draw objects on a cluttered photograph.
+@dataclass(frozen=True)
+class Scene:
+    """A scene before it is drawn: where its random streams begin, its settings, its things and their places."""
+
+    split: str
+    seed: int
+    index: int
+    config: SceneConfig
+    things: tuple[Thing, ...]
+    colors: tuple[str, ...] = tuple(COLORS)
+
+
+def stream(split: str, seed: int, index: int, part: str) -> np.random.Generator:
+    """The generator of one part of one scene. No two parts, scenes or splits share a random stream."""
+    return np.random.default_rng([SPLITS.index(split), seed, index, PARTS.index(part)])
+
+
+def ask(rng: np.random.Generator, kind: str, config: SceneConfig) -> Question:
+    """Ask a question, and choose the things that a scene has to hold for it.
 
     Args:
         rng: of everything random.
-        split: that the photograph is taken from.
-        config: settings of the scene.
-        wanted: (shape, color) of the objects, those asked about first.
-        relation: axis ``"x"`` or ``"y"`` along which the first two stand at least ``config.separation`` apart; None
-            for no such rule.
+        kind: of question, one of `KINDS`.
+        config: says how many named things there are, and how many are similar.
+    """
+    n = config.count("named")
+    return _ask_attribute(rng, n) if kind == KINDS[0] else _ask_relation(rng, n, min(config.count("similar"), n - 2))
 
-    Returns:
-        The picture, and the objects in the order of `wanted`. Those for which there was no place are left out, from
-        the end.
+
+def _shuffled(rng: np.random.Generator, values: list) -> list:
+    return [values[i] for i in rng.permutation(len(values))]
+
+
+def _lettered(rng: np.random.Generator, options: list[str]) -> tuple[tuple[str, ...], str]:
+    """The options in random order, and the letter of the one that was first."""
+    order = rng.permutation(len(options)).tolist()
+    return tuple(options[i] for i in order), chr(ord("A") + order.index(0))
+
+
+def _ask_attribute(rng: np.random.Generator, n: int) -> Question:
+    """The color of a noun, or the noun of a color, among `n` things.
+
+    The values of all four options stand in the scene equally often, so that counting them does not tell the answer.
+    """
+    noun, color = pick(rng, NOUNS), pick(rng, list(COLORS))
+    by_noun = rng.random() < 0.6
+    given, answer = (noun, color) if by_noun else (color, noun)
+    givens, answers = (NOUNS, tuple(COLORS)) if by_noun else (tuple(COLORS), NOUNS)
+    pool = _shuffled(rng, [value for value in answers if value != answer])
+    options, rest = [answer, *pool[:3]], pool[3:]
+    each = max(1, n // (8 if by_noun else 12))
+    values = (options * each)[1:]
+    values += [pick(rng, rest) for _ in range(n - 1 - len(values))]
+    others = [(pick(rng, [v for v in givens if v != given]), value) for value in _shuffled(rng, values)]
+    pairs = [(given, answer), *others]
+    return Question(
+        KINDS[0],
+        f"What is the color of the {noun}?" if by_noun else f"What is the {color} object?",
+        *_lettered(rng, options),
+        entities=(noun if by_noun else f"object with {color} color",),
+        pairs=tuple(pairs if by_noun else [pair[::-1] for pair in pairs]),
+        colors=tuple(c for c in COLORS if by_noun or c != color),
+    )
+
+
+def _ask_relation(rng: np.random.Generator, n: int, n_similar: int) -> Question:
+    """On which side of one thing another stands, among `n` things; each is named with its color or by its noun alone.
+
+    `n_similar` of the things share an attribute with one asked about, and none fits a name in the question.
+    """
+    first = second = (pick(rng, NOUNS), pick(rng, list(COLORS)))
+    while second[0] == first[0] or second[1] == first[1]:
+        second = (pick(rng, NOUNS), pick(rng, list(COLORS)))
+    asked, bare = (first, second), [bool(v) for v in rng.integers(0, 2, 2)]
+    alone = {noun for (noun, _), is_bare in zip(asked, bare, strict=True) if is_bare}
+    others: list[Pair] = []
+    while len(others) < n - 2:
+        noun, color = pick(rng, NOUNS), pick(rng, list(COLORS))
+        if len(others) < n_similar:
+            like = pick(rng, asked)
+            noun, color = (like[0], color) if rng.random() < 0.7 else (noun, like[1])
+        if noun not in alone and (noun, color) not in asked:
+            others.append((noun, color))
+    axis, first_is_less = int(rng.integers(0, 2)), bool(rng.integers(0, 2))
+    said, entities = [], []
+    for (noun, color), is_bare in zip(asked, bare, strict=True):
+        said.append(noun if is_bare else f"{color} {noun}")
+        entities.append(noun if is_bare else f"{noun} with {color} color")
+    words = ("left", "right") if axis == 0 else ("above", "below")
+    form = "Is the {} on the left or right side of the {}?" if axis == 0 else "Is the {} above or below the {}?"
+    return Question(
+        KINDS[1],
+        form.format(*said),
+        *_lettered(rng, list(words if first_is_less else words[::-1])),
+        entities=tuple(entities),
+        pairs=(*asked, *_shuffled(rng, others)),
+        axis=axis,
+        first_is_less=first_is_less,
+    )
+
+
+def place_things(rng: np.random.Generator, question: Question, config: SceneConfig) -> list[Thing]:
+    """Places for all named things of a question, those asked about first, as it says where they stand.
 
     Raises:
-        ValueError: where the objects asked about are too large or too far apart for the picture.
+        ValueError: where no layout was found.
     """
-    image = background(rng, split, config.resolution)
-    add_clutter(image, rng, config.clutter)
-    axis = {"x": 0, "y": 1, None: None}[relation]
-    for _ in range(500):
-        taken: list[tuple[int, int, int]] = []
-        for _ in wanted:
-            size = int(rng.integers(config.object_size[0], config.object_size[1] + 1))
-            corner = place(rng, taken, config.resolution, size)
-            if corner is None:
-                break
-            taken.append((*corner, size))
-        if len(taken) < min(len(wanted), 1 if axis is None else 2):
-            continue
-        if axis is None or abs(taken[0][axis] - taken[1][axis]) >= config.separation * config.resolution:
-            break
-    else:
-        raise ValueError(
-            f"no layout found for objects of {config.object_size} px, {config.separation:.0%} apart, in a picture of "
-            f"{config.resolution} px: take smaller objects, a smaller separation or a larger picture"
-        )
-    things = [
-        draw_thing(image, rng, *pair, xy=(x, y), size=size) for pair, (x, y, size) in zip(wanted, taken, strict=False)
-    ]
-    return image, things
+    axis, least = question.axis, config.separation * config.resolution
+
+    def fits(first: Thing, second: Thing) -> bool:
+        distance = second.centre[axis] - first.centre[axis] if axis is not None else 0
+        return axis is None or (distance if question.first_is_less else -distance) >= max(least, 1)
+
+    return lay_out(rng, question.pairs, config.object_size, config.size_wh, fits)
 
 
-def choose_pairs(
-    rng: np.random.Generator, config: SceneConfig, asked: list[tuple[str, str]], avoid: Callable[[str, str], bool]
-) -> list[tuple[str, str]]:
-    """Choose the (shape, color) pairs of a scene: those asked about, then its distractors in random order.
-
-    Args:
-        rng: of the choice.
-        config: says how many distractors there are, and how many of them share one attribute with a pair asked about.
-        asked: the pairs asked about.
-        avoid: whether a shape and a color would make the question ambiguous.
-    """
-    every = [(s, c) for s in SHAPES for c in COLORS if not avoid(s, c)]
-    similar = [(s, c) for s, c in every if any((s == a) != (c == b) for a, b in asked)]
-    n_similar = min(config.n_similar, config.distractors)
-    chosen = [similar[i] for i in rng.integers(0, len(similar), n_similar)] if similar else []
-    chosen += [every[i] for i in rng.integers(0, len(every), config.distractors - len(chosen))]
-    order = rng.permutation(len(chosen))
-    return asked + [chosen[i] for i in order]
+def draw(scene: Scene) -> Image.Image:
+    """The picture of a scene, RGB."""
+    config = scene.config
+    rngs = {part: stream(scene.split, scene.seed, scene.index, part) for part in PARTS}
+    image = draw_ground(rngs["ground"], config.ground, scene.split, config.size_wh)
+    add_strokes(rngs["strokes"], image, config.count("strokes"))
+    for thing in (*unnamed_things(scene), *scene.things):
+        draw_thing(image, thing)
+    return image
 
 
-def _attribute_question(rng: np.random.Generator, split: str, config: SceneConfig):
-    shape, color = str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
-    by_shape = rng.random() < 0.5
-    avoid = (lambda s, c: s == shape) if by_shape else (lambda s, c: c == color)
-    image, things = draw_scene(rng, split, config, choose_pairs(rng, config, [(shape, color)], avoid))
-    pool = list(COLORS) if by_shape else list(SHAPES)
-    answer = color if by_shape else shape
-    # Wrong options are attributes that other objects in view have, so that guessing from the colors seen does not help.
-    in_view = list(dict.fromkeys(t.color if by_shape else t.shape for t in things[1:]))
-    wrong = [o for o in in_view if o != answer] + [
-        str(o) for o in rng.permutation([p for p in pool if p != answer and p not in in_view])
-    ]
-    options = [answer, *wrong[:3]]
-    text = f"What is the color of the {shape}?" if by_shape else f"What is the shape of the {color} object?"
-    entities = [shape] if by_shape else [f"object with {color} color"]
-    return image, things, text, options, entities
-
-
-def _relation_question(rng: np.random.Generator, split: str, config: SceneConfig):
-    first = (str(rng.choice(SHAPES)), str(rng.choice(list(COLORS))))
-    second = first
-    while second[0] == first[0] or second[1] == first[1]:
-        second = (str(rng.choice(SHAPES)), str(rng.choice(list(COLORS))))
-    axis = "x" if rng.random() < 0.5 else "y"
-    image, things = draw_scene(
-        rng, split, config, choose_pairs(rng, config, [first, second], lambda s, c: (s, c) in (first, second)), axis
-    )
-    a, b = things[:2]
-    names = [f"{t.color} {t.shape}" for t in (a, b)]
-    if axis == "x":
-        text, options = f"Is the {names[0]} on the left or right side of the {names[1]}?", ["left", "right"]
-        options = options if a.centre[0] < b.centre[0] else options[::-1]
-    else:
-        text, options = f"Is the {names[0]} above or below the {names[1]}?", ["above", "below"]
-        options = options if a.centre[1] < b.centre[1] else options[::-1]
-    return image, things, text, options, [entity_name(t) for t in (a, b)]
-
-
-def entity_name(thing: Thing) -> str:
-    """A thing's entity in canonical form, with both of its attributes."""
-    return f"{thing.shape} with {thing.color} color"
-
-
-def make_question(rng: np.random.Generator, split: str, config: SceneConfig, kind: str):
-    """Draw a scene and ask about it.
-
-    Args:
-        rng: of everything random, also of the order of the options.
-        split: that the photograph is taken from.
-        config: settings of the scene.
-        kind: of question, one of `KINDS`.
-
-    Returns:
-        Picture, things, question, options, label and entities. Things are all that were drawn. Those asked about come
-        first, and are as many as there are entities.
-    """
-    ask = {"direct_attributes": _attribute_question, "relative_position": _relation_question}[kind]
-    image, things, question, options, entities = ask(rng, split, config)
-    order = rng.permutation(len(options))
-    label = chr(ord("A") + int(np.argmin(order)))  # the right answer was option 0
-    return image, things, question, [options[i] for i in order], label, entities
-
-
-def scene_rng(split: str, seed: int, index: int) -> np.random.Generator:
-    """The generator of one scene. Splits never share a random stream, whatever the seed."""
-    return np.random.default_rng([SPLITS.index(split), seed, index])
+def unnamed_things(scene: Scene) -> list[Thing]:
+    """The unnamed objects of a scene, each with the name of its icon for a noun."""
+    rng, config = stream(scene.split, scene.seed, scene.index, "unnamed"), scene.config
+    return scatter(rng, config.count("unnamed"), scene.things, config.object_size, config.size_wh, scene.colors)
 
 
 def scene_samples(
-    split: str = "test", n: int = 400, seed: int = 0, kinds: tuple[str, ...] = KINDS, **knobs
+    split: str = "test",
+    n: int = 400,
+    seed: int = 0,
+    kinds: Sequence[str] = KINDS,
+    difficulty: str = "default",
+    **knobs: Any,
 ) -> list[Sample]:
-    """Samples of the drawn scenes.
+    """Samples of the drawn scenes. Their pictures are drawn when they are looked at.
 
     Args:
         split: ``"train"``, ``"calibration"`` or ``"test"``. They share neither random streams nor photographs.
         n: number of samples, at least 1. The first samples of a seed are the same whatever ``n`` is.
         seed: of the draw, at least 0.
         kinds: of questions, which are taken in turn.
-        **knobs: fields of `SceneConfig`.
+        difficulty: the settings that a name in `DIFFICULTIES` stands for.
+        **knobs: fields of `SceneConfig`, which come before those of the difficulty.
 
     Raises:
-        ValueError: for an unknown split, kind or setting, and for a value out of range.
+        ValueError: for an unknown split, kind, difficulty or setting, and for a value out of range.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; the scenes have {', '.join(SPLITS)}")
@@ -248,32 +284,38 @@ def scene_samples(
         raise ValueError(f"unknown kinds {kinds!r}; the scenes have {', '.join(KINDS)}")
     if n < 1 or seed < 0:
         raise ValueError(f"n must be at least 1 and seed at least 0, not n={n}, seed={seed}")
-    unknown = set(knobs) - set(SceneConfig.__dataclass_fields__)
-    if unknown:
-        raise ValueError(
-            f"unknown scene settings {sorted(unknown)}; known: {', '.join(SceneConfig.__dataclass_fields__)}"
-        )
-    config = replace(SceneConfig(), **knobs)
+    config = scene_config(difficulty, knobs)
     return [_sample(split, seed, index, kinds[index % len(kinds)], config) for index in range(n)]
 
 
-def _render(split: str, seed: int, index: int, kind: str, config: SceneConfig) -> Image.Image:
-    return make_question(scene_rng(split, seed, index), split, config, kind)[0]
+def scene_config(difficulty: str, knobs: Mapping[str, Any]) -> SceneConfig:
+    """The settings of a difficulty, but for those that are given.
+
+    Raises:
+        ValueError: for an unknown difficulty or setting, and for a value out of range.
+    """
+    if difficulty not in DIFFICULTIES:
+        raise ValueError(f"unknown difficulty {difficulty!r}; the scenes have {', '.join(DIFFICULTIES)}")
+    known = SceneConfig.__dataclass_fields__
+    if unknown := sorted(set(knobs) - set(known)):
+        raise ValueError(f"unknown scene settings {', '.join(unknown)}; the scenes have {', '.join(known)}")
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
+    return SceneConfig(**DIFFICULTIES[difficulty] | given)
 
 
 def _sample(split: str, seed: int, index: int, kind: str, config: SceneConfig) -> Sample:
-    _, things, question, options, label, entities = make_question(scene_rng(split, seed, index), split, config, kind)
-    asked, others = things[: len(entities)], things[len(entities) :]
-    boxes: list[Box] = [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in (t.box_xyxy for t in asked)]
-    name = f"scenes-{split}-{config.resolution}-s{seed}-{index:05d}"
+    question = ask(stream(split, seed, index, "question"), kind, config)
+    things = place_things(stream(split, seed, index, "layout"), question, config)
+    scene = Scene(split, seed, index, config, tuple(things), question.colors)
+    boxes = [tuple(map(float, thing.box_xyxy)) for thing in things[: len(question.entities)]]
     return Sample(
-        name,
-        question,
-        options,
-        label,
+        f"scenes-{split}-{config.resolution}-s{seed}-{index:05d}",
+        question.text,
+        list(question.options),
+        question.label,
         kind,
-        render=partial(_render, split, seed, index, kind, config),
-        boxes_xyxy=boxes,
-        entities=entities,
-        others=[entity_name(t) for t in others],
+        render=partial(draw, scene),
+        boxes_xyxy=boxes,  # type: ignore[arg-type]  # four each
+        entities=list(question.entities),
+        things=things,
     )

@@ -1,12 +1,21 @@
-"""What the drawn world consists of: shapes, colors, and the photographs behind them."""
+"""What the drawn world consists of: 74 nouns and their icons, eight colors, and the photographs behind them.
+
+The icons lie as masks in ``data/scenes/icons.npz``, which `hide_utils.scenes.icons` wrote once. So no scene depends on
+how a font is rendered. The file holds the icons of the nouns and others besides, which no question names.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 from PIL import Image
 from skimage import data as photographs
+
+from hide_utils import paths
+
+FOLDER = paths.DATA / "scenes"
 
 PHOTOGRAPHS = {
     "train": (
@@ -39,22 +48,47 @@ COLORS = {
 }
 
 
-SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "diamond")
+NOUNS = (
+    *("dog", "cat", "horse", "cow", "fish", "frog", "crow", "dove", "hippo", "spider", "dragon", "shrimp"),
+    *("car", "truck", "bus", "bicycle", "motorcycle", "plane", "helicopter", "rocket", "sailboat", "train", "tractor"),
+    *("tree", "leaf", "cloud", "fire", "apple", "carrot", "cheese", "burger", "cake", "mug", "bottle"),
+    *("umbrella", "hat", "shirt", "glasses", "crown", "key", "lock", "bell", "clock", "camera", "phone", "laptop"),
+    *("hammer", "wrench", "scissors", "brush", "book", "guitar", "drum", "ghost", "robot", "heart", "star"),
+    *("house", "tent", "church", "chair", "couch", "anchor", "flag", "gift", "trophy", "tooth", "hand", "skull"),
+    *("bone", "feather", "magnet", "bomb", "mitten"),
+)
+
+# Font Awesome's name for each noun. Most are the noun itself.
+ICONS = {noun: noun for noun in NOUNS} | {
+    "car": "car-side",
+    "apple": "apple-whole",
+    "cake": "cake-candles",
+    "mug": "mug-hot",
+    "bottle": "wine-bottle",
+    "hat": "hat-cowboy",
+    "house": "house-chimney",
+}
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One drawn object.
+    """One object of a scene.
 
     Attributes:
-        shape: one of `SHAPES`.
+        noun: one of `NOUNS`. Of an unnamed object it is the name of its icon.
         color: one of `COLORS`.
         box_xyxy: in pixels, half-open, exact to the drawn outline.
+        size: longer side of its icon in pixels, without the outline.
+        mirrored: whether left and right are exchanged.
+        shade: what is added to red, green and blue of its color.
     """
 
-    shape: str
+    noun: str
     color: str
     box_xyxy: tuple[int, int, int, int]
+    size: int = 0
+    mirrored: bool = False
+    shade: int = 0
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -62,8 +96,37 @@ class Thing:
         return (self.box_xyxy[0] + self.box_xyxy[2]) / 2, (self.box_xyxy[1] + self.box_xyxy[3]) / 2
 
 
+def entity_name(thing: Thing) -> str:
+    """A thing's entity in canonical form, with both of its attributes."""
+    return f"{thing.noun} with {thing.color} color"
+
+
 @cache
 def photograph(name: str) -> Image.Image:
     """A photograph of scikit-image's `data` module, as RGB; of a stereo pair the left one."""
     array = getattr(photographs, name)()
     return Image.fromarray(array[0] if isinstance(array, tuple) else array).convert("RGB")
+
+
+@cache
+def _icons() -> np.lib.npyio.NpzFile:
+    return np.load(FOLDER / "icons.npz", allow_pickle=False)
+
+
+@cache
+def unnamed_icons() -> tuple[str, ...]:
+    """Names of the icons that stand for no noun, in the order of the alphabet."""
+    return tuple(sorted(set(_icons().files) - set(ICONS.values())))
+
+
+@cache
+def icon(name: str) -> Image.Image:
+    """Mask of a noun or of an unnamed icon: 8 bits, its longer side 256 pixels, without a margin.
+
+    Raises:
+        ValueError: for a name that is neither.
+    """
+    name = ICONS.get(name, name)
+    if name not in _icons():
+        raise ValueError(f"no icon {name!r}; the nouns are {', '.join(NOUNS)}")
+    return Image.fromarray(_icons()[name])

@@ -204,14 +204,16 @@ def test_max_megapixels(many):
 
 def test_scenes_by_name():
     samples = load_benchmark(
-        "scenes", split="calibration", n=2, seed=5, resolution=96, object_size=[10, 14], n_distractors=2, n_similar=1,
-        clutter=0.1, separation=0.3, kinds=["relative_position"],
+        "scenes", split="calibration", n=2, seed=5, resolution=96, object_size=[10, 14], named=16, similar=8,
+        strokes=1, separation=0.3, kinds=["relative_position"],
     )  # fmt: skip
     assert [s.id for s in samples] == [f"scenes-calibration-96-s5-0000{i}" for i in (0, 1)]
     assert {s.kind for s in samples} == {"relative_position"} and samples[0].image.size == (96, 96)
-    assert load_benchmark("scenes", n=1, resolution=128, clutter=None, letters=None)[0].id.startswith(
-        "scenes-test-128-s0"
+    assert load_benchmark("scenes", n=1, resolution=256, strokes=None, letters=None)[0].id.startswith(
+        "scenes-test-256-s0"
     )
+    assert load_benchmark("scenes", n=1, difficulty="easy")[0].image.size == (512, 512)
+    assert [thing.noun for thing in samples[0].things[:2]] == [name.split()[0] for name in samples[0].entities]
     with pytest.raises(ValueError, match="no setting 'resolutoin'; did you mean 'resolution'"):
         load_benchmark("scenes", resolutoin=96)
 
@@ -224,8 +226,8 @@ def test_names_and_places(many, tmp_path, monkeypatch):
         load_benchmark("DreamMr/HR-Bench")
     with pytest.raises(FileNotFoundError, match="no benchmark file or folder at data/none.tsv"):
         load_benchmark("data/none.tsv")
-    with pytest.raises(ValueError, match="no setting 'clutter'"):
-        load_benchmark(many, clutter=1)
+    with pytest.raises(ValueError, match="no setting 'strokes'"):
+        load_benchmark(many, strokes=1)
     with pytest.raises(ValueError, match="leave it out"):
         load_benchmark(many, revision="abc")
     with pytest.raises(ValueError, match="for V\\*Bench alone"):

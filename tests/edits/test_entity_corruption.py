@@ -22,8 +22,8 @@ def test_every_kind_is_what_it_says(samples):
             assert corrupted_names(kind, 0, s) == tuple(s.entities)
         every = {kind: corrupted_names(kind, len(s.entities), s) for kind in ERRORS}
         assert every["dropped"] == ()
-        assert set(every["distractor"]) <= set(s.others) and every["distractor"]
-        assert not set(every["absent"]) & {*s.others, *s.entities}
+        assert set(every["distractor"]) <= set(entity_errors.other_names(s)) and every["distractor"]
+        assert not set(every["absent"]) & {*entity_errors.other_names(s), *s.entities}
         assert len(every["duplicate"]) == 2 * len(s.entities) and set(s.entities) <= set(every["duplicate"])
         assert all(len(name) > len(s.question) for name in every["over-long"])
         for old, new in zip(s.entities, every["attribute"], strict=True):
@@ -46,7 +46,7 @@ def test_what_cannot_be_corrupted_is_refused(samples):
     with pytest.raises(ValueError, match="cannot corrupt 3"):
         corrupted_names("dropped", 3, samples[0])
     alone = load_benchmark("scenes", split="calibration", n=1, resolution=256, seed=1)[0]
-    alone.others = []
+    alone.things = None
     with pytest.raises(ValueError, match="no distractor"):
         corrupted_names("distractor", 1, alone)
     assert "distractor" not in extraction.possible_errors([alone])

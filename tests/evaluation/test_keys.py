@@ -108,7 +108,7 @@ def test_a_picture_replaced_by_one_of_the_same_size_and_beginning_is_another(tmp
 
 
 def test_scenes_of_other_settings_and_a_picture_of_ones_own_are_told_apart():
-    plain, cluttered = (load_benchmark("scenes", n=1, resolution=448, clutter=c)[0] for c in (0.5, 2.0))
+    plain, cluttered = (load_benchmark("scenes", n=1, resolution=448, strokes=k)[0] for k in (6, 24))
     assert plain.id == cluttered.id
     (one,), (other,) = (contents([s], {"direct": METHODS["direct"]}).values() for s in (plain, cluttered))
     assert "picture" in differing(one, other)
