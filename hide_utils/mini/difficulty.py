@@ -19,7 +19,7 @@ from hide_utils.files import write_text
 from hide_utils.method import HiDe
 from hide_utils.models import load_model
 from hide_utils.scenes.questions import KINDS
-from hide_utils.stats import wilson_interval
+from hide_utils.stats import wilson
 
 GRID = tuple(product((512, 640, 768, 896, 1024, 1120, 1216, 1344), (8, 12)))  # resolution, unnamed per 65 536 pixels
 TARGETS = {"easy": 0.95, "default": 0.67, "hard": 0.50}  # accuracy of direct answers
@@ -56,9 +56,9 @@ def main(argv: list[str] | None = None) -> None:
         out = results_path("mini", "difficulty", run_settings(hide, hide.protocol) | knobs | {"seed": args.seed})
         table = evaluate(hide.model, samples, ["direct"], out, hide=hide)
         right = table["correct"].astype(float)
-        low, high = wilson_interval(int(right.sum()), len(right))
+        interval = wilson(int(right.sum()), len(right))
         kinds = {kind: right[table["kind"] == kind].mean() for kind in KINDS}
-        rows.append(knobs | {"n": len(right), "accuracy": right.mean(), "low": low, "high": high} | kinds)
+        rows.append(knobs | {"n": len(right), "accuracy": right.mean(), "low": interval.low, "high": interval.high} | kinds)
         print(rows[-1], flush=True)
     found = pd.DataFrame(rows)
     write_text(paths.MINI / "difficulty.csv", found.to_csv(index=False, float_format="%.4f"))
