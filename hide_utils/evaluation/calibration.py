@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from hide_utils.baselines import answered
 from hide_utils.evaluation import localisation
-from hide_utils.images import composite_on_white
-from hide_utils.method import HiDe, SearchAttention, given_entities, lpd, read_letter
-from hide_utils.models import VLM, Settings
+from hide_utils.method import HiDe, SearchAttention, given_entities, lpd
+from hide_utils.models import VLM
 from hide_utils.samples import Sample
 
 SIGMAS = (0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
@@ -75,65 +72,17 @@ def sweep_settings(
     return pd.DataFrame(rows)
 
 
-def candidates(table: pd.DataFrame, most: int = 8) -> list[Settings]:
-    """The settings worth answering with, best first by two rules in turn.
+def by_setting(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean box quality of every setting, best first: the highest recall minus area.
 
-    One rule is the highest mean of recall minus area, which is objects kept minus background kept. The other is the
-    highest mean IoU, which counts distractors that are kept too.
+    That is objects kept minus background kept. Answers play no part.
 
     Args:
         table: from `sweep_settings`.
-        most: how many settings.
-    """
-    mean = table.groupby(["layer", "sigma", "alpha"])[["recall50", "iou", "area"]].mean()
-    rules = (mean["recall50"] - mean["area"], mean["iou"])
-    ranked = [rule.sort_values(ascending=False, kind="stable").index for rule in rules]
-    chosen = dict.fromkeys(setting for pair in zip(*ranked, strict=True) for setting in pair)
-    return [Settings(int(layer), float(sigma), float(alpha)) for layer, sigma, alpha in list(chosen)[:most]]
-
-
-def choose_settings(
-    model: VLM,
-    samples: Sequence[Sample],
-    found: Sequence[SearchAttention],
-    settings: Sequence[Settings],
-    *,
-    progress: bool = True,
-) -> tuple[Settings, pd.DataFrame]:
-    """The first candidate whose answer accuracy lies within one standard error of the best one's.
-
-    The candidates come with the best boxes first, so differences that the samples cannot tell apart do not decide. Each
-    picture is prefilled once for all candidates.
-
-    Args:
-        model: from `load_model`.
-        samples: of the calibration split.
-        found: captured rows of the samples, with every candidate's layer among them.
-        settings: the candidates, as from `candidates`.
-        progress: show a bar.
 
     Returns:
-        The choice, and one row a candidate with layer, sigma, alpha, accuracy, recall50, iou and area.
+        One row a setting: layer, sigma, alpha, recall50, iou, area and worth, which is recall50 - area.
     """
-    hide, rows = HiDe(model), []
-    for sample, one in zip(tqdm(samples, desc="candidates", disable=not progress), found, strict=True):
-        session = hide.open(sample.image)
-        for number, s in enumerate(settings):
-            regions = lpd.regions_of(one.maps(s.layer, s.sigma), s.alpha, session.image.size)
-            compact = composite_on_white(lpd.compact_image(session.image, regions)) if regions else None
-            reply = answered(session, sample, compact)
-            right = read_letter(model, reply, sample.options, hide.protocol) == sample.label
-            quality = localisation.box_quality(regions, sample.boxes_xyxy, session.image.size)
-            rows.append({"number": number, "accuracy": right} | quality)
-    mean = pd.DataFrame(rows).groupby("number").mean()
-    table = pd.DataFrame([(s.layer, s.sigma, s.alpha) for s in settings], columns=["layer", "sigma", "alpha"])
-    table = table.join(mean)
-    pictures = len({sample.image_id for sample in samples})  # questions of one picture are no further evidence
-    return settings[first_within_one_error(table["accuracy"].tolist(), pictures)], table
-
-
-def first_within_one_error(accuracies: Sequence[float], n: int) -> int:
-    """Index of the first accuracy within one standard error of the highest, each of `n` pictures."""
-    best = max(accuracies)
-    least = best - np.sqrt(best * (1 - best) / n)
-    return next(i for i, accuracy in enumerate(accuracies) if accuracy >= least)
+    mean = table.groupby(["layer", "sigma", "alpha"])[["recall50", "iou", "area"]].mean()
+    mean["worth"] = mean["recall50"] - mean["area"]
+    return mean.sort_values("worth", ascending=False, kind="stable").reset_index()

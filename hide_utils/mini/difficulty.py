@@ -19,9 +19,10 @@ from hide_utils.files import write_text
 from hide_utils.method import HiDe
 from hide_utils.models import load_model
 from hide_utils.scenes.questions import KINDS
-from hide_utils.stats import wilson
+from hide_utils.stats import accuracy_table
 
-GRID = tuple(product((512, 640, 768, 896, 1024, 1120, 1216, 1344), (8, 12)))  # resolution, unnamed per 65 536 pixels
+# Resolution, and unnamed objects per 65 536 pixels. Larger pictures cost more than the easier scenes are worth.
+GRID = (*product((512, 640, 768, 896, 1024), (12, 8)), (1120, 12), (1216, 12), (1344, 12))
 TARGETS = {"easy": 0.95, "default": 0.67, "hard": 0.50}  # accuracy of direct answers
 CHANCE = {"direct_attributes": 0.25, "relative_position": 0.50}
 LEAST_ABOVE_CHANCE = 0.10  # of each kind, at the default
@@ -55,11 +56,9 @@ def main(argv: list[str] | None = None) -> None:
         samples = load_benchmark("scenes", split="calibration", n=args.n, seed=args.seed, **knobs)
         out = results_path("mini", "difficulty", run_settings(hide, hide.protocol) | knobs | {"seed": args.seed})
         table = evaluate(hide.model, samples, ["direct"], out, hide=hide)
-        right = table["correct"].astype(float)
-        interval = wilson(int(right.sum()), len(right))
-        kinds = {kind: right[table["kind"] == kind].mean() for kind in KINDS}
-        rows.append(knobs | {"n": len(right), "accuracy": right.mean(), "low": interval.low, "high": interval.high} | kinds)
-        print(rows[-1], flush=True)
+        by_kind = accuracy_table(table).set_index("kind")
+        overall = by_kind.loc["all", ["n", "accuracy", "low", "high"]]
+        rows.append(knobs | overall.to_dict() | by_kind.loc[list(KINDS), "accuracy"].to_dict())
     found = pd.DataFrame(rows)
     write_text(paths.MINI / "difficulty.csv", found.to_csv(index=False, float_format="%.4f"))
     print(found.to_string(index=False), *[f"{name}: {nearest(found, name)}" for name in TARGETS], sep="\n")

@@ -70,13 +70,6 @@ PLACES = {
         hide, hide.open(SAMPLE.image), SAMPLE
     ),
     "rows of the answering token": lambda hide, folder: load_token_rows(RowCache(folder), hide.model, [SAMPLE], 1),
-    "calibration": lambda hide, folder: calibration.choose_settings(
-        hide.model,
-        [SAMPLE],
-        calibration.search_rows(hide.model, [SAMPLE], progress=False),
-        [Settings(1, 1.0, 0.5), Settings(2, 1.0, 0.5)],
-        progress=False,
-    ),
     "tuning": lambda hide, folder: tuning.last_rows(hide.model, [SAMPLE], progress=False),
     "timing": lambda hide, folder: cost.side_by_side(hide.model, [SAMPLE]),
     "a call": lambda hide, folder: hide(SAMPLE.image, QUESTION, OPTIONS, ["dog"], style=SAMPLE.style),
