@@ -27,11 +27,12 @@ from hide_utils.method import HiDe, SearchAttention
 from hide_utils.method.entities import Extractor
 from hide_utils.models import VLM, load_model
 from hide_utils.samples import Sample
+from hide_utils.scenes.questions import DIFFICULTIES
 from hide_utils.stats import accuracies, wilson
 
 PARTS = ("noun", "with", "value", "property")  # words of an entity, in their order: "hammer with orange color"
 SETTINGS = {"resolution": (512, 768, 1024, 1344), "similar": (0, 1.375, 2.25), "unnamed": (0, 6, 12, 24)}
-METHODS = ("direct", "hide", "oracle", "random")
+METHODS = ("direct", "hide", "oracle")
 
 
 def attention_table(found: Sequence[SearchAttention], samples: Sequence[Sample]) -> pd.DataFrame:
@@ -88,7 +89,8 @@ def accuracy_table(hide: HiDe, n: int, methods: Sequence[str] = METHODS) -> pd.D
         for value in values:
             knobs: dict[str, Any] = {setting: value}
             samples = load_benchmark("scenes", split="test", n=n, **knobs)
-            out = results_path("mini", setting, run_settings(hide, hide.protocol) | knobs)
+            changed = {name: v for name, v in knobs.items() if v != DIFFICULTIES["default"][name]}
+            out = results_path("mini", "accuracy", run_settings(hide, hide.protocol) | changed)
             rows = evaluate(hide.model, samples, methods, out, hide=hide)
             tables.append(accuracies(rows, ["method"]).assign(setting=setting, value=value))
     columns = ["setting", "value", "method", "n", "accuracy", "low", "high"]
