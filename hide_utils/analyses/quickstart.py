@@ -1,10 +1,29 @@
-"""Notebook 00: its parameters. What it shows is the method itself."""
+"""Notebook 00: its parameters, and the rule by which its example is chosen. What it shows is the method itself."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Any, ClassVar
 
+import numpy as np
+import pandas as pd
+
 from hide_utils.config import OwnPicture, RunConfig
+from hide_utils.evaluation import localisation
+from hide_utils.samples import Sample
+
+COVERED = 0.9  # least share of each true box that lies in the example's regions
+EXAMPLE = """\
+from hide_utils import HiDe, load_benchmark, load_model
+
+hide = HiDe(load_model("mini"))  # or "Qwen/Qwen2.5-VL-7B-Instruct", or a local folder
+sample = load_benchmark("scenes", split="calibration", n={n})[{index}]
+result = hide(sample.image, sample.question, options=sample.options)  # or the path of a picture of your own
+print(sample)
+print("direct", result.direct_letter, "HiDe", result.letter, "entities", result.entities.text, "regions", result.boxes)
+result  # in a notebook: a picture of every stage"""  # the README's, whose sample is the one that the rule chooses
 
 
 class QuickstartConfig(OwnPicture, RunConfig):
@@ -16,3 +35,48 @@ class QuickstartConfig(OwnPicture, RunConfig):
     def parameters(self) -> dict[str, Any]:
         """As in the base. Those of a benchmark are None where the picture is the user's own."""
         return super().parameters() | dict.fromkeys(("benchmark", "split", "resolution", "n") if self.image else ())
+
+
+def examples(table: pd.DataFrame, samples: Sequence[Sample]) -> list[int]:
+    """Numbers of the samples that direct answering gets wrong and HiDe right, with every true box in HiDe's regions.
+
+    A true box counts as inside from `COVERED` of its area on. Without true boxes that part of the rule is left out.
+
+    Args:
+        table: rows of "direct" and "hide". A sample with an error in one of them is no example.
+        samples: those of the rows.
+    """
+    rows = table.set_index(["method", "sample_id"])
+    right = rows["correct"].eq(True).fillna(False)
+    wrong = rows["correct"].eq(False).fillna(False)
+    return [
+        number
+        for number, sample in enumerate(samples)
+        if wrong["direct", sample.id]
+        and right["hide", sample.id]
+        and _inside(rows["regions"]["hide", sample.id], sample)
+    ]
+
+
+def _inside(regions: Sequence[float] | None, sample: Sample) -> bool:
+    boxes = np.reshape([] if regions is None else regions, (-1, 4))
+    return not sample.boxes_xyxy or localisation.coverage_recall(boxes, sample.boxes_xyxy, COVERED) == 1
+
+
+def example_table(numbers: Sequence[int], samples: Sequence[Sample]) -> pd.DataFrame:
+    """The chosen example, with the code that answers it for oneself and what that prints.
+
+    Args:
+        numbers: from `examples`, at least one.
+        samples: of the embedded benchmark's calibration split, from its seed 0 and at the default difficulty.
+
+    Returns:
+        One row: index, sample_id, n, examples, share, code and printed.
+    """
+    index = numbers[0]
+    code = EXAMPLE.format(n=index + 1, index=index)
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(code, {})
+    found = {"n": len(samples), "examples": len(numbers), "share": len(numbers) / len(samples)}
+    about = {"index": index, "sample_id": samples[index].id} | found
+    return pd.DataFrame([about | {"code": code, "printed": printed.getvalue().strip()}])

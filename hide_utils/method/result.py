@@ -90,8 +90,12 @@ class Result:
         found = f"entities={self.entities.text!r}, boxes={self.boxes}"
         return f"Result(answer={self.answer!r}, letter={self.letter!r}, {found})"
 
-    def figure(self):
-        """A matplotlib figure of all stages: picture with regions, one overlay a token, compact image, answers."""
+    def figure(self, truth_xyxy=()):
+        """A matplotlib figure of all stages: picture with regions, one overlay a token, compact image, answers.
+
+        Args:
+            truth_xyxy: true boxes in pixels of `image`, drawn dashed.
+        """
         from hide_utils.plots import plain_text, stages  # only here: drawing takes long to load
 
         settings = self.settings
@@ -111,6 +115,7 @@ class Result:
             options=self.options,
             answers={"direct": (self.direct_answer, self.direct_letter), "HiDe": (self.answer, self.letter)},
             details=details,
+            truth=truth_xyxy,
         )
 
     def _repr_png_(self) -> bytes:

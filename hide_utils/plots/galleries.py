@@ -130,6 +130,7 @@ def stages(
     options: Sequence[str] | None,
     answers: Mapping[str, tuple[str | None, str | None]],
     details: Sequence[str | None],
+    truth: Sequence[Box] = (),
     most_tokens: int = 8,
 ) -> Figure:
     """Every stage of one answer: the picture with its regions, the tokens' maps, the compact image.
@@ -144,6 +145,7 @@ def stages(
         options: texts of the options, from A on.
         answers: method -> reply and the letter that it states; without a reply it is left out.
         details: what was run, for the small print; None is left out.
+        truth: true boxes, pixel xyxy; dashed.
         most_tokens: maps that are drawn; the title of the last says how many there are more.
     """
     shown = min(len(tokens), most_tokens)
@@ -151,8 +153,9 @@ def stages(
     rows = -(-(shown + 2) // columns)
     fig, axes = new_figure(rows, columns, width=PAGE_WIDTH, height=rows * PAGE_WIDTH / columns * 1.12 + 0.55)
     panels = iter(np.atleast_1d(axes).flat)
-    overlay(ax := next(panels), image, title="regions found")
+    overlay(ax := next(panels), image, title="regions found" + (", dashed: true" if truth else ""))
     draw_boxes(ax, boxes)
+    draw_boxes(ax, truth, color=TRUTH_COLOR, dashed=True)
     for number in range(shown):
         rest = f" (+{len(tokens) - shown} more)" if number == shown - 1 and shown < len(tokens) else ""
         overlay(next(panels), image, maps[number], title=f"“{plain_text(tokens[number])}”{rest}")
