@@ -160,8 +160,9 @@ def example(figures: Path = paths.FIGURES) -> str:
     """The code of use, whose sample the rule of notebook 00 chose, and what it prints, in Markdown."""
     chosen = read_table(figures / "00_quickstart" / "example.csv").iloc[0]
     said = (
-        f"Index {chosen['index']} is the first of the calibration split where the direct answer is wrong, HiDe's regions "
-        f"cover every true box and HiDe is right, as for {chosen['examples']} of the first {chosen['n']}. It prints:"
+        f"Index {chosen['index']} is the first of the calibration split where the direct answer is wrong, HiDe's "
+        f"regions cover every true box and HiDe is right, as for {chosen['examples']} of the first {chosen['n']}. "
+        "It prints:"
     )
     return f"```python\n{chosen['code']}\n```\n\n{said}\n\n```text\n{chosen['printed']}\n```"
 

@@ -1,0 +1,64 @@
+"""The example of notebook 00 and README is the one that the stated rule chooses, and prints what is said."""
+
+import pandas as pd
+import pytest
+
+from hide_utils import load_benchmark, paths
+from hide_utils.analyses.quickstart import EXAMPLE, example_table, examples
+from hide_utils.evaluation.saving import read_table
+from hide_utils.samples import Sample
+
+BOXES = [(10, 10, 20, 20), (50, 50, 60, 60)]
+INSIDE = [10.0, 10.0, 20.0, 20.0, 48.0, 48.0, 64.0, 60.0]
+
+
+def sample(number, boxes=BOXES):
+    return Sample(f"s{number}", "?", ["a", "b"], "A", "k", render=lambda: None, boxes_xyxy=boxes)
+
+
+def rows(*answers):
+    """Rows of "direct" and "hide" from (direct is right, HiDe is right, regions) of each sample."""
+    both = [
+        {"sample_id": f"s{number}", "method": method, "correct": right, "regions": found}
+        for number, (direct, hide, regions) in enumerate(answers)
+        for method, right, found in (("direct", direct, None), ("hide", hide, regions))
+    ]
+    return pd.DataFrame(both).astype({"correct": "boolean"})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (True, True, INSIDE),
+        (False, False, INSIDE),
+        (pd.NA, True, INSIDE),
+        (False, pd.NA, INSIDE),
+        (False, True, INSIDE[:4]),
+        (False, True, [*INSIDE[:4], 50.0, 50.0, 58.0, 60.0]),
+        (False, True, None),
+    ],
+    ids=["direct right", "HiDe wrong", "no direct answer", "no answer", "one box", "four fifths of a box", "no regions"],
+)
+def test_no_example(answer):
+    assert examples(rows(answer, (False, True, INSIDE)), [sample(0), sample(1)]) == [1]
+
+
+def test_without_true_boxes_answers_decide():
+    assert examples(rows((False, True, None)), [sample(0, boxes=[])]) == [0]
+
+
+def test_the_table_holds_what_the_code_prints():
+    samples = load_benchmark("scenes", split="calibration", n=3)
+    (row,) = example_table([1], samples).to_dict("records")
+    assert row["code"] == EXAMPLE.format(n=2, index=1) and row["share"] == pytest.approx(1 / 3)
+    assert row["printed"].splitlines()[0].startswith(samples[1].id)
+    assert "direct" in row["printed"] and "regions [(" in row["printed"]
+
+
+def test_the_committed_example_is_answered_rightly():
+    chosen = read_table(paths.FIGURES / "00_quickstart" / "example.csv").iloc[0]
+    names = {}
+    exec(chosen["code"], names)
+    result, asked = names["result"], names["sample"]
+    assert asked.id == chosen["sample_id"] and result.direct_letter != asked.label == result.letter
+    assert chosen["examples"] >= 1 and chosen["share"] == pytest.approx(chosen["examples"] / chosen["n"])
