@@ -11,7 +11,7 @@ from hide_utils.scenes import COLORS, DIFFICULTIES, KINDS, ask, stream
 from hide_utils.scenes.questions import scene_config
 
 N = 2000
-PALETTE, NOUNS = list(COLORS), ["circle", "square", "triangle", "star", "cross", "ring", "heart", "diamond"]
+PALETTE, NOUNS = list(COLORS), ["dog", "cat", "car", "tree", "mug", "key", "star", "tent"]
 
 
 def fair_list(n=N, seed=0):
@@ -72,10 +72,10 @@ def company():
 
 
 def words():
-    """Stars are mostly yellow where yellow can be chosen, and hearts red."""
+    """Dogs are mostly yellow where yellow can be chosen, and cats red."""
     found = []
     for rng, noun, options, right, values in fair_list():
-        usual = {"star": "yellow", "heart": "red", "ring": "pink", "cross": "blue"}.get(noun)
+        usual = {"dog": "yellow", "cat": "red", "key": "pink", "tent": "blue"}.get(noun)
         right = options.index(usual) if usual in options and rng.random() < 0.8 else right
         found.append(specification(noun, options, right, values))
     return found
