@@ -21,7 +21,7 @@ unexport MPLBACKEND
 OLDEST := 5.17.0
 OLD := .venv-$(OLDEST)
 
-.PHONY: help env run answers report test test-matrix test-browser coverage audit bench lab faults train-study
+.PHONY: help env run answers report test test-matrix test-browser coverage audit bench lab faults
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
@@ -98,12 +98,6 @@ bench: export OMP_NUM_THREADS := 1
 bench: $(READY)  ## time the benchmarks under tests/speed, then HiDe against plain answering
 	$(PY) -m pytest tests/speed --benchmark-enable --benchmark-only
 	$(PY) -m hide_utils.analyses.cost
-
-# One thread: the miniature is too small for two. Finished runs are kept, so that an interrupted study goes on.
-train-study: export OMP_NUM_THREADS := 1
-train-study: export HF_HUB_OFFLINE := 1
-train-study: $(READY)  ## train the miniature further on ordinary and on decoupled pictures (notebook 10; twenty minutes)
-	$(PY) -m hide_utils.mini.study
 
 lab: $(READY)  ## open the notebooks in JupyterLab; ARGS="--no-browser --port 9000" hands flags on
 	$(PY) -m jupyterlab notebooks $(ARGS)

@@ -13,7 +13,6 @@ from hide_utils.plots.curves import (
     band,
     bands,
     error_curves,
-    learning_curves,
     lines,
     mass_curves,
     points_at_rates,
@@ -32,7 +31,6 @@ from hide_utils.plots.dots import (
     offsets,
     points,
     ratio_rows,
-    single_dots,
 )
 from hide_utils.plots.galleries import Panel, case_gallery, edit_gallery, gallery, second_picture, stages
 from hide_utils.plots.layers import LAYER_AXIS, answer_curve, layer_axis, layer_curves, size_curves, split_curves

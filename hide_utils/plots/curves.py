@@ -6,7 +6,7 @@ costs in `costs`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,24 +101,6 @@ def accuracy_curve(ax: Axes, results: pd.DataFrame, x: str, *, xlabel: str, look
     ax.set(xlabel=xlabel, ylabel="accuracy", ylim=(0, 1), xticks=sorted(table[x].unique()))
     legend_above(ax)
     return table
-
-
-def learning_curves(axes: Mapping[str, Axes], log: pd.DataFrame, *, looks: Looks = NO_LOOKS, window: int = 5) -> None:
-    """Measures of a training log over its steps for each arm: mean over seeds, band from the lowest to the highest.
-
-    Args:
-        axes: column of the log -> its panel.
-        log: columns arm, seed, step and the measures.
-        looks: of the arms.
-        window: steps of the running mean; a single batch is too noisy to be drawn.
-    """
-    for measure, ax in axes.items():
-        for arm, look in looks_of(looks, log["arm"]).items():
-            wide = log[log["arm"] == arm].pivot(index="step", columns="seed", values=measure)
-            smooth = wide.rolling(window, min_periods=1, center=True).mean()
-            spread = {"estimate": smooth.mean(axis=1), "low": smooth.min(axis=1), "high": smooth.max(axis=1)}
-            band(ax, pd.DataFrame(spread).reset_index(), "step", look, marker="")
-        ax.set(xlabel="step")
 
 
 def error_curves(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,27 +122,6 @@ def forest(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
     """Effects with their intervals, a line each, and no effect: columns label, estimate, low, high."""
     dot_rows(ax, table, "label", looks=looks, capsize=2.5)
     level(ax, 0)
-
-
-def single_dots(
-    ax: Axes, singles: pd.DataFrame, row: str, series: str, *, rows: Collection[Any], looks: Looks, spread: float
-) -> None:
-    """Small dots a little below the points of `dot_rows`, one for each repetition behind a point.
-
-    Args:
-        ax: panel of `dot_rows`.
-        singles: columns `row`, `series` and accuracy, a row a repetition. A single one is not drawn.
-        row: as in `dot_rows`.
-        series: as in `dot_rows`.
-        rows: values of `row` in the order of the lines.
-        looks: of all series, in their order.
-        spread: as in `dot_rows`.
-    """
-    beside = dict(zip(looks, offsets(len(looks), spread), strict=True))
-    for (line, name), part in singles.groupby([row, series], sort=False):
-        at = [list(rows).index(line) + beside[name] + 0.075] * len(part)
-        if len(part) > 1:
-            ax.plot(part["accuracy"], at, ".", color=looks[name].color, markersize=2.5)
 
 
 def difference_rows(

@@ -72,8 +72,6 @@ QUESTIONS = (
              "07_extraction_robustness", "Part 2", "when to look"),
     Question("Can layer, σ and α be chosen without labels?",
              "07_extraction_robustness", "Part 3", "layer, σ and α without labels"),
-    Question("Open question 3: are decoupled pictures good training data?",
-             "10_decoupled_training", "4 · Paired", "decoupled training helps direct answering", "open_question"),
 )  # fmt: skip
 
 

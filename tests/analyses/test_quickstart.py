@@ -37,7 +37,15 @@ def rows(*answers):
         (False, True, [*INSIDE[:4], 50.0, 50.0, 58.0, 60.0]),
         (False, True, None),
     ],
-    ids=["direct right", "HiDe wrong", "no direct answer", "no answer", "one box", "four fifths of a box", "no regions"],
+    ids=[
+        "direct right",
+        "HiDe wrong",
+        "no direct answer",
+        "no answer",
+        "one box",
+        "four fifths of a box",
+        "no regions",
+    ],
 )
 def test_no_example(answer):
     assert examples(rows(answer, (False, True, INSIDE)), [sample(0), sample(1)]) == [1]

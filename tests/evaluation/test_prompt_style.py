@@ -14,14 +14,13 @@ from hide_utils import HiDe, evaluate
 from hide_utils.analyses import cost
 from hide_utils.analyses.explorer import ExplorerConfig
 from hide_utils.baselines import METHODS, of_pictures, of_regions
-from hide_utils.evaluation import calibration, tuning
+from hide_utils.evaluation import tuning
 from hide_utils.evaluation.captured import RowCache
 from hide_utils.evaluation.token_rows import load_token_rows
 from hide_utils.explorer.case import Knobs, ask_model, view_of
 from hide_utils.explorer.opening import open_first, open_sample, open_typed
 from hide_utils.explorer.sample_list import SampleList
 from hide_utils.method import given_entities
-from hide_utils.models import Settings
 from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
 

@@ -6,7 +6,7 @@ import pytest
 from answer_rows import answers, copied
 
 from hide_utils import plots
-from hide_utils.analyses import decoupled_training, extraction, interference, settings_without_labels
+from hide_utils.analyses import extraction, interference, settings_without_labels
 from hide_utils.analyses import when_to_look as gating
 from hide_utils.evaluation import failures
 from hide_utils.stats import (
@@ -90,31 +90,6 @@ def test_slopes_regrets_and_studies_are_judged_by_picture():
     )
     assert often[["regret", "low", "high"]].to_numpy() == pytest.approx(once[["regret", "low", "high"]].to_numpy())
     assert often["p"].dropna().tolist() == once["p"].dropna().tolist()
-
-
-def study(n=12):
-    rng = np.random.default_rng(0)
-    return pd.DataFrame(
-        [
-            {"set": of_set, "method": method, "arm": arm, "seed": seed, "sample_id": f"s{i}", "image_id": f"p{i}",
-             "correct": int(rng.random() < 0.5), "recall50": rng.random()}
-            for of_set, method in decoupled_training.OUTCOMES
-            for arm in decoupled_training.ARMS
-            for seed in ((0,) if arm == decoupled_training.START else (0, 1))
-            for i in range(n)
-        ]
-    )  # fmt: skip
-
-
-def test_the_study_takes_pictures_as_units_and_leaves_out_what_a_run_did_not_answer():
-    for tabulate in (decoupled_training.accuracies, decoupled_training.differences, decoupled_training.localisation):
-        once, often = tabulate(study()), tabulate(copied(study()))
-        assert widths(often) == pytest.approx(widths(once))
-        table = study().astype({"correct": "Int64"})
-        table.loc[(table["sample_id"] == "s3") & (table["arm"] == "mixed") & (table["seed"] == 1), "correct"] = pd.NA
-        with pytest.warns(UserWarning, match="1 of 12 pictures left out"):
-            found = tabulate(table)
-        assert found["n"].eq(11).all() and found.notna().all(axis=None)
 
 
 def test_single_functions_take_what_tables_have():
