@@ -34,20 +34,18 @@ class BackgroundConfig(RunConfig):
     """Parameters of notebook 01.
 
     Attributes:
-        n_distractors: named objects in a drawn scene besides those asked about. None grows with the area.
         n_curve: samples at every setting between the ends of a scale. None takes all.
         upscale_factors: by which the whole picture is enlarged.
         mask_steps: steps of the mask ratio from 0 to 1.
         canvas_steps: steps of the expand/crop ratio from -1 to 1.
         fills: what hides the background, names of `hide_utils.edits.interventions.FILLS`.
         object_sizes, picture_sizes: sides in pixels, of the factorial scenes.
-        clutters: density of nameless strokes in the factorial scenes.
-        distractors: numbers of named objects besides those asked about, in the factorial scenes.
+        unnamed: numbers of unnamed objects in a factorial scene.
+        named: numbers of named objects in a factorial scene, those asked about among them.
         n_factorial: factorial scenes a cell.
     """
 
     notebook: str = "01_background_interference"
-    n_distractors: Annotated[int, Field(ge=0)] | None = None
     n_curve: Count | None = None
     upscale_factors: tuple[Annotated[float, Field(ge=1, le=8)], ...] = ()
     mask_steps: Count = 10
@@ -55,8 +53,8 @@ class BackgroundConfig(RunConfig):
     fills: tuple[str, ...] = ()
     object_sizes: tuple[Pixels, ...] = ()
     picture_sizes: tuple[Pixels, ...] = ()
-    clutters: tuple[Annotated[float, Field(ge=0, le=20)], ...] = ()
-    distractors: tuple[Count, ...] = ()
+    unnamed: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    named: tuple[Annotated[int, Field(ge=4)], ...] = ()
     n_factorial: Count | None = None
 
 

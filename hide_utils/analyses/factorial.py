@@ -2,7 +2,7 @@
 
 Enlarging a picture's background and shrinking its object both make the object a smaller share of the picture, so
 accuracies by share cannot tell them apart. Here they vary independently: the object's size and the picture's in pixels,
-the density of clutter, and the number of named distractors. Halving the object's area and doubling the picture's change
+the number of unnamed objects, and that of named ones. Halving the object's area and doubling the picture's change
 the share by the same factor of two, which is the unit in which they are compared.
 """
 
@@ -23,18 +23,19 @@ from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparatio
 
 from hide_utils.findings import in_points
 from hide_utils.samples import Sample
-from hide_utils.scenes.questions import scene_samples
+from hide_utils.scenes.questions import AREA, scene_samples
 from hide_utils.stats.rows import answered, with_holm
 
 # Regressor -> (column of the cells, what one harmful unit is). The sign in `HARM` turns a regressor towards harm.
 FACTORS = {
     "object": "halving the object's area",
     "picture": "doubling the picture's area",
-    "clutter": "clutter from lowest to highest",
-    "distractors": "doubling the distractors",
+    "unnamed": "unnamed objects from fewest to most",
+    "named": "doubling the named objects",
 }
-HARM = {"object": -1, "picture": 1, "clutter": 1, "distractors": 1}
-BACKGROUND = ("picture", "clutter", "distractors")
+HARM = {"object": -1, "picture": 1, "unnamed": 1, "named": 1}
+BACKGROUND = ("picture", "unnamed", "named")
+SIMILAR = 1.375 / 2.25  # of the named objects share an attribute with one asked about, as at the default difficulty
 MATTERS = {
     "background": "Per factor of two in area, background matters more to {model} than object size.",
     "size": "Per factor of two in area, object size matters more to {model} than background.",
@@ -50,41 +51,41 @@ class Design:
     Attributes:
         object_sizes: sides of all objects of a scene, in pixels.
         resolutions: sides of the square picture, in pixels.
-        clutters: how dense strokes and blobs are, as `SceneConfig.clutter`.
-        distractors: numbers of named objects besides those asked about.
+        unnamed: numbers of unnamed objects in a picture, whatever its size.
+        named: numbers of named objects in a picture, those asked about among them.
     """
 
     object_sizes: Sequence[int]
     resolutions: Sequence[int]
-    clutters: Sequence[float]
-    distractors: Sequence[int]
+    unnamed: Sequence[int]
+    named: Sequence[int]
 
     def cells(self) -> pd.DataFrame:
-        """One row a cell: object_size, resolution, clutter, n_distractors.
+        """One row a cell: object_size, resolution, n_unnamed, n_named.
 
         Raises:
-            ValueError: a factor has no level, a level twice, or one below 0 (below 1 for distractors).
+            ValueError: a factor has no level, a level twice, or one below 0 (below 4 for named objects).
         """
         levels = {
             "object_size": self.object_sizes,
             "resolution": self.resolutions,
-            "clutter": self.clutters,
-            "n_distractors": self.distractors,
+            "n_unnamed": self.unnamed,
+            "n_named": self.named,
         }
         for name, values in levels.items():
             if not values or len(set(values)) < len(values) or min(values) < 0:
                 raise ValueError(f"{name} has levels {list(values)}: want at least one, each once, none below 0")
-        if min(self.distractors) < 1:
-            raise ValueError("n_distractors are counted in doublings: start at 1")
+        if min(self.named) < 4:
+            raise ValueError("n_named must be at least 4: a scene has no fewer named objects")
         return pd.DataFrame(list(itertools.product(*levels.values())), columns=list(levels))
 
 
 def factorial_scenes(design: Design, n: int, seed: int = 0, split: str = "test") -> tuple[list[Sample], pd.DataFrame]:
     """Scenes of every cell, n indices in each, and a table that says which is which.
 
-    The same index asks the same question in every cell: the same words, and in attribute questions the same object with
-    the same right answer. But the generator draws places, background, options and letters anew. So an index is a
-    cluster of related observations, not a matched pair, and is treated as one throughout.
+    The same index asks about the same things in every cell, and in attribute questions in the same words, with the same
+    right answer. But the generator draws places and relations anew. So an index is a cluster of related observations,
+    not a matched pair, and is treated as one throughout.
 
     Args:
         design: the cells.
@@ -95,28 +96,35 @@ def factorial_scenes(design: Design, n: int, seed: int = 0, split: str = "test")
     Returns:
         Samples with unique ids that name their cell, and one row a sample: sample_id, index, kind, the cell's columns
         and the regressors `FACTORS`, each centred on the design's mean. object and picture are log2 of areas in pixels,
-        clutter runs from 0 (lowest level) to 1 (highest), distractors is log2 of their number.
+        unnamed runs from 0 (fewest) to 1 (most), named is log2 of their number.
 
     Raises:
         ValueError: a scene cannot hold its objects, or a level is bad.
     """
     samples, rows = [], []
     for cell in design.cells().to_dict("records"):
-        knobs = cell | {"object_size": (cell["object_size"],) * 2}
+        per_area = AREA / cell["resolution"] ** 2
+        knobs = {
+            "resolution": cell["resolution"],
+            "object_size": (cell["object_size"],) * 2,
+            "unnamed": cell["n_unnamed"] * per_area,
+            "named": cell["n_named"] * per_area,
+            "similar": SIMILAR * cell["n_named"] * per_area,
+        }
         name = "-".join(f"{key}{value:g}" for key, value in cell.items() if key != "resolution")
         for index, sample in enumerate(scene_samples(split, n, seed, **knobs)):
             samples.append(replace(sample, id=f"{sample.id}-{name}", image_id=""))
             rows.append({"sample_id": samples[-1].id, "index": index, "kind": sample.kind} | cell)
     table = pd.DataFrame(rows)
-    clutter = table["clutter"] - min(design.clutters)
+    unnamed = table["n_unnamed"] - min(design.unnamed)
     regressors = {
         "object": 2 * np.log2(table["object_size"]),
         "picture": 2 * np.log2(table["resolution"]),
-        "clutter": clutter / (clutter.max() or 1),
-        "distractors": np.log2(table["n_distractors"]),
+        "unnamed": unnamed / (unnamed.max() or 1),
+        "named": np.log2(table["n_named"]),
     }
     factors = pd.DataFrame({name: values - values.mean() for name, values in regressors.items()})
-    return samples, table.rename(columns={"clutter": "clutter_level"}).join(factors)
+    return samples, table.join(factors)
 
 
 @dataclass(frozen=True)

@@ -83,18 +83,18 @@ def scale_panel(ax: Axes, sizes: pd.DataFrame) -> None:
 
 
 def cell_panels(axes: Iterable[Axes], rows: pd.DataFrame) -> None:
-    """Accuracy over the picture's side for each size of object, a panel for each clutter and number of distractors.
+    """Accuracy over the picture's side for each size of object, a panel for each number of unnamed and named objects.
 
     Dashed lines are means of the regression's probabilities.
 
     Args:
-        axes: one panel for each pair of clutter and number of distractors.
-        rows: one an answer, with correct, resolution, object_size, clutter_level, n_distractors, and `fitted`, the
+        axes: one panel for each pair of these numbers.
+        rows: one an answer, with correct, resolution, object_size, n_unnamed, n_named, and `fitted`, the
             regression's probability.
     """
     sizes = sorted(rows["object_size"].unique())
-    panels = list(rows.groupby(["clutter_level", "n_distractors"]))
-    for ax, ((clutter, distractors), panel) in zip(axes, panels, strict=True):
+    panels = list(rows.groupby(["n_unnamed", "n_named"]))
+    for ax, ((unnamed, named), panel) in zip(axes, panels, strict=True):
         for number, (size, offset) in enumerate(zip(sizes, offsets(len(sizes), len(sizes)), strict=True)):
             part = panel[panel["object_size"] == size].sort_values("resolution", kind="stable")
             table = accuracies(part, ["object_size", "resolution"])
@@ -103,5 +103,5 @@ def cell_panels(axes: Iterable[Axes], rows: pd.DataFrame) -> None:
             points(ax, table, at, look, values=ACCURACY, upright=True, markersize=3.5)
             fitted = part.groupby("resolution")["fitted"].mean()
             ax.plot(at, fitted, color=look.color, linewidth=1, linestyle="--")
-        ax.set(ylim=(0, 1.03), xscale="log", title=f"clutter {clutter:g}, {distractors} distractors")
+        ax.set(ylim=(0, 1.03), xscale="log", title=f"{unnamed} unnamed, {named} named")
         ticks_at(ax, sorted(set(rows["resolution"].tolist())))

@@ -13,21 +13,21 @@ from hide_utils.analyses.interference import interference_index
 from hide_utils.plots import cell_panels
 from hide_utils.scenes import questions as scenes
 
-DESIGN = Design((16, 32), (96, 192), (0.0, 2.0), (2, 4))
+DESIGN = Design((16, 32), (192, 384), (0, 2), (4, 8))
 
 
 def cells(n, design=DESIGN):
     """The table of `factorial_scenes` without drawing anything: regressors as documented."""
     rows = [
         (index, "direct_attributes" if index % 2 else "relative_position", *cell)
-        for cell in product(design.object_sizes, design.resolutions, design.clutters, design.distractors)
+        for cell in product(design.object_sizes, design.resolutions, design.unnamed, design.named)
         for index in range(n)
     ]
-    table = pd.DataFrame(rows, columns=["index", "kind", "object_size", "resolution", "clutter_level", "n_distractors"])
+    table = pd.DataFrame(rows, columns=["index", "kind", "object_size", "resolution", "n_unnamed", "n_named"])
     table["object"] = 2 * np.log2(table["object_size"])
     table["picture"] = 2 * np.log2(table["resolution"])
-    table["clutter"] = table["clutter_level"] / max(design.clutters)
-    table["distractors"] = np.log2(table["n_distractors"])
+    table["unnamed"] = table["n_unnamed"] / max(design.unnamed)
+    table["named"] = np.log2(table["n_named"])
     return table.assign(**{name: table[name] - table[name].mean() for name in factorial.FACTORS})
 
 
@@ -53,10 +53,10 @@ def test_cells_cross_every_level_once():
 @pytest.mark.parametrize(
     ("levels", "message"),
     [
-        (((), (96,), (0,), (2,)), "object_size"),
-        (((16,), (96, 96), (0,), (2,)), "resolution"),
-        (((16,), (96,), (-1.0,), (2,)), "clutter"),
-        (((16,), (96,), (0,), (0, 2)), "n_distractors"),
+        (((), (96,), (0,), (4,)), "object_size"),
+        (((16,), (96, 96), (0,), (4,)), "resolution"),
+        (((16,), (96,), (-1,), (4,)), "n_unnamed"),
+        (((16,), (96,), (0,), (2, 4)), "n_named"),
     ],
 )
 def test_bad_levels_are_refused(levels, message):
@@ -64,14 +64,16 @@ def test_bad_levels_are_refused(levels, message):
         Design(*levels).cells()
 
 
-def test_scenes_of_an_index_ask_the_same_in_every_cell():
+def test_scenes_of_an_index_ask_about_the_same_in_every_cell():
     samples, table = factorial_scenes(DESIGN, 3)
     assert len(samples) == len(table) == 48 and [s.id for s in samples] == table["sample_id"].tolist()
     assert table["sample_id"].is_unique
-    asked = pd.DataFrame({"index": table["index"], "kind": table["kind"], "question": [s.question for s in samples]})
-    assert (asked.groupby("index")["question"].nunique() == 1).all()
-    answers = pd.Series([s.answer for s in samples])[table["kind"] == "direct_attributes"]
-    assert answers.groupby(table["index"]).nunique().eq(1).all()
+    asked = table.assign(
+        question=[s.question for s in samples], answer=[s.answer for s in samples], entities=[s.entities for s in samples]
+    )
+    assert asked["entities"].map(str).groupby(table["index"]).nunique().eq(1).all()
+    attributes = asked[asked["kind"] == "direct_attributes"].groupby("index")
+    assert attributes[["question", "answer"]].nunique().eq(1).all(axis=None) and len(attributes) == 2
     for sample, row in zip(samples, table.itertuples(), strict=True):
         assert sample.image.size == (row.resolution,) * 2
         x0, y0, x1, y1 = sample.boxes_xyxy[0]
@@ -81,25 +83,23 @@ def test_scenes_of_an_index_ask_the_same_in_every_cell():
 def test_regressors_count_doublings_around_the_design_s_mean():
     table = factorial_scenes(DESIGN, 1)[1]
     assert set(table["object"]) == set(table["picture"]) == {-1.0, 1.0}, "areas four times as large: two doublings"
-    assert set(table["clutter"]) == {-0.5, 0.5} and set(table["distractors"]) == {-0.5, 0.5}
-    assert set(table["clutter_level"]) == {0.0, 2.0}
+    assert set(table["unnamed"]) == {-0.5, 0.5} and set(table["named"]) == {-0.5, 0.5}
+    assert set(table["n_unnamed"]) == {0, 2}
 
 
-def test_no_distractor_is_left_out_of_the_notebook_s_design(monkeypatch):
-    """Otherwise large objects would come with fewer distractors, and the factors would not be crossed."""
-    placed, draw = [], scenes.draw_thing
-    monkeypatch.setattr(scenes, "draw_thing", lambda *args, **more: (placed.append(1), draw(*args, **more))[1])
-    design = Design((24, 48), (384,), (0.0, 2.0), (4, 12))
-    _, table = factorial_scenes(design, 8)
-    asked = np.where(table["kind"] == "relative_position", 2, 1)
-    assert len(placed) == (table["n_distractors"] + asked).sum()
+def test_no_object_is_left_out_of_the_notebook_s_design():
+    """Otherwise large objects would come with fewer others, and the factors would not be crossed."""
+    samples, table = factorial_scenes(Design((24, 48), (448,), (0, 12), (6, 12)), 8)
+    for sample, row in zip(samples, table.itertuples(), strict=True):
+        assert len(sample.things) == row.n_named
+        assert len(scenes.unnamed_things(sample.render.args[0])) == row.n_unnamed
 
 
 # --- regression -------------------------------------------------------------------------------------------------------
 
 
 def test_known_effects_are_recovered():
-    truth = {"object": 0.5, "picture": -0.3, "clutter": -0.6, "distractors": 0.0, "object__picture": 0.2}
+    truth = {"object": 0.5, "picture": -0.3, "unnamed": -0.6, "named": 0.0, "object__picture": 0.2}
     model = InteractionModel(drawn(cells(400), **truth, spread=0.0))
     assert model.estimable
     found = dict(zip(model.names, model.coefficients, strict=True))
@@ -108,13 +108,13 @@ def test_known_effects_are_recovered():
     effects = model.effects().set_index("factor")
     assert effects.loc["object", "odds_ratio"] == pytest.approx(np.exp(-0.5), abs=0.08), "SD 1, towards smaller objects"
     assert (effects["low"] < effects["ame"]).all() and (effects["ame"] < effects["high"]).all()
-    assert effects.loc["distractors", "p_holm"] > 0.05 > effects.loc["picture", "p_holm"]
+    assert effects.loc["named", "p_holm"] > 0.05 > effects.loc["picture", "p_holm"]
 
 
 def test_marginal_effects_agree_with_a_linear_regression():
-    table = drawn(cells(60), object=0.3, picture=-0.4, clutter=-0.2)
+    table = drawn(cells(60), object=0.3, picture=-0.4, unnamed=-0.2)
     effects = InteractionModel(table).effects().set_index("factor")
-    linear = smf.ols("correct ~ object + picture + clutter + distractors + C(kind)", table.astype({"correct": float}))
+    linear = smf.ols("correct ~ object + picture + unnamed + named + C(kind)", table.astype({"correct": float}))
     linear = linear.fit(cov_type="cluster", cov_kwds={"groups": table["index"]}, use_t=True)
     for name, row in effects.iterrows():
         sign = factorial.HARM[name]
@@ -153,17 +153,17 @@ def test_standard_error_of_the_difference_is_that_of_repeated_experiments():
 
 
 def test_worst_case_moves_all_its_factors_together():
-    table = drawn(cells(300), picture=-0.4, clutter=-0.5, spread=0.0)
+    table = drawn(cells(300), picture=-0.4, unnamed=-0.5, spread=0.0)
     model = InteractionModel(table)
-    worst = table.query("picture > 0 and clutter > 0 and distractors > 0")["correct"].mean()
-    best = table.query("picture < 0 and clutter < 0 and distractors < 0")["correct"].mean()
+    worst = table.query("picture > 0 and unnamed > 0 and named > 0")["correct"].mean()
+    best = table.query("picture < 0 and unnamed < 0 and named < 0")["correct"].mean()
     assert model.worst_case(factorial.BACKGROUND).estimate == pytest.approx(worst - best, abs=0.03)
     assert model.worst_case(["object"]).estimate == pytest.approx(0, abs=0.03)
     assert model.worst_case([]).estimate == 0
 
 
 def test_fixed_factors_drop_out():
-    table = cells(40, Design((16, 32), (96, 192), (1.0,), (4,)))
+    table = cells(40, Design((16, 32), (96, 192), (1,), (4,)))
     model = InteractionModel(drawn(table, object=0.3))
     assert model.factors == ["object", "picture"]
     assert model.interactions()["term"].tolist() == ["object × picture"]
@@ -211,7 +211,7 @@ def test_index_of_more_samples_is_known_better():
     few = table[table["index"] < 10]
     found = []
     for part in (few, table):
-        unit = part.groupby(["index", "object", "clutter", "distractors"]).ngroup()
+        unit = part.groupby(["index", "object", "unnamed", "named"]).ngroup()
         found.append(interference_index(2.0 ** part["picture"], part["correct"], unit, part["index"], 2000))
     assert found[1].high - found[1].low < 0.6 * (found[0].high - found[0].low)
     model = InteractionModel(table)
@@ -223,9 +223,9 @@ def test_a_panel_for_each_background():
     table = drawn(cells(10), picture=-0.4)
     fig, axes = plt.subplots(2, 2)
     cell_panels(axes.flat, table.assign(fitted=InteractionModel(table).fitted()))
-    assert [ax.get_title() for ax in axes.flat][:2] == ["clutter 0, 2 distractors", "clutter 0, 4 distractors"]
+    assert [ax.get_title() for ax in axes.flat][:2] == ["0 unnamed, 4 named", "0 unnamed, 8 named"]
     ax = axes.flat[0]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["96", "192"]
-    part = table.query("clutter_level == 0 and n_distractors == 2 and object_size == 16 and resolution == 96")
+    part = table.query("n_unnamed == 0 and n_named == 4 and object_size == 16 and resolution == 192")
     assert ax.lines[0].get_ydata()[0] == pytest.approx(part["correct"].mean())
     plt.close(fig)

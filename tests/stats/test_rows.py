@@ -152,7 +152,7 @@ def test_slopes_and_regressions_leave_out_errors():
     kept = answers().query("method != 'hide' or sample_id not in ['s0', 's5']")
     assert found == extraction.cost_of_errors(kept, wrong)
     cells = pd.DataFrame({"index": unit, "kind": "a", "correct": right, "picture": np.tile([0.0, 1, 2, 3], 20)})
-    cells = cells.assign(**dict.fromkeys(("object", "clutter", "distractors"), 0.0))
+    cells = cells.assign(**dict.fromkeys(("object", "unnamed", "named"), 0.0))
     with pytest.warns(UserWarning, match="regression: 2 of 80"):
         model = factorial.InteractionModel(cells)
     of_answered = factorial.InteractionModel(cells[known])
