@@ -40,8 +40,8 @@ class BackgroundConfig(RunConfig):
         canvas_steps: steps of the expand/crop ratio from -1 to 1.
         fills: what hides the background, names of `hide_utils.edits.interventions.FILLS`.
         object_sizes, picture_sizes: sides in pixels, of the factorial scenes.
-        unnamed: numbers of unnamed objects in a factorial scene.
-        named: numbers of named objects in a factorial scene, those asked about among them.
+        unnamed_objects: numbers of unnamed objects in a factorial scene.
+        named_objects: numbers of named objects in a factorial scene, those asked about among them.
         n_factorial: factorial scenes a cell.
     """
 
@@ -53,8 +53,8 @@ class BackgroundConfig(RunConfig):
     fills: tuple[str, ...] = ()
     object_sizes: tuple[Pixels, ...] = ()
     picture_sizes: tuple[Pixels, ...] = ()
-    unnamed: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    named: tuple[Annotated[int, Field(ge=4)], ...] = ()
+    unnamed_objects: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    named_objects: tuple[Annotated[int, Field(ge=4)], ...] = ()
     n_factorial: Count | None = None
 
 

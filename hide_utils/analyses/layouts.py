@@ -35,13 +35,13 @@ class LayoutsConfig(RunConfig):
 
     Attributes:
         n_calibration: samples of the calibration split. None takes all.
-        n_curve: scenes at each number of distractors.
+        n_curve: scenes at each density of named objects.
         layers, sigmas, alphas: grid of the maps over settings. Empty takes that of the calibration.
         rates: shares of the true boxes that are corrupted.
         growths: factors by which the true boxes' sides are enlarged.
-        distractors: further numbers of distractors in drawn scenes.
-        resolutions: sides of the simple scenes of the negative control, in pixels.
-        n_control: simple scenes at each of these resolutions.
+        densities: further ones of named objects in drawn scenes, per 65 536 pixels.
+        resolutions: sides of the easy scenes of the negative control, in pixels.
+        n_control: easy scenes at each of these resolutions.
         margin: loss of accuracy that would count as harm.
     """
 
@@ -53,7 +53,7 @@ class LayoutsConfig(RunConfig):
     alphas: tuple[Alpha, ...] = ()
     rates: tuple[Share, ...] = ()
     growths: tuple[Annotated[float, Field(ge=1, le=100)], ...] = ()
-    distractors: tuple[Count, ...] = ()
+    densities: tuple[Annotated[float, Field(gt=0, le=16)], ...] = ()
     resolutions: tuple[Pixels, ...] = ()
     n_control: Count | None = None
     margin: Margin = 0.05

@@ -26,7 +26,7 @@ from hide_utils.config import RunConfig, literal
         (BenchmarksConfig, {"n": 0}, "greater than or equal to 1"),
         (BackgroundConfig, {"upscale_factors": [0.5]}, "greater than or equal to 1"),
         (BackgroundConfig, {"mask_steps": 0}, "greater than or equal to 1"),
-        (BackgroundConfig, {"named": [3]}, "greater than or equal to 4"),
+        (BackgroundConfig, {"named_objects": [3]}, "greater than or equal to 4"),
         (BenchmarksConfig, {"layer": -1}, "greater than or equal to 0"),
         (LayersConfig, {"layers": [3, -1]}, "greater than or equal to 0"),
         (BenchmarksConfig, {"layer": 1.5}, "integer"),
