@@ -134,14 +134,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", default="mini", help='"mini" or a local folder')
     parser.add_argument("--benchmark", default="scenes", help="a name or path that load_benchmark knows")
     parser.add_argument("--n", type=int, default=80, help="calibration samples")
-    parser.add_argument("--resolution", type=int, default=896, help="side of the scenes in pixels")
+    parser.add_argument("--resolution", type=int, help="side of the scenes in pixels (the default difficulty's)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     folder = paths.model_folder(args.model)
     if folder is None or not (folder / "hide.json").is_file():
         parser.error(f"no hide.json of {args.model}: choose HiDe's layer, sigma and alpha first, they are kept there")
     file = folder / "hide.json"
-    knobs = {"resolution": args.resolution} if args.benchmark == "scenes" else {}
+    knobs = {"resolution": args.resolution} if args.benchmark == "scenes" and args.resolution else {}
     samples = load_benchmark(args.benchmark, split="calibration", n=args.n, seed=args.seed, **knobs)
     chosen = tune(load_model(args.model), samples)
     made = {"split": "calibration", "benchmark": paths.portable(args.benchmark), "n": len(samples), "seed": args.seed}
