@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from checkpoints import FAMILIES, tiny_model
+from checkpoints import FAMILIES, LAYERS, tiny_model
 from model_helpers import picture
 from PIL import Image
 
 from hide_utils import HiDe
 from hide_utils.images import ImageError, composite_on_white
 from hide_utils.method import lpd, tad
-from hide_utils.method.entities import MAX_ENTITIES, SEARCH_INSTRUCTION
+from hide_utils.method.entities import MAX_ENTITIES, SEARCH_INSTRUCTION, given_entities
 from hide_utils.prompts import ANSWER_INSTRUCTION, multiple_choice
 
 OPTIONS = ["red", "green", "blue", "yellow"]
@@ -60,6 +60,34 @@ def test_stages_are_those_of_the_modules(family):
     text = f"{QUESTION}\nA. red\nB. green\nC. blue\nD. yellow\n{ANSWER_INSTRUCTION}"
     reply = model.generate(model.prompt(image, composite_on_white(compact), text), max_new_tokens=16)
     assert result.answer == reply.text
+
+
+@pytest.mark.parametrize("reuse_prefix", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_search_keeps_heads_apart_in_the_same_pass(family, reuse_prefix):
+    hide, entities = HiDe(tiny_model(family), reuse_prefix=reuse_prefix), given_entities(["truck", "dog"])
+    session = hide.open(picture(230, 170, seed=3))
+    usual = session.search(entities, range(LAYERS))
+    before = hide.model.counts["passes"]
+    found = session.search(entities, range(LAYERS), heads=True)
+    assert hide.model.counts["passes"] - before == 1
+    heads = hide.model.model.config.get_text_config().num_attention_heads
+    layers, tokens, *grid = usual.semantic.shape
+    assert found.tokens == usual.tokens and found.layers == usual.layers == tuple(range(LAYERS))
+    assert found.semantic_heads.shape == (layers, heads, tokens, *grid)
+    assert found.noise_heads.shape == (layers, heads, usual.noise.shape[1], *grid)
+    assert found.semantic_heads.dtype == np.float32
+    for mean, apart, old in (
+        (found.noise, found.noise_heads, usual.noise),
+        (found.semantic, found.semantic_heads, usual.semantic),
+    ):
+        np.testing.assert_allclose(mean, old, atol=1e-6, rtol=0)
+        np.testing.assert_allclose(apart.mean(1), old, atol=1e-6, rtol=0)
+    one = found.of_head(heads - 1)
+    rows = np.concatenate([found.noise_heads[2, -1], found.semantic_heads[2, -1]])
+    np.testing.assert_array_equal(one.maps(2, 1.0), tad.purify(rows, len(found.noise_heads[2, -1]), 1.0))
+    with pytest.raises(ValueError, match="heads=True"):
+        usual.of_head(0)
 
 
 def test_no_box_falls_back_to_the_direct_answer(monkeypatch):
