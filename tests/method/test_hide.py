@@ -12,7 +12,9 @@ from hide_utils import HiDe
 from hide_utils.images import ImageError, composite_on_white
 from hide_utils.method import lpd, tad
 from hide_utils.method.entities import MAX_ENTITIES, SEARCH_INSTRUCTION, given_entities
+from hide_utils.models.world import World
 from hide_utils.prompts import ANSWER_INSTRUCTION, multiple_choice
+from hide_utils.scenes import RECORD, scene_samples
 
 OPTIONS = ["red", "green", "blue", "yellow"]
 QUESTION = "What is the color of the large blue truck?"
@@ -243,6 +245,23 @@ def test_saved_and_shown(tmp_path):
     shown = Image.open(tmp_path / "result" / "stages.png")
     assert shown.width > 400 and np.asarray(shown.convert("L")).std() > 5
     assert QUESTION in str(result) and repr(result).startswith("Result(")
+
+
+def test_a_model_of_a_drawn_world_notes_what_lies_outside(tmp_path, monkeypatch):
+    hide, drawn = HiDe(tiny_model("qwen3_vl")), scene_samples("test", 1, resolution=160, object_size=(12, 18))[0]
+    plain = hide(drawn.image, QUESTION, OPTIONS, ["bag with leather material"])
+    assert plain.notes == () and "notes" not in repr(plain) and "note " not in str(plain)
+    monkeypatch.setattr(hide.model, "world", World.of_record(RECORD))
+    assert hide(drawn.image, drawn.question, drawn.options, drawn.entities).notes == ()
+    (word,) = hide(drawn.image, QUESTION, OPTIONS, ["dog with leather material"]).notes
+    assert "'leather', 'material'" in word and "74 nouns and 8 colors" in word
+    result = hide(picture(160, 160), QUESTION, OPTIONS, ["dog with leather material"])
+    assert result.notes[1] == word and 'load_benchmark("scenes")' in result.notes[0] and result.fallback is None
+    assert all(f"note      {note}" in str(result) for note in result.notes) and repr(result.notes) in repr(result)
+    result.save(tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text())["notes"] == list(result.notes)
+    shown = " ".join(result.figure().get_supxlabel().split())
+    assert all(note in shown for note in result.notes)
 
 
 def test_disk_full_while_saving(tmp_path, monkeypatch):
