@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hide_utils.images import ImageError, composite_on_white, pad_to_aspect, read_image
+from hide_utils.images import WORLD, ImageError, composite_on_white, pad_to_aspect, read_image
 
 RED = (200, 10, 30)
 PILLOW_LIMIT = Image.MAX_IMAGE_PIXELS
@@ -30,6 +30,15 @@ def test_path_bytes_and_picture_give_the_same(tmp_path):
     sources = [tmp_path / "a.png", str(tmp_path / "a.png"), encoded(picture), picture]
     for image in map(read_image, sources):
         assert image.mode == "RGB" and image.tobytes() == picture.tobytes()
+
+
+def test_of_a_pictures_notes_the_mark_of_a_drawn_one_alone_is_kept():
+    for picture in (noise(), noise().convert("RGBA"), noise().convert("L")):
+        picture.info.update({WORLD: "scenes", "dpi": (72, 72), "icc_profile": b""})
+        found = read_image(picture)
+        assert found.info == {WORLD: "scenes"}
+        assert found.tobytes() == read_image(encoded(picture)).tobytes(), "no pixel changes"
+    assert read_image(noise()).info == {} == read_image(encoded(picture)).info
 
 
 def test_the_callers_picture_is_left_alone():

@@ -107,6 +107,11 @@ class Case:
     answers: dict[Knobs | None, Answer] = field(default_factory=dict)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Why the model's answers may mean nothing here; see `Result.notes`."""
+        return self.session.model.notes(self.image, self.entities.text)
+
+    @property
     def image(self) -> Image.Image:
         """The picture as the model sees it (RGB)."""
         return self.session.image

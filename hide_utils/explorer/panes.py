@@ -124,14 +124,14 @@ def compact_pane(view: View) -> bytes:
 
 
 def legend_html(case: Case, knobs: Knobs, n_layers: int) -> str:
-    """What the lines mean, what was searched for, and the layer, counted from 0 and from 1."""
+    """What the lines mean, what was searched for, notes on it, and the layer, counted from 0 and from 1."""
     marks = f'<span style="color:{BOX_COLOR}">▬</span> regions'
     if case.boxes_xyxy:
         marks += f' &nbsp; <span style="color:{TRUTH_COLOR}">╍╍</span> true boxes'
     said = f"entities ({case.entities.source}): {case.entities.text}"
-    note = f"<p>{html.escape(case.entities.note)}</p>" if case.entities.note else ""
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in (case.entities.note, *case.notes) if note)
     layer = f"layer {knobs.layer} counted from 0, the paper's {knobs.layer + 1} of {n_layers}"
-    return f"<p>{marks}</p><p>{html.escape(said)}</p>{note}<p>{layer}</p>"
+    return f"<p>{marks}</p><p>{html.escape(said)}</p>{notes}<p>{layer}</p>"
 
 
 def caption_html(view: View, knobs: Knobs) -> str:

@@ -35,6 +35,7 @@ _MOST_SCANNED = 2000  # megapixels times scans, which take some seconds
 LFS_POINTER = b"version https://git-lfs"
 LFS_HINT = "is a pointer that Git LFS put in place of the file: run `git lfs pull` in its folder"
 _PILLOW = threading.Lock()
+WORLD = "hide_world"  # in the `info` of a drawn picture: the name of the benchmark that drew it
 
 
 def read_image(source: str | os.PathLike | bytes | Image.Image, *, max_megapixels: float = 100) -> Image.Image:
@@ -42,7 +43,8 @@ def read_image(source: str | os.PathLike | bytes | Image.Image, *, max_megapixel
 
     EXIF orientation is applied. Transparent pixels, of palettes too, are composited on white. CMYK is converted. An
     embedded color profile (ICC) is converted to sRGB; color spaces that are stated in other ways are not looked at.
-    Greys of 16 bits and floats are scaled to 8 bits. Of an animation the first frame is taken.
+    Greys of 16 bits and floats are scaled to 8 bits. Of an animation the first frame is taken. Of
+    the picture's `info`, the mark of a drawn one (`WORLD`) is kept.
 
     Args:
         source: path, encoded bytes, or a PIL picture, which is left as it is. Formats that are read: PNG, JPEG, WebP,
@@ -201,7 +203,8 @@ def _decode(image: Image.Image, name: str, max_megapixels: float) -> tuple[Image
         with _own_rules():
             image.load()
         rgb = to_rgb(image)
-        rgb.info = {}  # the orientation would be applied twice, and the color profile describes the stored colors
+        # Else the orientation would be applied twice, and the color profile describes the stored colors.
+        rgb.info = {key: value for key, value in image.info.items() if key == WORLD}
         return rgb, _TURNS.get(_orientation(image))
     except MemoryError:
         pixels = f"{image.width}x{image.height} pixels"

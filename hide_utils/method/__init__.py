@@ -1,6 +1,6 @@
 """The paper's method: what to look for, where the model looks for it, and what it is shown instead.
 
-Read the files in the order entities, tad, lpd, session, hide, result; then follow one call of `HiDe`.
+Read the files in the order entities, tad, lpd, rows, session, hide, result; then follow one call of `HiDe`.
 The first three stand for sections of the paper, `session` shares work between prompts, and `hide` joins the stages.
 """
 
@@ -8,5 +8,6 @@ from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, En
 from hide_utils.method.hide import NUMERICS, HiDe, checked_question, read_letter
 from hide_utils.method.lpd import BoxesXYXY, as_boxes, compact_image, merge_boxes, pixel_regions, token_boxes
 from hide_utils.method.result import Result
-from hide_utils.method.session import HIDE_STEPS, Localisation, SearchAttention, Session
+from hide_utils.method.rows import SearchAttention
+from hide_utils.method.session import HIDE_STEPS, Localisation, Session
 from hide_utils.method.tad import purify

@@ -164,6 +164,7 @@ class HiDe:
             timings={step: session.seconds[step] for step in HIDE_STEPS if step in session.seconds},
             counts=counts,
             fallback="; ".join(filter(None, [located.entities.fallback, no_box])) or None,
+            notes=self.model.notes(session.image, located.entities.text),
             settings=self.settings,
             model_name=self.model.name,
         )

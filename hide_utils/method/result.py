@@ -27,6 +27,7 @@ RECORDED = (  # fields that `Result.save` writes to result.json as they are
     "timings",
     "counts",
     "fallback",
+    "notes",
     "model_name",
 )
 
@@ -49,6 +50,7 @@ class Result:
         timings: seconds of each stage.
         counts: forward passes, tokens run and decoded, and FLOPs of all stages together.
         fallback: what was done instead, and why. None where the method ran as described.
+        notes: why the answer may mean nothing, from a model that reads drawn scenes alone. Mostly empty.
         settings: layer, sigma and alpha, with their source.
         model_name: as in `VLM.name`.
         direct_answer: the reply without the compact image. None where it was not asked for.
@@ -72,6 +74,7 @@ class Result:
     model_name: str
     direct_answer: str | None = None
     direct_letter: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         compact = "none" if self.compact_image is None else "{} x {} px".format(*self.compact_image.size)
@@ -84,10 +87,12 @@ class Result:
             f"seconds   {sum(self.timings.values()):.2f}: "
             + ", ".join(f"{k} {v:.2f}" for k, v in self.timings.items()),
         ]
-        return "\n".join(lines + ([f"fallback  {self.fallback}"] if self.fallback else []))
+        lines += [f"fallback  {self.fallback}"] if self.fallback else []
+        return "\n".join(lines + [f"note      {_line(note)}" for note in self.notes])
 
     def __repr__(self) -> str:
         found = f"entities={self.entities.text!r}, boxes={self.boxes}"
+        found += f", notes={self.notes}" if self.notes else ""
         return f"Result(answer={self.answer!r}, letter={self.letter!r}, {found})"
 
     def figure(self, truth_xyxy=()):
@@ -104,6 +109,7 @@ class Result:
             f"entities: {plain_text(self.entities.text, 80)}",
             f"layer {settings.layer} (counted from 0), σ {settings.sigma:g}, α {settings.alpha:g}",
             self.fallback,
+            *(plain_text(note, 300) for note in self.notes),
         )
         return stages(
             self.image,

@@ -14,6 +14,7 @@ from hide_utils.benchmarks import load_benchmark
 from hide_utils.evaluation.calibration import by_setting, search_rows, sweep_settings
 from hide_utils.files import write_json, write_text
 from hide_utils.models import load_model
+from hide_utils.scenes import RECORD
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     chosen = {"layer": int(best["layer"]), "sigma": float(best["sigma"]), "alpha": float(best["alpha"])}
     made = {"split": "calibration", "difficulty": "default", "n": len(samples), "seed": args.seed}
     record = json.loads((paths.MINI / "hide.json").read_text())
-    write_json(paths.MINI / "hide.json", record | chosen | made)
+    write_json(paths.MINI / "hide.json", record | chosen | made | {"world": RECORD})
     by_layer = ranked.drop_duplicates("layer").sort_values("layer")
     write_text(paths.MINI / "calibration.csv", by_layer.to_csv(index=False, float_format="%.4f"))
     print(by_layer.to_string(index=False), chosen, sep="\n")

@@ -3,7 +3,7 @@
 The text model is pointed at a wrapper that is registered beside the stock attention functions. The wrapper does nothing
 until `capturing` is active. Then it computes softmax(q kᵀ) for the wanted query tokens alone, averages the heads, and
 hands over to the stock kernel, so that the model's own output does not change. These are the rows of the paper's
-section on TAD: attention of text tokens to image tokens, mean over heads.
+section on TAD: attention of text tokens to image tokens, mean over heads. On request the heads are kept apart.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ class Capture:
         queries: wanted tokens, as indices into the new tokens of the pass.
         layers: wanted layers, counted from 0.
         early_exit: whether the pass ends after the last of them.
-        rows: layer -> (tokens, keys) float32.
+        heads: whether rows are those of each head instead of their mean.
+        rows: layer -> (tokens, keys) float32, or (heads, tokens, keys).
     """
 
     queries: Int64[Tensor, " tokens"]
     layers: frozenset[int]
     early_exit: bool
-    rows: dict[int, Float32[Tensor, "tokens keys"]] = field(default_factory=dict)
+    heads: bool = False
+    rows: dict[int, Float32[Tensor, "*heads tokens keys"]] = field(default_factory=dict)
 
 
 _active: ContextVar[Capture | None] = ContextVar("hide_capture", default=None)
@@ -54,8 +56,9 @@ def attention_rows(
     queries: Int64[Tensor, " tokens"],
     mask: Tensor | None = None,
     scaling: float | None = None,
-) -> Float32[Tensor, "tokens keys"]:
-    """Attention of some query tokens to all keys, mean over heads, computed in float32.
+    heads: bool = False,
+) -> Float32[Tensor, "*heads tokens keys"]:
+    """Attention of some query tokens to all keys, computed in float32.
 
     Heads are grouped over their key/value head, so that keys are never repeated.
 
@@ -65,18 +68,19 @@ def attention_rows(
         queries: wanted tokens, as indices into the new ones.
         mask: the layer's own (1, 1, new, keys), boolean or additive. None is causal.
         scaling: factor on the scores. None is 1 / sqrt(dim).
+        heads: keep the heads apart instead of taking their mean.
 
     Returns:
-        (tokens, keys) rows, each of which sums to 1.
+        (tokens, keys) rows, or (heads, tokens, keys). Each sums to 1.
     """
-    _, heads, new, dim = query.shape
+    _, n_heads, new, dim = query.shape
     _, kv_heads, keys, _ = key.shape
     keys_by_head = key[0].float().transpose(1, 2)
     scaling = dim**-0.5 if scaling is None else scaling
     parts = []
     for rows in queries.to(query.device).split(_ROWS_AT_ONCE):
         grouped = query[0, :, rows].float().reshape(kv_heads, -1, dim) * scaling
-        scores = (grouped @ keys_by_head).view(heads, len(rows), keys)
+        scores = (grouped @ keys_by_head).view(n_heads, len(rows), keys)
         if mask is None:
             column = torch.arange(keys, device=query.device)
             scores = scores.masked_fill(column > (rows + keys - new)[:, None], -torch.inf)
@@ -84,13 +88,14 @@ def attention_rows(
             scores = scores.masked_fill(~mask[0, 0, rows, :keys], -torch.inf)
         else:
             scores = scores + mask[0, 0, rows, :keys].float()
-        parts.append(scores.softmax(-1).mean(0))
-    return torch.cat(parts)
+        shares = scores.softmax(-1)
+        parts.append(shares if heads else shares.mean(0))
+    return torch.cat(parts, dim=-2)
 
 
 @contextmanager
 def capturing(
-    queries: Int64[Tensor, " tokens"], layers: Iterable[int], *, early_exit: bool = True
+    queries: Int64[Tensor, " tokens"], layers: Iterable[int], *, early_exit: bool = True, heads: bool = False
 ) -> Iterator[Capture]:
     """While active, the wrapped attention hands over rows.
 
@@ -99,8 +104,9 @@ def capturing(
         layers: wanted layers, counted from 0.
         early_exit: end the forward pass inside the block right after the last wanted layer. Its cache is then filled up
             to that layer only, so give it one that is thrown away.
+        heads: hand over the rows of each head instead of their mean.
     """
-    capture = Capture(queries, frozenset(layers), early_exit)
+    capture = Capture(queries, frozenset(layers), early_exit, heads)
     token = _active.set(capture)
     try:
         yield capture
@@ -115,7 +121,9 @@ def _observe(capture: Capture, module, query: Tensor, key: Tensor, mask, scaling
     if layer in capture.layers:
         # A flash kernel carries a (batch, keys) padding mask or none. Only a mask with four axes says who sees whom.
         mask = mask if mask is not None and mask.ndim == 4 else None
-        capture.rows[layer] = attention_rows(query, key, capture.queries, mask, scaling)
+        rows = attention_rows(query, key, capture.queries, mask, scaling, capture.heads)
+        # All heads of all layers would not fit on a device beside a large model.
+        capture.rows[layer] = rows.cpu() if capture.heads else rows
         if capture.early_exit and layer == max(capture.layers):
             raise _LastLayerReached
 

@@ -20,6 +20,7 @@ from hide_utils.models.outputs import Settings
 from hide_utils.models.patches import patches_as_products
 from hide_utils.models.prompt import ProcessedImage, Prompt, PromptBuilder, arange_positions
 from hide_utils.models.running import Runner
+from hide_utils.models.world import World
 
 
 class VLM(Runner):
@@ -35,6 +36,7 @@ class VLM(Runner):
         family_settings: the published settings of the family.
         family_depth: decoder layers of the model that they were published for.
         max_aspect: longest side over shortest of the pictures that the processor takes. None for any.
+        world: the drawn world that it was trained on. None for a model that reads any picture.
 
     Args:
         name: what the model was asked for by, or its folder where it lies in ``data/models``.
@@ -55,6 +57,7 @@ class VLM(Runner):
     family_settings: ClassVar[Settings]
     family_depth: ClassVar[int]
     max_aspect: ClassVar[float | None] = None
+    world: World | None = None
 
     def __init__(
         self,
@@ -94,6 +97,10 @@ class VLM(Runner):
     def __repr__(self) -> str:
         chosen = ", ".join(f"{key} {choice.value} ({choice.reason})" for key, choice in self.choices.items())
         return f"{type(self).__name__}({self.name}: {self.family}, {self.n_layers} layers, {chosen})"
+
+    def notes(self, picture: Image.Image, entities: str) -> tuple[str, ...]:
+        """What has to be known of any answer about a picture and these entities; empty for a model without a world."""
+        return self.world.notes(picture, entities) if self.world else ()
 
     # --- what a family fills in -------------------------------------------------------------------------------------
 

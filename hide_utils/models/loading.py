@@ -23,6 +23,7 @@ from hide_utils.models.base import VLM
 from hide_utils.models.internvl import InternVL
 from hide_utils.models.outputs import Settings
 from hide_utils.models.qwen import Qwen2_5VL, Qwen3VL
+from hide_utils.models.world import World
 
 FAMILIES: dict[str, type[VLM]] = {
     "qwen2_5_vl": Qwen2_5VL,
@@ -93,27 +94,29 @@ def load_model(
     # A model of data/models goes by its folder and not by its hub id, whose files may differ.
     name = source if folder and folder.is_relative_to(paths.MODELS) else str(name_or_path)
     vlm = family(name, model, tokenizer, processor, choices, (min_pixels, max_pixels), folder)
-    vlm.defaults = (_calibrated(folder / "hide.json", vlm) if folder else None) or vlm.defaults
+    if folder and (folder / "hide.json").is_file():
+        vlm.defaults, vlm.world = _calibrated(folder / "hide.json", vlm)
     return vlm
 
 
-def _calibrated(file: Path, vlm: VLM) -> Settings | None:
-    """Settings that a checkpoint folder carries: layer (counted from 0), sigma in grid cells and alpha.
+def _calibrated(file: Path, vlm: VLM) -> tuple[Settings, World | None]:
+    """What a checkpoint folder carries: settings, and the drawn world that the model was trained on, or None.
 
-    Returns:
-        The settings. None where the folder carries none.
+    The settings are layer (counted from 0), sigma in grid cells and alpha.
 
     Raises:
-        ValueError: one of the three is absent, or the model has no such layer.
+        ValueError: one of the three is absent, the model has no such layer, or the world is none.
     """
-    if not file.is_file():
-        return None
     values = json.loads(file.read_text(encoding="utf-8"))
     if absent := {"layer", "sigma", "alpha"} - set(values):
         raise ValueError(f"{file} lacks {', '.join(sorted(absent))}; add them or remove the file.")
     if not 0 <= values["layer"] < vlm.n_layers:
         raise ValueError(f"{file}: layer {values['layer']} is not among 0 to {vlm.n_layers - 1}, the model's own.")
-    return Settings(values["layer"], float(values["sigma"]), float(values["alpha"]), "calibrated, hide.json")
+    settings = Settings(values["layer"], float(values["sigma"]), float(values["alpha"]), "calibrated, hide.json")
+    try:
+        return settings, World.of_record(values["world"]) if "world" in values else None
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}; correct it or leave it out.") from None
 
 
 def find_checkpoint(name_or_path: str | os.PathLike, revision: str | None) -> str:

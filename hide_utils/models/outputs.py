@@ -85,14 +85,14 @@ class Rows:
     Attributes:
         layers: decoder layers, counted from 0 and ascending.
         queries: positions in the prompt of the tokens whose attention it is.
-        maps: for each image of the prompt, (layers, queries, h, w) float32. A map is the image's part of a row that
-            sums to 1 over all keys, so it sums to at most 1.
+        maps: for each image of the prompt, (layers, queries, h, w) float32, with heads behind the layers where they are
+            apart. A map is the image's part of a row that sums to 1 over all keys, so it sums to at most 1.
         seconds: wall clock of the pass.
     """
 
     layers: list[int]
     queries: list[int]
-    maps: list[Float32[np.ndarray, "layers queries _h _w"]]
+    maps: list[Float32[np.ndarray, "layers *heads queries _h _w"]]
     seconds: float
 
 

@@ -114,8 +114,9 @@ class Runner:
         layers: Iterable[int],
         prefix: Prefix | None = None,
         early_exit: bool = True,
+        heads: bool = False,
     ) -> Rows:
-        """Attention of some tokens to every image of a prompt (paper, section on TAD), mean over heads.
+        """Attention of some tokens to every image of a prompt (paper, section on TAD), in one pass.
 
         Args:
             prompt: what is run.
@@ -123,6 +124,8 @@ class Runner:
             layers: decoder layers, counted from 0.
             prefix: beginning of the prompt that was run already. Then only the rest is run, and queries must lie there.
             early_exit: stop the pass after the last wanted layer.
+            heads: keep the heads apart instead of taking their mean. This takes as many times the memory; see
+                `Session.search`.
 
         Raises:
             ValueError: a layer or query is out of range, there is none, the prompt has no image, or it does not begin
@@ -136,11 +139,11 @@ class Runner:
             raise ValueError(f"queries must be token positions from {start} to {len(prompt) - 1}, not {queries}.")
         if not prompt.images:
             raise ValueError("the prompt has no image whose attention could be captured.")
-        with capturing(torch.tensor(queries) - start, layers, early_exit=early_exit) as captured:
+        with capturing(torch.tensor(queries) - start, layers, early_exit=early_exit, heads=heads) as captured:
             self._run(prompt, start, len(prompt), prefix.fork() if prefix else None)
         self.counts["flops"] += capture_flops(self.model.config, len(queries), layers, len(prompt), start, early_exit)
         home = captured.rows[layers[0]].device  # layers may lie on several devices, and one copy to the host is faster
-        rows = torch.stack([captured.rows[layer].to(home) for layer in layers]).cpu()
+        rows = torch.stack([captured.rows.pop(layer).to(home) for layer in layers]).cpu()
         maps = [rows[..., span.positions].numpy() for span in prompt.images]
         return Rows(layers, queries, maps, time.perf_counter() - began)
 

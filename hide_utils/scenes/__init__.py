@@ -6,4 +6,4 @@ Read `world` (what there is), `drawing` (how it gets onto a picture), then `ques
 
 from hide_utils.scenes.drawing import GROUNDS, thing_mask
 from hide_utils.scenes.questions import DIFFICULTIES, KINDS, Question, SceneConfig, ask, scene_samples, stream
-from hide_utils.scenes.world import COLORS, NOUNS, PHOTOGRAPHS, SPLITS, Thing, entity_name
+from hide_utils.scenes.world import COLORS, NOUNS, PHOTOGRAPHS, RECORD, SPLITS, Thing, entity_name

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from hide_utils.images import WORLD
 from hide_utils.samples import Sample
 from hide_utils.scenes.drawing import GROUNDS, Pair, add_strokes, draw_ground, draw_thing, lay_out, pick, scatter
-from hide_utils.scenes.world import COLORS, NOUNS, SPLITS, Thing
+from hide_utils.scenes.world import COLORS, NOUNS, RECORD, SPLITS, Thing
 
 KINDS = ("direct_attributes", "relative_position")
 AREA = 256 * 256  # pixels to which numbers of objects and strokes refer
@@ -241,13 +242,14 @@ def place_things(rng: np.random.Generator, question: Question, config: SceneConf
 
 
 def draw(scene: Scene) -> Image.Image:
-    """The picture of a scene, RGB."""
+    """The picture of a scene, RGB. Its `info` carries the benchmark's name, by which a model trained on it knows it."""
     config = scene.config
     rngs = {part: stream(scene.split, scene.seed, scene.index, part) for part in PARTS}
     image = draw_ground(rngs["ground"], config.ground, scene.split, config.size_wh)
     add_strokes(rngs["strokes"], image, config.count("strokes"))
     for thing in (*unnamed_things(scene), *scene.things):
         draw_thing(image, thing)
+    image.info[WORLD] = RECORD["name"]
     return image
 
 

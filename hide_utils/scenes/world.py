@@ -58,6 +58,13 @@ NOUNS = (
     *("bone", "feather", "magnet", "bomb", "mitten"),
 )
 
+# What hide.json of a model that was trained on this world alone says of it under "world".
+RECORD = {
+    "name": "scenes",
+    "about": f"drawn scenes of {len(NOUNS)} nouns and {len(COLORS)} colors",
+    "words": " ".join([*NOUNS, *COLORS, "object with color and of what is the on left or right side above below"]),
+}
+
 # Font Awesome's name for each noun. Most are the noun itself.
 ICONS = {noun: noun for noun in NOUNS} | {
     "car": "car-side",

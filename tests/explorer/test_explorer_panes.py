@@ -14,6 +14,8 @@ from hide_utils.explorer import panes
 from hide_utils.explorer.opening import open_own
 from hide_utils.explorer.sample_list import SampleList
 from hide_utils.method.entities import given_entities
+from hide_utils.models.world import World
+from hide_utils.scenes import RECORD
 
 
 def test_heat_map_is_that_of_the_figures():
@@ -60,6 +62,21 @@ def test_many_tokens_are_drawn_in_part_and_the_rest_counts(hide, samples, explor
     assert extra > 0 and len(explorer.form.chips) == panes.MOST_THUMBS
     assert f"and {extra} more" in explorer.form.tokens.children[-1].value
     assert explorer.view.on.all()
+
+
+def test_notes_stand_with_what_was_searched_for(explorer, samples, monkeypatch, tmp_path):
+    model = explorer.hide.model
+    monkeypatch.setattr(model, "world", World.of_record(RECORD))
+    explorer.open(samples[0].id)
+    assert explorer.case.notes == () and "this model" not in explorer.form.legend.value, "a drawn scene"
+    picture(160, 120).save(tmp_path / "own.png")
+    explorer.upload = tmp_path / "own.png"
+    explorer.form.question.value, explorer.form.entities.value = "What is on the bag?", "bag"
+    explorer.search()
+    said = html.unescape(explorer.form.legend.value)
+    assert len(explorer.case.notes) == 2 and all(f"<p>{note}</p>" in said for note in explorer.case.notes)
+    monkeypatch.setattr(model, "world", None)
+    assert "this model" not in panes.legend_html(explorer.case, explorer.knobs, model.n_layers)
 
 
 def test_every_control_has_a_label_and_every_picture_a_meaning(explorer):

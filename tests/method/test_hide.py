@@ -4,15 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from checkpoints import FAMILIES, tiny_model
+from checkpoints import FAMILIES, LAYERS, tiny_model
 from model_helpers import picture
 from PIL import Image
 
 from hide_utils import HiDe
 from hide_utils.images import ImageError, composite_on_white
 from hide_utils.method import lpd, tad
-from hide_utils.method.entities import MAX_ENTITIES, SEARCH_INSTRUCTION
+from hide_utils.method.entities import MAX_ENTITIES, SEARCH_INSTRUCTION, given_entities
+from hide_utils.models.world import World
 from hide_utils.prompts import ANSWER_INSTRUCTION, multiple_choice
+from hide_utils.scenes import RECORD, scene_samples
 
 OPTIONS = ["red", "green", "blue", "yellow"]
 QUESTION = "What is the color of the large blue truck?"
@@ -60,6 +62,34 @@ def test_stages_are_those_of_the_modules(family):
     text = f"{QUESTION}\nA. red\nB. green\nC. blue\nD. yellow\n{ANSWER_INSTRUCTION}"
     reply = model.generate(model.prompt(image, composite_on_white(compact), text), max_new_tokens=16)
     assert result.answer == reply.text
+
+
+@pytest.mark.parametrize("reuse_prefix", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_search_keeps_heads_apart_in_the_same_pass(family, reuse_prefix):
+    hide, entities = HiDe(tiny_model(family), reuse_prefix=reuse_prefix), given_entities(["truck", "dog"])
+    session = hide.open(picture(230, 170, seed=3))
+    usual = session.search(entities, range(LAYERS))
+    before = hide.model.counts["passes"]
+    found = session.search(entities, range(LAYERS), heads=True)
+    assert hide.model.counts["passes"] - before == 1
+    heads = hide.model.model.config.get_text_config().num_attention_heads
+    layers, tokens, *grid = usual.semantic.shape
+    assert found.tokens == usual.tokens and found.layers == usual.layers == tuple(range(LAYERS))
+    assert found.semantic_heads.shape == (layers, heads, tokens, *grid)
+    assert found.noise_heads.shape == (layers, heads, usual.noise.shape[1], *grid)
+    assert found.semantic_heads.dtype == np.float32
+    for mean, apart, old in (
+        (found.noise, found.noise_heads, usual.noise),
+        (found.semantic, found.semantic_heads, usual.semantic),
+    ):
+        np.testing.assert_allclose(mean, old, atol=1e-6, rtol=0)
+        np.testing.assert_allclose(apart.mean(1), old, atol=1e-6, rtol=0)
+    one = found.of_head(heads - 1)
+    rows = np.concatenate([found.noise_heads[2, -1], found.semantic_heads[2, -1]])
+    np.testing.assert_array_equal(one.maps(2, 1.0), tad.purify(rows, len(found.noise_heads[2, -1]), 1.0))
+    with pytest.raises(ValueError, match="heads=True"):
+        usual.of_head(0)
 
 
 def test_no_box_falls_back_to_the_direct_answer(monkeypatch):
@@ -215,6 +245,23 @@ def test_saved_and_shown(tmp_path):
     shown = Image.open(tmp_path / "result" / "stages.png")
     assert shown.width > 400 and np.asarray(shown.convert("L")).std() > 5
     assert QUESTION in str(result) and repr(result).startswith("Result(")
+
+
+def test_a_model_of_a_drawn_world_notes_what_lies_outside(tmp_path, monkeypatch):
+    hide, drawn = HiDe(tiny_model("qwen3_vl")), scene_samples("test", 1, resolution=160, object_size=(12, 18))[0]
+    plain = hide(drawn.image, QUESTION, OPTIONS, ["bag with leather material"])
+    assert plain.notes == () and "notes" not in repr(plain) and "note " not in str(plain)
+    monkeypatch.setattr(hide.model, "world", World.of_record(RECORD))
+    assert hide(drawn.image, drawn.question, drawn.options, drawn.entities).notes == ()
+    (word,) = hide(drawn.image, QUESTION, OPTIONS, ["dog with leather material"]).notes
+    assert "'leather', 'material'" in word and "74 nouns and 8 colors" in word
+    result = hide(picture(160, 160), QUESTION, OPTIONS, ["dog with leather material"])
+    assert result.notes[1] == word and 'load_benchmark("scenes")' in result.notes[0] and result.fallback is None
+    assert all(f"note      {note}" in str(result) for note in result.notes) and repr(result.notes) in repr(result)
+    result.save(tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text())["notes"] == list(result.notes)
+    shown = " ".join(result.figure().get_supxlabel().split())
+    assert all(note in shown for note in result.notes)
 
 
 def test_disk_full_while_saving(tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
 """The embedded miniature: its folder, and what it can do on scenes that are easy."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from hide_utils import HiDe, load_model, paths
@@ -12,7 +14,7 @@ from hide_utils.method.entities import SEARCH_INSTRUCTION, given_entities
 from hide_utils.mini import lessons
 from hide_utils.mini.checkpoint import build_config, build_tokenizer, save_folder
 from hide_utils.mini.curriculum import TAUGHT
-from hide_utils.scenes import scene_samples
+from hide_utils.scenes import RECORD, scene_samples
 from hide_utils.scenes.world import COLORS, NOUNS
 
 EASY = {"resolution": 384, "named": 2.25, "similar": 1.0, "unnamed": 2, "object_size": (36, 60)}
@@ -33,6 +35,17 @@ def test_folder_is_as_on_the_hub_and_small():
     assert "lm_head.weight" not in weights and {w.dtype for w in weights.values()} == {torch.bfloat16}
     assert sum(w.numel() for w in weights.values()) == 6_719_168
     assert all(w.isfinite().all() for w in weights.values())
+
+
+def test_a_copy_of_its_folder_knows_its_world_too(mini, tmp_path):
+    assert json.loads((paths.MINI / "hide.json").read_text())["world"] == RECORD
+    shutil.copytree(paths.MINI, tmp_path / "elsewhere")
+    copy = load_model(tmp_path / "elsewhere", device="cpu")
+    assert copy.world == mini.world and copy.world.words >= {*NOUNS, *COLORS}
+    sample = scene_samples("test", 1, **EASY)[0]
+    hide, asked = HiDe(copy), (sample.question, sample.options)
+    assert hide(sample.image, *asked).notes == ()
+    assert len(hide(Image.fromarray(np.asarray(sample.image)), *asked).notes) == 1
 
 
 def test_it_is_stored_in_bfloat16_and_computes_in_float32_on_a_cpu(mini):

@@ -15,10 +15,10 @@ SEARCH = "Search the following entities in the images: truck with blue color, do
 
 
 def plain_rows(query, key, allowed):
-    """softmax(q k^T / sqrt(d)) with the keys repeated, mean over heads: (new, keys)."""
+    """softmax(q k^T / sqrt(d)) with the keys repeated: (heads, new, keys)."""
     key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
     scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-    return scores.masked_fill(~allowed, -torch.inf).softmax(-1)[0].mean(0)
+    return scores.masked_fill(~allowed, -torch.inf).softmax(-1)[0]
 
 
 @pytest.mark.parametrize("cached", [0, 5])
@@ -39,8 +39,11 @@ def test_rows_are_a_plain_softmax(cached, kv_heads, mask_kind):
     }
     queries = torch.randperm(70, generator=generator)[:66]  # more than are computed at once, in no order
     rows = attention_rows(query, key, queries, masks[mask_kind])
-    torch.testing.assert_close(rows, plain_rows(query, key, allowed)[queries], atol=1e-6, rtol=0)
+    wanted = plain_rows(query, key, allowed)[:, queries]
+    torch.testing.assert_close(rows, wanted.mean(0), atol=1e-6, rtol=0)
     torch.testing.assert_close(rows.sum(-1), torch.ones(66), atol=1e-5, rtol=0)
+    apart = attention_rows(query, key, queries, masks[mask_kind], heads=True)
+    torch.testing.assert_close(apart, wanted, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -62,6 +65,29 @@ def test_rows_equal_eager_attention(family, with_prefix):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("with_prefix", [False, True])
+def test_heads_apart_are_those_of_eager_attention_and_take_one_pass(family, with_prefix):
+    model = tiny_model(family)
+    prompt = model.prompt(picture(200, 130), SEARCH)
+    queries = [*range(prompt.texts[0].start, prompt.texts[0].stop)]
+    prefix = model.prefill(prompt) if with_prefix else None
+    before = model.counts["passes"]
+    rows = model.capture(prompt, queries, range(LAYERS), prefix=prefix, heads=True)
+    assert model.counts["passes"] - before == 1
+    with torch.inference_mode():
+        attentions = eager_model(family)(**stock_inputs(model, prompt), output_attentions=True).attentions
+    (span,), (maps,) = prompt.images, rows.maps
+    wanted = np.stack([layer[0][:, queries][..., span.positions].numpy() for layer in attentions])
+    heads = model.model.config.get_text_config().num_attention_heads
+    assert maps.shape == wanted.shape == (LAYERS, heads, len(queries), *span.grid_hw)
+    assert maps.dtype == np.float32
+    assert np.abs(wanted - wanted.mean(1, keepdims=True)).max() > 1e-3, "heads too alike for the comparison"
+    np.testing.assert_allclose(maps, wanted, atol=5e-5, rtol=0)  # of one head, whose rounding no mean hides
+    mean = model.capture(prompt, queries, range(LAYERS), prefix=prefix).maps[0]
+    np.testing.assert_allclose(maps.mean(1), mean, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_each_image_gets_its_own_columns(family):
     model = tiny_model(family)
     prompt = model.prompt(picture(200, 130, seed=1), "and", picture(90, 160, seed=2), SEARCH)
@@ -70,9 +96,11 @@ def test_each_image_gets_its_own_columns(family):
     with torch.inference_mode():
         attentions = eager_model(family)(**stock_inputs(model, prompt), output_attentions=True).attentions
     assert len(rows.maps) == 2 and rows.maps[0].shape != rows.maps[1].shape
-    for span, maps in zip(prompt.images, rows.maps, strict=True):
-        wanted = np.stack([attentions[layer][0].mean(0)[queries][:, span.positions].numpy() for layer in (1, 3)])
-        np.testing.assert_allclose(maps, wanted, atol=1e-5, rtol=0)
+    apart = model.capture(prompt, queries, [1, 3], prefix=model.prefill(prompt), heads=True)
+    for span, maps, by_head in zip(prompt.images, rows.maps, apart.maps, strict=True):
+        wanted = np.stack([attentions[layer][0][:, queries][..., span.positions].numpy() for layer in (1, 3)])
+        np.testing.assert_allclose(maps, wanted.mean(1), atol=1e-5, rtol=0)
+        np.testing.assert_allclose(by_head, wanted, atol=5e-5, rtol=0)  # of one head, whose rounding no mean hides
 
 
 @pytest.mark.parametrize("family", FAMILIES)

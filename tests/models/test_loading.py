@@ -6,8 +6,10 @@ import shutil
 import pytest
 import torch
 from checkpoints import FAMILIES, LAYERS, checkpoint
+from PIL import Image
 
 from hide_utils import paths
+from hide_utils.images import WORLD
 from hide_utils.models import FAMILIES as REGISTRY
 from hide_utils.models import backends, load_model
 
@@ -49,6 +51,29 @@ def test_a_folder_may_carry_calibrated_settings(copy):
     (copy / "hide.json").write_text(json.dumps({"layer": 1}))
     with pytest.raises(ValueError, match="lacks alpha, sigma"):
         load_model(copy, device="cpu")
+
+
+def test_a_folder_may_carry_the_world_that_its_model_was_trained_on(copy):
+    settings = {"layer": 1, "sigma": 1.5, "alpha": 0.5}
+    drawn = Image.new("RGB", (64, 64))
+    drawn.info[WORLD] = "toys"
+    assert load_model(copy, device="cpu").notes(Image.new("RGB", (64, 64)), "any") == (), "most models read anything"
+    world = {"name": "toys", "about": "drawings of toys", "words": "doll with Red color"}
+    (copy / "hide.json").write_text(json.dumps(settings | {"world": world}))
+    model = load_model(copy, device="cpu")
+    assert model.defaults.layer == 1
+    assert model.notes(drawn, "doll with RED color") == ()
+    (note,) = model.notes(drawn, "Bag with bag color, leather\ndoll")
+    assert note == "this model never learned 'bag', 'leather': it was trained on drawings of toys"
+    (note,) = model.notes(Image.new("RGB", (64, 64)), "doll")
+    assert 'reads only drawings of toys (load_benchmark("toys"))' in note and "means nothing" in note
+    assert len(model.notes(Image.new("RGB", (64, 64)), "bag")) == 2
+    (note,) = model.notes(drawn, " ".join(f"bag{i}" for i in range(12)))
+    assert "'bag7' and 4 more: " in note and "bag8" not in note
+    for wrong in ("toys", {"name": "toys"}, world | {"words": ["doll"]}, world | {"more": ""}, None):
+        (copy / "hide.json").write_text(json.dumps(settings | {"world": wrong}))
+        with pytest.raises(ValueError, match="hide.json: world must hold the texts name, about, words"):
+            load_model(copy, device="cpu")
 
 
 @pytest.mark.parametrize(

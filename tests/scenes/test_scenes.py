@@ -14,7 +14,20 @@ import pytest
 from scipy.stats import binomtest
 
 from hide_utils import load_benchmark, paths
-from hide_utils.scenes import COLORS, DIFFICULTIES, KINDS, NOUNS, SPLITS, SceneConfig, ask, questions, scene_samples
+from hide_utils.evaluation.hashes import hash_picture
+from hide_utils.images import WORLD, read_image
+from hide_utils.scenes import (
+    COLORS,
+    DIFFICULTIES,
+    KINDS,
+    NOUNS,
+    RECORD,
+    SPLITS,
+    SceneConfig,
+    ask,
+    questions,
+    scene_samples,
+)
 from hide_utils.scenes import stream as stream_of
 from hide_utils.scenes.drawing import add_strokes, draw_ground, thing_mask
 from hide_utils.scenes.questions import PARTS, draw, unnamed_things
@@ -60,6 +73,26 @@ def test_the_same_scene_on_every_machine(where):
     said = [sample.question, *sample.options, sample.label, *sample.entities, *map(repr, sample.things)]
     found = [hashlib.sha256(part).hexdigest()[:12] for part in ("\n".join(said).encode(), sample.image.tobytes())]
     assert " ".join(found) == HASHES[where]
+
+
+def test_a_drawn_picture_says_so_on_its_way_to_a_model(many, tmp_path):
+    image = many[0].image
+    ways = [image, image.copy(), image.convert("RGB"), image.crop((0, 0, 80, 80)), pickle.loads(pickle.dumps(image))]
+    for way in ways:
+        assert read_image(way).info == {WORLD: "scenes"}
+    image.save(tmp_path / "saved.png")
+    saved = read_image(tmp_path / "saved.png")
+    assert WORLD not in saved.info, "what lies on a disk could be anything"
+    assert hash_picture(saved) == hash_picture(image), "the mark is no part of what a picture is known by"
+
+
+def test_every_word_of_questions_and_entities_is_one_of_the_world():
+    known = set(RECORD["words"].split())
+    asked = [asked_of(kind, 300) for kind in KINDS]
+    said = [text.lower() for each in asked for one in each for text in (one.text, *one.entities)]
+    used = {word for text in said for word in re.findall(r"\w+", text)}
+    assert used <= known and known - used <= {"and"}
+    assert RECORD["about"] == f"drawn scenes of {len(NOUNS)} nouns and {len(COLORS)} colors"
 
 
 def test_deterministic_whatever_n(many):
