@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         by_kind = accuracy_table(table).set_index("kind")
         overall = by_kind.loc["all", ["n", "accuracy", "low", "high"]]
         rows.append(knobs | overall.to_dict() | by_kind.loc[list(KINDS), "accuracy"].to_dict())
-    found = pd.DataFrame(rows)
+    found = pd.DataFrame(rows).astype({"n": int})
     write_text(paths.MINI / "difficulty.csv", found.to_csv(index=False, float_format="%.4f"))
     print(found.to_string(index=False), *[f"{name}: {nearest(found, name)}" for name in TARGETS], sep="\n")
 
