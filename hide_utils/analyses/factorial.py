@@ -23,7 +23,8 @@ from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparatio
 
 from hide_utils.findings import in_points
 from hide_utils.samples import Sample
-from hide_utils.scenes.questions import AREA, scene_samples
+from hide_utils.scenes.questions import scene_samples
+from hide_utils.scenes.settings import AREA
 from hide_utils.stats.rows import answered, with_holm
 
 # Regressor -> (column of the cells, what one harmful unit is). The sign in `HARM` turns a regressor towards harm.
@@ -103,14 +104,9 @@ def factorial_scenes(design: Design, n: int, seed: int = 0, split: str = "test")
     """
     samples, rows = [], []
     for cell in design.cells().to_dict("records"):
-        per_area = AREA / cell["resolution"] ** 2
-        knobs = {
-            "resolution": cell["resolution"],
-            "object_size": (cell["object_size"],) * 2,
-            "unnamed": cell["n_unnamed"] * per_area,
-            "named": cell["n_named"] * per_area,
-            "similar": SIMILAR * cell["n_named"] * per_area,
-        }
+        counts = {"unnamed": cell["n_unnamed"], "named": cell["n_named"], "similar": SIMILAR * cell["n_named"]}
+        knobs = {name: count * AREA / cell["resolution"] ** 2 for name, count in counts.items()}
+        knobs |= {"resolution": cell["resolution"], "object_size": (cell["object_size"],) * 2}
         name = "-".join(f"{key}{value:g}" for key, value in cell.items() if key != "resolution")
         for index, sample in enumerate(scene_samples(split, n, seed, **knobs)):
             samples.append(replace(sample, id=f"{sample.id}-{name}", image_id=""))

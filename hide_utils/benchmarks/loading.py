@@ -23,7 +23,8 @@ from hide_utils.benchmarks.formats import read_list, read_tables, read_vstar
 from hide_utils.benchmarks.rows import DAMAGED, StoredImage, check_inside, one_name_a_picture, refuse_pointer
 from hide_utils.config import nearest
 from hide_utils.samples import Sample
-from hide_utils.scenes.questions import KINDS, SceneConfig, scene_samples
+from hide_utils.scenes.questions import KINDS, scene_samples
+from hide_utils.scenes.settings import SceneConfig
 
 _SHARD = re.compile(r"(?:-\d+-of-\d+(?:-[0-9a-f]+)?|(?<![^/_.-])\d+)(?=\.parquet$|/)")  # number of a part of a table
 FOLDER = paths.DATA / "benchmarks"  # one folder a benchmark, ignored by git
@@ -83,7 +84,7 @@ def load_benchmark(
             Where the file always has the right option first (V*Bench's JSON), the seed also shuffles the options,
             and the ids then end in it.
         **knobs: settings of the benchmark; None stands for the default. The scenes take ``difficulty`` (``"easy"``,
-            ``"default"`` or ``"hard"``), ``kinds``, and the fields of `hide_utils.scenes.questions.SceneConfig`, which
+            ``"default"`` or ``"hard"``), ``kinds``, and the fields of `hide_utils.scenes.settings.SceneConfig`, which
             come before those of the difficulty. The others take:
 
             - ``revision``: of the hub's repository. Without it the newest is fetched. The hash of what was fetched is

@@ -1,7 +1,7 @@
 """Measure how often the miniature's direct answers are right over scenes of rising difficulty, and choose three.
 
 ``python -m hide_utils.mini.difficulty`` writes ``difficulty.csv`` beside the weights. It looks at the calibration split
-and at direct answers alone. `hide_utils.scenes.questions.DIFFICULTIES` holds what `nearest` chooses from that file,
+and at direct answers alone. `hide_utils.scenes.settings.DIFFICULTIES` holds what `nearest` chooses from that file,
 which a test checks. Answers are kept, so that an interrupted run goes on where it was.
 """
 

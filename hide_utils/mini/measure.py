@@ -27,7 +27,7 @@ from hide_utils.method import HiDe, SearchAttention
 from hide_utils.method.entities import Extractor
 from hide_utils.models import VLM, load_model
 from hide_utils.samples import Sample
-from hide_utils.scenes.questions import DIFFICULTIES
+from hide_utils.scenes.settings import DIFFICULTIES
 from hide_utils.stats import accuracies, wilson
 
 PARTS = ("noun", "with", "value", "property")  # words of an entity, in their order: "hammer with orange color"

@@ -15,7 +15,7 @@ from hide_utils.cli import answers, run
 from hide_utils.evaluation.keys import differing
 from hide_utils.evaluation.store import read_rows, results_path
 from hide_utils.samples import Sample
-from hide_utils.scenes import questions
+from hide_utils.scenes import SceneConfig, questions
 
 SHIPPED = sorted(paths.ANSWERS.glob("*.parquet"))
 UNSURE = 0.05  # a margin below which another machine's rounding may turn a letter
@@ -35,7 +35,7 @@ def test_what_ships_is_small_and_holds_answers_alone():
 def scene(sample_id):
     """A scene from its id, without drawing those before it."""
     _, split, resolution, seed, index = sample_id.split("-")
-    config, kind = questions.SceneConfig(resolution=int(resolution)), questions.KINDS[int(index) % len(questions.KINDS)]
+    config, kind = SceneConfig(resolution=int(resolution)), questions.KINDS[int(index) % len(questions.KINDS)]
     return questions._sample(split, int(seed[1:]), int(index), kind, config)
 
 

@@ -15,7 +15,8 @@ from hide_utils.mini import measure
 from hide_utils.mini.card import card, markdown
 from hide_utils.mini.difficulty import CHANCE, GRID, LEAST_ABOVE_CHANCE, TARGETS, nearest
 from hide_utils.samples import Sample
-from hide_utils.scenes.questions import DIFFICULTIES, scene_samples
+from hide_utils.scenes.questions import scene_samples
+from hide_utils.scenes.settings import DIFFICULTIES
 
 
 def table(name):

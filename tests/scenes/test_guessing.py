@@ -8,7 +8,7 @@ import pytest
 from guessing import MARGIN, READERS, Specification, guessing
 
 from hide_utils.scenes import COLORS, DIFFICULTIES, KINDS, ask, stream
-from hide_utils.scenes.questions import scene_config
+from hide_utils.scenes.settings import scene_config
 
 N = 2000
 PALETTE, NOUNS = list(COLORS), ["dog", "cat", "car", "tree", "mug", "key", "star", "tent"]

@@ -31,6 +31,7 @@ from hide_utils.scenes import (
 from hide_utils.scenes import stream as stream_of
 from hide_utils.scenes.drawing import add_strokes, draw_ground, thing_mask
 from hide_utils.scenes.questions import PARTS, draw, unnamed_things
+from hide_utils.scenes.settings import scene_config
 
 SMALL = {"resolution": 160, "object_size": (12, 18), "named": 16, "similar": 8, "unnamed": 20, "strokes": 4}
 
@@ -192,7 +193,7 @@ def test_no_unnamed_object_has_the_color_of_a_noun_that_is_asked_for():
 
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
 def test_exactly_one_thing_fits_each_name(difficulty):
-    config = questions.scene_config(difficulty, {})
+    config = scene_config(difficulty, {})
     for question in (q for kind in KINDS for q in asked_of(kind, 300, config)):
         nouns, colors, pairs = (Counter(values) for values in (*zip(*question.pairs, strict=True), question.pairs))
         assert len(question.pairs) == config.count("named")
