@@ -24,12 +24,14 @@ from hide_utils.plots import style
 from hide_utils.scenes.world import COLORS, NOUNS, PHOTOGRAPHS
 
 _TEXT = Path(__file__).with_suffix(".md")  # the card's words, with places for its numbers
+MAIN = ("method", "n", "accuracy", "low", "high", "difference", "gained", "lost", "p_holm")  # of notebook 05's table
 MEASURES = ("dense_noun", "dense_color", "letters_one_256", "letters_two_512")  # of the log, that the card shows
 
 
 def markdown(table: pd.DataFrame) -> str:
     """A table as Markdown, numbers with at most three significant digits, missing ones empty."""
-    rows = [["" if pd.isna(v) else f"{v:.3g}" if isinstance(v, float) else str(v) for v in row] for row in table.values]
+    cells = table.itertuples(index=False, name=None)
+    rows = [["" if pd.isna(v) else f"{v:.3g}" if isinstance(v, float) else str(v) for v in row] for row in cells]
     return "\n".join(f"| {' | '.join(row)} |" for row in [list(table.columns), ["---"] * len(table.columns), *rows])
 
 
@@ -73,7 +75,7 @@ def card(folder: Path = paths.MINI) -> str:
         calibration=markdown(table["calibration"]),
         attention=markdown(wide[list(figures.PARTS)].reset_index()),
         localisation=markdown(table["localisation"]),
-        accuracy=markdown(main),
+        accuracy=markdown(main[list(MAIN)]),
         n_curve=table["accuracy"]["n"].min(),
         n_kind=table["accuracy"]["n"].min() // 2,
         extraction=markdown(table["extraction"]),

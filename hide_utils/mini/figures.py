@@ -42,6 +42,7 @@ def attention_figure(table: pd.DataFrame) -> Figure:
     ax.minorticks_off()
     ax.set_ylabel("times flat, in the true boxes")
     layer_axis(ax, table["layer"].unique())
+    ax.set_xlabel(f"decoder layer, counted from 1 (test split, {table['n'].min()} tokens a part or more)")
     style.legend_above(ax, columns=len(PARTS))
     return fig
 
