@@ -22,6 +22,7 @@ from scipy.stats import binomtest
 from hide_utils import benchmarks, load_benchmark
 from hide_utils.images import ImageError
 from hide_utils.prompts import multiple_choice
+from hide_utils.scenes import DIFFICULTIES
 
 
 @pytest.fixture
@@ -212,7 +213,8 @@ def test_scenes_by_name():
     assert load_benchmark("scenes", n=1, resolution=256, strokes=None, letters=None)[0].id.startswith(
         "scenes-test-256-s0"
     )
-    assert load_benchmark("scenes", n=1, difficulty="easy")[0].image.size == (512, 512)
+    easy, default, hard = (load_benchmark("scenes", n=1, difficulty=d)[0].image.width for d in DIFFICULTIES)
+    assert easy < default < hard
     assert [thing.noun for thing in samples[0].things[:2]] == [name.split()[0] for name in samples[0].entities]
     with pytest.raises(ValueError, match="no setting 'resolutoin'; did you mean 'resolution'"):
         load_benchmark("scenes", resolutoin=96)

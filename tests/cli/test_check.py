@@ -73,7 +73,7 @@ def test_a_picture_of_one_s_own_is_answered_and_no_benchmark_is_loaded(check, tm
 def test_what_fails_with_the_model_at_hand_is_said_and_counts(check, parameter, value):
     status, out = check("02", "-p", parameter, value)
     assert status == 1
-    assert "failed: ValueError: layer 40 is not among 0 to 5 (counted from 0), which mini has" in out
+    assert "failed: ValueError: layer 40 is not among 0 to 11 (counted from 0), which mini has" in out
 
 
 def test_a_picture_that_cannot_be_read_fails_the_check(check, tmp_path):

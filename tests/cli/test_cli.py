@@ -75,7 +75,7 @@ IMAGE = ("00", "-p", "question", "Is it?", "-p", "image")
         (["00", "-p", "image", __file__], 'image needs question beside it; for example -p question "What color is'),
         (["00", "-p", "question", "Is it?"], 'question needs image beside it; for example -p image "photo.jpg"'),
         (["08", "-p", "options", "['a', 'b']"], "options needs question beside it; for example -p question"),
-        (["02", "-p", "resolution", "10"], "resolution: object_size (28, 52) must satisfy"),
+        (["02", "-p", "resolution", "10"], "resolution: resolution 10 must be a whole number from 64 to 8192"),
         (["05", "-p", "benchmark", "vstar", "-p", "n", "192"], "n = 192, but vstar has 191 questions; None takes all"),
         (["05", "-p", "benchmark", "vstar", "-p", "n", "192"], "for example -p n 191"),
         (["02", "-p", "benchmark", "hrbench4k", "-p", "n_calibration", "801"], "hrbench4k has 800 questions"),

@@ -23,7 +23,7 @@ def shrunk(full):
     """A published architecture with a narrow, shallow language model and tower, its other features kept."""
     config = full()
     text, vision = config.get_text_config(), config.vision_config
-    text.hidden_size, text.intermediate_size, text.num_hidden_layers, text.vocab_size = 64, 96, 3, 700
+    text.hidden_size, text.intermediate_size, text.num_hidden_layers, text.vocab_size = 64, 96, 3, 1000
     text.num_attention_heads, text.num_key_value_heads, text.head_dim = 4, 2, 16
     if config.model_type != "internvl":
         text.rope_parameters["mrope_section"] = [4, 2, 2]
