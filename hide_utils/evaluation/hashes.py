@@ -10,7 +10,7 @@ from PIL import Image
 
 from hide_utils.files import hash_file, hash_json
 
-ABOUT = (".md", ".csv", ".jsonl")  # endings of files that only tell about a model in whose folder they lie
+ABOUT = (".md", ".csv", ".jsonl", ".png")  # endings of files that only tell about a model in whose folder they lie
 
 
 def hash_picture(picture: Image.Image) -> str:
@@ -21,7 +21,7 @@ def hash_picture(picture: Image.Image) -> str:
 def hash_folder(folder: str | Path, pattern: str = "*") -> str:
     """Hash of the names and contents of a folder's files, those of its folders too, as 16 hex digits.
 
-    Notes, tables and logs (`ABOUT`) do not count. Hidden files and folders do not either: git and the hub's client keep
+    Notes, tables, logs and figures (`ABOUT`) do not count. Hidden files and folders do not either: git and the hub's client keep
     their own records there.
 
     Raises:

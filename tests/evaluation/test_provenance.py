@@ -119,7 +119,7 @@ def test_hash_of_an_empty_folder_is_refused(tmp_path):
 def test_hash_of_a_model_is_that_of_what_it_consists_of(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     first = hash_folder(tmp_path)
-    for name in ("README.md", "accuracy.csv", "training_log.jsonl", ".hidden"):
+    for name in ("README.md", "accuracy.csv", "training_log.jsonl", "attention.png", ".hidden"):
         (tmp_path / name).write_text("about it")
     for name in (".cache/huggingface/download/config.json.metadata", ".git/HEAD", "sub/.ipynb_checkpoints/a.json"):
         (tmp_path / name).parent.mkdir(parents=True)
