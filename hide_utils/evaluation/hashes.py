@@ -21,8 +21,8 @@ def hash_picture(picture: Image.Image) -> str:
 def hash_folder(folder: str | Path, pattern: str = "*") -> str:
     """Hash of the names and contents of a folder's files, those of its folders too, as 16 hex digits.
 
-    Notes, tables, logs and figures (`ABOUT`) do not count. Hidden files and folders do not either: git and the hub's client keep
-    their own records there.
+    Notes, tables, logs and figures (`ABOUT`) do not count. Hidden files and folders do not either: git and the hub's
+    client keep their own records there.
 
     Raises:
         FileNotFoundError: no file matches the pattern.
