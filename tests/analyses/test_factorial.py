@@ -91,7 +91,7 @@ def test_regressors_count_doublings_around_the_design_s_mean():
 
 def test_no_object_is_left_out_of_the_notebook_s_design():
     """Otherwise large objects would come with fewer others, and the factors would not be crossed."""
-    samples, table = factorial_scenes(Design((16, 22), (512,), (0, 16), (4, 12)), 8)
+    samples, table = factorial_scenes(Design((16, 24), (768,), (0, 96), (16, 48)), 8)
     for sample, row in zip(samples, table.itertuples(), strict=True):
         assert len(sample.things) == row.n_named
         assert len(scenes.unnamed_things(sample.render.args[0])) == row.n_unnamed
