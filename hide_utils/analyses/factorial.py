@@ -84,9 +84,8 @@ class Design:
 def factorial_scenes(design: Design, n: int, seed: int = 0, split: str = "test") -> tuple[list[Sample], pd.DataFrame]:
     """Scenes of every cell, n indices in each, and a table that says which is which.
 
-    The same index asks about the same things in every cell, and in attribute questions in the same words, with the same
-    right answer. But the generator draws places and relations anew. So an index is a cluster of related observations,
-    not a matched pair, and is treated as one throughout.
+    The same index asks about the same things in every cell, of attributes in the same words and with the same right
+    answer. But places and relations are drawn anew. So an index is a cluster of observations, not a matched pair.
 
     Args:
         design: the cells.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +10,7 @@ import pandas as pd
 
 from hide_utils.config import OwnPicture, RunConfig
 from hide_utils.evaluation import localisation
+from hide_utils.method import Result
 from hide_utils.samples import Sample
 
 COVERED = 0.9  # least share of each true box that lies in the example's regions
@@ -63,20 +62,20 @@ def _inside(regions: Sequence[float] | None, sample: Sample) -> bool:
     return not sample.boxes_xyxy or localisation.coverage_recall(boxes, sample.boxes_xyxy, COVERED) == 1
 
 
-def example_table(numbers: Sequence[int], samples: Sequence[Sample]) -> pd.DataFrame:
+def example_table(numbers: Sequence[int], samples: Sequence[Sample], result: Result) -> pd.DataFrame:
     """The chosen example, with the code that answers it for oneself and what that prints.
 
     Args:
         numbers: from `examples`, at least one.
         samples: of the embedded benchmark's calibration split, from its seed 0 and at the default difficulty.
+        result: HiDe's for the first of these numbers, with the direct answer.
 
     Returns:
         One row: index, sample_id, n, examples, share, code and printed.
     """
     index = numbers[0]
-    code = EXAMPLE.format(n=index + 1, index=index)
-    with redirect_stdout(io.StringIO()) as printed:
-        exec(code, {})
     found = {"n": len(samples), "examples": len(numbers), "share": len(numbers) / len(samples)}
+    said = ["direct", result.direct_letter, "HiDe", result.letter, "entities", result.entities.text]
+    printed = f"{samples[index]}\n{' '.join(map(str, [*said, 'regions', result.boxes]))}"
     about = {"index": index, "sample_id": samples[index].id} | found
-    return pd.DataFrame([about | {"code": code, "printed": printed.getvalue().strip()}])
+    return pd.DataFrame([about | {"code": EXAMPLE.format(n=index + 1, index=index), "printed": printed}])

@@ -65,6 +65,7 @@ SOURCES = {
     ),
 }  # fmt: skip
 
+# Questions in each, as its own page on the hub says.
 SIZES = {"vstar": 191, "hrbench4k": 800, "hrbench8k": 800, "mme_realworld_lite": 1919}
 
 

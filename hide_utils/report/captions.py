@@ -41,17 +41,17 @@ def column_in_words(column: str) -> str:
     return COLUMNS.get(column, column.replace("_", " "))
 
 
-def percent(value: float) -> str:
+def percent(value: float | np.number) -> str:
     """A share in per cent with one decimal."""
     return f"{100 * value:.1f} %"
 
 
-def points(value: float) -> str:
+def points(value: float | np.number) -> str:
     """A difference of shares in percentage points, with its sign."""
     return f"{100 * value:+.1f}"
 
 
-def p_text(value: float) -> str:
+def p_text(value: float | np.number) -> str:
     """A p value with two digits, or that it is below 0.0001."""
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 

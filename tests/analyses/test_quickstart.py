@@ -55,18 +55,20 @@ def test_without_true_boxes_answers_decide():
     assert examples(rows((False, True, None)), [sample(0, boxes=[])]) == [0]
 
 
-def test_the_table_holds_what_the_code_prints():
+def test_the_table_holds_what_the_code_prints(capsys):
     samples = load_benchmark("scenes", split="calibration", n=3)
-    (row,) = example_table([1], samples).to_dict("records")
-    assert row["code"] == EXAMPLE.format(n=2, index=1) and row["share"] == pytest.approx(1 / 3)
-    assert row["printed"].splitlines()[0].startswith(samples[1].id)
-    assert "direct" in row["printed"] and "regions [(" in row["printed"]
+    code = EXAMPLE.format(n=2, index=1)
+    exec(code, names := {})
+    (row,) = example_table([1], samples, names["result"]).to_dict("records")
+    assert row["printed"] == capsys.readouterr().out.strip()
+    assert row["code"] == code and row["share"] == pytest.approx(1 / 3)
 
 
-def test_the_committed_example_is_answered_rightly():
+def test_the_committed_example_is_answered_rightly(capsys):
     chosen = read_table(paths.FIGURES / "00_quickstart" / "example.csv").iloc[0]
     names = {}
     exec(chosen["code"], names)
+    assert chosen["printed"] == capsys.readouterr().out.strip()
     result, asked = names["result"], names["sample"]
     assert asked.id == chosen["sample_id"] and result.direct_letter != asked.label == result.letter
     assert chosen["examples"] >= 1 and chosen["share"] == pytest.approx(chosen["examples"] / chosen["n"])
