@@ -17,8 +17,8 @@ def stock_inputs(model, prompt, extra_ids=()) -> dict[str, torch.Tensor]:
     """Arguments of the stock forward for a whole prompt and decoded tokens; it works out its own positions."""
     ids = torch.cat([prompt.ids, torch.tensor(list(extra_ids), dtype=torch.long)])[None]
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    for name in prompt.images[0].picture.inputs if prompt.images else ():
-        inputs[name] = torch.cat([span.picture.inputs[name] for span in prompt.images])
+    if prompt.images:
+        inputs |= model.inputs_of([span.picture for span in prompt.images])
     if model.family.startswith("qwen"):
         inputs["mm_token_type_ids"] = (ids == model.image_token_id).int()
     return inputs

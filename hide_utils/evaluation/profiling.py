@@ -79,7 +79,7 @@ def whole_method(vlm: VLM, work: Task, session: Session, extractor: Extractor) -
 def one_pass(vlm: VLM, work: Task, session: Session, eager: bool = False) -> None:
     """One pass of the stock class over picture and question, which with `eager` hands out all layers' attention."""
     prompt = vlm.prompt(vlm.prepare(work.image), multiple_choice(QUESTION, OPTIONS))
-    inputs = {name: tensor.to(vlm.device) for name, tensor in prompt.images[0].picture.inputs.items()}
+    inputs = vlm.inputs_of([prompt.images[0].picture])
     if vlm.position_axes > 1:
         inputs["position_ids"] = prompt.position_ids[:, None].to(vlm.device)
     usual = NAMES[vlm.choices["attention"].value]

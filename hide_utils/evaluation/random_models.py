@@ -10,7 +10,7 @@ import transformers
 
 from hide_utils import paths
 from hide_utils.evaluation.fullsize import ARCHITECTURES
-from hide_utils.models import FAMILIES, VLM, choose_attention, choose_device, choose_dtype, load_tokenizer
+from hide_utils.models import FAMILIES, VLM, choose_device, choose_dtype, choose_kernels, load_tokenizer
 
 _PROCESSORS = {"internvl": "GotOcr2ImageProcessor"}  # the Qwen families share another
 _IMAGE = re.compile(r"<\|vision_start\|>.*<\|vision_end\|>")  # a picture in the miniature's chat template
@@ -37,7 +37,14 @@ def sized(layers: int, hidden: int, heads: int) -> transformers.PreTrainedConfig
 SIZES = {"small": partial(sized, 4, 192, 6), "middle": partial(sized, 6, 384, 12), "large": partial(sized, 8, 512, 16)}
 
 
-def random_model(name: str, device: str | None = None, dtype: str | None = None, attention: str | None = None) -> VLM:
+def random_model(
+    name: str,
+    device: str | None = None,
+    dtype: str | None = None,
+    attention: str | None = None,
+    vision: str | None = None,
+    decoding: str | None = None,
+) -> VLM:
     """A model with random weights, ready to answer nonsense. Its replies end at their limit.
 
     Texts become the miniature's tokens, which are about as many as a real tokenizer makes.
@@ -47,6 +54,8 @@ def random_model(name: str, device: str | None = None, dtype: str | None = None,
         device: as in `load_model`, like the next two.
         dtype: floating-point format of the weights.
         attention: kernel of the text model.
+        vision: how the vision tower runs its windows.
+        decoding: how long replies are decoded.
 
     Raises:
         KeyError: the name is unknown.
@@ -54,7 +63,7 @@ def random_model(name: str, device: str | None = None, dtype: str | None = None,
     config = (ARCHITECTURES[name].config if name in ARCHITECTURES else SIZES[name])()
     place = choose_device(device)
     number = choose_dtype(dtype, place.value)
-    choices = {"device": place, "dtype": number, "attention": choose_attention(attention, place.value, number.value)}
+    choices = choose_kernels(place, number, attention, vision, decoding)
     kind, tokenizer = FAMILIES[config.model_type], load_tokenizer(str(paths.MINI))
     if config.model_type == "internvl":
         tokenizer.add_special_tokens({"additional_special_tokens": list(_INTERNVL_TOKENS)})

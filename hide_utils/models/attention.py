@@ -139,12 +139,14 @@ class _View:
 
 
 def _wrapper(kind: str) -> Callable:
-    stock = AttentionInterface()[_STOCK[kind]]
+    stock, with_mask = (AttentionInterface()[_STOCK[name]] for name in (kind, "sdpa"))
 
     def forward(module, query, key, value, attention_mask, scaling=None, **kwargs):
         capture = _active.get()
         if capture is not None:
             _observe(capture, module, query, key, attention_mask, scaling)
+        if attention_mask is not None and attention_mask.ndim == 4:  # who sees whom, which flash kernels cannot take
+            return with_mask(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
         if kind == "flash":  # the stock function finds its kernel by the name in the config, where ours stands
             module = _View(module, config=_View(module.config, _attn_implementation=_STOCK[kind]))
         return stock(module, query, key, value, attention_mask, scaling=scaling, **kwargs)

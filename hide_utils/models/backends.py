@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 
 ATTENTION = ("sdpa", "flash")
+VISION = ("varlen", "batched", "stock", "flash")
+DECODING = ("graphs", "static", "eager")
 
 
 class Choice(NamedTuple):
@@ -144,3 +146,85 @@ def choose_attention(attention: str | None, device: torch.device, dtype: torch.d
     if obstacle is None:
         return Choice("flash", "asked for, and the kernel runs" if attention else "flash-attn's kernel runs here")
     return Choice("sdpa", f"fallback: {obstacle}" if attention else obstacle)
+
+
+@functools.cache
+def probe_varlen(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Run PyTorch's attention for sequences of different lengths once on a few numbers.
+
+    Returns:
+        None when it works, else what stands in the way.
+    """
+    if device.type != "cuda":
+        return f"PyTorch's attention for windows of different lengths needs a CUDA device, not {device.type}"
+    if dtype not in (torch.float16, torch.bfloat16):
+        return f"PyTorch's attention for windows of different lengths computes in half precision, not {dtype}"
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+
+        x, borders = torch.ones(6, 2, 80, device=device, dtype=dtype), torch.tensor([0, 4, 6], device=device).int()
+        varlen_attn(x, x, x, borders, borders, 4, 4)
+        torch.cuda.synchronize(device)
+    except Exception as error:  # an older torch, or a GPU that the kernel was not built for
+        return f"PyTorch's varlen_attn does not run here ({type(error).__name__}: {error})"
+    return None
+
+
+def choose_vision(vision: str | None, device: torch.device, dtype: torch.dtype, attention: str) -> Choice:
+    """Choose how the vision tower runs its windows and pictures.
+
+    "flash" is flash-attn's kernel. "varlen" and "batched" are those of `hide_utils.models.towers`, which take all
+    windows at once. "stock" is transformers' own path with sdpa, a call for each window.
+
+    Args:
+        vision: what is asked for. None takes the first that works of flash, varlen and batched.
+        device: of the model.
+        dtype: of the model.
+        attention: the choice of the text model.
+
+    Raises:
+        ValueError: another name is asked for.
+    """
+    if vision not in (None, *VISION):
+        raise ValueError(f"vision {vision!r} is unknown; use one of {', '.join(VISION)}, or leave it out.")
+    if vision in ("batched", "stock"):
+        return Choice(vision, "asked for")
+    if attention == "flash" and vision != "varlen":
+        return Choice("flash", "flash-attn's kernel runs here" if vision is None else "asked for, and the kernel runs")
+    obstacle = probe_flash(device, dtype) if vision == "flash" else probe_varlen(device, dtype)
+    if obstacle is None:
+        return Choice(
+            vision or "varlen", f"{'asked for, and' if vision else 'one call for all windows, and'} it runs here"
+        )
+    return Choice("batched", f"fallback: {obstacle}" if vision else obstacle)
+
+
+def choose_decoding(decoding: str | None, device: torch.device) -> Choice:
+    """Choose how long replies to short prompts are decoded.
+
+    "graphs" records a step as a CUDA graph. "static" is the same without a recording. "eager" runs usual passes.
+
+    Raises:
+        ValueError: another name is asked for.
+    """
+    if decoding not in (None, *DECODING):
+        raise ValueError(f"decoding {decoding!r} is unknown; use one of {', '.join(DECODING)}, or leave it out.")
+    if device.type == "cuda" and decoding in (None, "graphs"):
+        return Choice("graphs", "asked for" if decoding else "a token takes less time than launching its kernels")
+    if decoding == "graphs":
+        return Choice("eager", f"fallback: CUDA graphs need a CUDA device, not {device.type}")
+    return Choice(decoding or "eager", "asked for" if decoding else f"launches cost nothing on {device.type}")
+
+
+def choose_kernels(
+    device: Choice,
+    dtype: Choice,
+    attention: str | None = None,
+    vision: str | None = None,
+    decoding: str | None = None,
+) -> dict[str, Choice]:
+    """All choices for a model by name: device and dtype as given, then text model, vision tower and decoding."""
+    text = choose_attention(attention, device.value, dtype.value)
+    tower = choose_vision(vision, device.value, dtype.value, text.value)
+    steps = choose_decoding(decoding, device.value)
+    return {"device": device, "dtype": dtype, "attention": text, "vision": tower, "decoding": steps}

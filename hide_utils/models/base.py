@@ -16,18 +16,20 @@ from transformers import BaseImageProcessor, PreTrainedModel, PreTrainedTokenize
 from hide_utils.images import read_image
 from hide_utils.models.attention import NAMES
 from hide_utils.models.backends import Choice
+from hide_utils.models.decoding import Decoder
 from hide_utils.models.outputs import Settings
 from hide_utils.models.patches import patches_as_products
+from hide_utils.models.pixels import color_table
 from hide_utils.models.prompt import ProcessedImage, Prompt, PromptBuilder, arange_positions
-from hide_utils.models.running import Runner
+from hide_utils.models.towers import TOWERS, windows_by_length
 from hide_utils.models.world import World
 
 
-class VLM(Runner):
+class VLM(Decoder):
     """A vision-language model behind the interface that the method needs.
 
-    A family subclasses it. It sets the class attributes, defines `_prepare` and `n_image_tokens`, and defines
-    `position_ids` where positions are not simply counted.
+    A family subclasses it. It sets the class attributes, defines `_prepare`, `inputs_of` and `n_image_tokens`, and
+    defines `position_ids` where positions are not simply counted.
 
     Attributes:
         image_token: the token that stands for a piece of a picture.
@@ -43,7 +45,7 @@ class VLM(Runner):
         model: the stock model, on its device.
         tokenizer: its tokenizer, with a chat template.
         image_processor: its processor for pictures.
-        choices: device, dtype and attention kernel, each with the reason for it.
+        choices: device, dtype, and attention kernels of text model and vision tower, each with the reason for it.
         pixels: fewest and most pixels of a picture after the processor's resize. None: the processor's own.
         folder: where its files lie. None where that is not known, as for a model of the hub.
 
@@ -53,7 +55,7 @@ class VLM(Runner):
 
     image_token: ClassVar[str]
     wrap: ClassVar[tuple[str, str] | None] = None
-    position_axes: ClassVar[int] = 1
+    position_axes = 1
     family_settings: ClassVar[Settings]
     family_depth: ClassVar[int]
     max_aspect: ClassVar[float | None] = None
@@ -74,6 +76,7 @@ class VLM(Runner):
         self.choices = choices
         self.device, self.dtype = choices["device"].value, choices["dtype"].value
         self.min_pixels, self.max_pixels = pixels
+        self.colors = color_table(image_processor).to(self.device, self.dtype)
         text = model.config.get_text_config()
         self.n_layers = text.num_hidden_layers
         self.n_positions = text.max_position_embeddings
@@ -89,9 +92,12 @@ class VLM(Runner):
         ends = model.generation_config.eos_token_id
         self.end_ids = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         # The kernel is named for each part, because a plain string would send the vision tower through the wrapper too.
-        kind = choices["attention"].value
-        vision = {"vision_config": "flash_attention_2"} if kind == "flash" else {}
-        model.set_attn_implementation({"text_config": NAMES[kind]} | vision)
+        kinds = {part: choices[part].value for part in ("attention", "vision")}
+        model.set_attn_implementation(
+            {"text_config": NAMES[kinds["attention"]], "vision_config": TOWERS[kinds["vision"]]}
+        )
+        if kinds["vision"] == "batched":
+            windows_by_length(model)
         patches_as_products(model)
 
     def __repr__(self) -> str:
@@ -105,7 +111,11 @@ class VLM(Runner):
     # --- what a family fills in -------------------------------------------------------------------------------------
 
     def _prepare(self, image: Image.Image, max_pixels: int | None) -> ProcessedImage:
-        """Run the image processor on an RGB image of which at most `max_pixels` pixels are left after the resize."""
+        """Resize an RGB image as the image processor does, such that at most `max_pixels` pixels are left."""
+        raise NotImplementedError
+
+    def inputs_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
+        """The image processor's tensors for these pictures, on the model's device and in its number format."""
         raise NotImplementedError
 
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
@@ -119,7 +129,7 @@ class VLM(Runner):
     # --- prompts ----------------------------------------------------------------------------------------------------
 
     def prepare(self, image: Image.Image, max_pixels: int | None = None) -> ProcessedImage:
-        """Process an image once. The result can stand in any number of prompts.
+        """Resize an image once. The result can stand in any number of prompts.
 
         Args:
             image: of any mode; one that is not RGB is read as `hide_utils.images.read_image` does.

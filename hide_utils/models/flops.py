@@ -14,25 +14,25 @@ from torch import Tensor
 
 
 def forward_flops(
-    config: Any, new: int, past: int = 0, batch: int = 1, inputs: Mapping[str, Tensor] | None = None
+    config: Any, new: int, past: int = 0, heads: int = 1, inputs: Mapping[str, Tensor] | None = None
 ) -> int:
-    """A pass with its pictures, and with logits for the last token.
+    """A pass with its pictures, and with logits for some of the tokens.
 
     Args:
         config: of the whole model.
-        new: tokens of each row that are run.
+        new: tokens that are run.
         past: cached tokens in front of them.
-        batch: rows.
+        heads: tokens whose logits are computed.
         inputs: the processor's tensors of the pictures in the pass. None without pictures.
     """
     pictures = VISION[config.model_type](config, inputs) if inputs else 0
-    return text_flops(config.get_text_config(), new, past, batch) + pictures
+    return text_flops(config.get_text_config(), new, past, heads) + pictures
 
 
-def text_flops(config: Any, new: int, past: int = 0, batch: int = 1) -> int:
-    """The language model's part of `forward_flops`, with its head on the last token. Takes the text model's config."""
+def text_flops(config: Any, new: int, past: int = 0, heads: int = 1) -> int:
+    """The language model's part of `forward_flops`, with its head on some tokens. Takes the text model's config."""
     layer = _projections(config, new) + _mixing(config, new, past)
-    return batch * (config.num_hidden_layers * layer + 2 * config.hidden_size * config.vocab_size)
+    return config.num_hidden_layers * layer + heads * 2 * config.hidden_size * config.vocab_size
 
 
 def reply_flops(config: Any, new: int, past: int, decoded: int) -> int:

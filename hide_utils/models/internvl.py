@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from hide_utils.models.base import VLM
 from hide_utils.models.outputs import Settings
+from hide_utils.models.pixels import in_colors, resized
 from hide_utils.models.prompt import ProcessedImage
 
 
@@ -51,14 +54,23 @@ class InternVL(VLM):
 
     def _prepare(self, image: Image.Image, max_pixels: int | None) -> ProcessedImage:
         """The grid holds the tiles side by side. The thumbnail's tokens behind them are not on it."""
-        tiles = self.tiles(max_pixels)
-        inputs = self.image_processor(images=[image], crop_to_patches=True, return_tensors="pt", **tiles)
         rows, columns = self.tile_grid(image.size, max_pixels)
-        side, pixels = self.tile_tokens, inputs["pixel_values"]
+        height, width = (self.image_processor.size[name] for name in ("height", "width"))
+        whole = resized(image, (columns * width, rows * height), self.image_processor)
+        tiles = whole.view(rows, height, columns, width, 3).transpose(1, 2).flatten(0, 1)
+        if len(tiles) > 1:
+            tiles = torch.cat([tiles, resized(image, (width, height), self.image_processor)[None]])
+        side = self.tile_tokens
         # Tiles come row by row, and so do the tokens of each.
         layout = torch.arange(rows * columns * side**2).view(rows, columns, side, side)
         layout = layout.transpose(1, 2).reshape(rows * side, columns * side)
-        return ProcessedImage({"pixel_values": pixels}, layout, len(pixels) * side**2, image.size)
+        return ProcessedImage(tiles, layout, len(tiles) * side**2, image.size)
+
+    def inputs_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
+        """See `VLM.inputs_of`."""
+        tiles = torch.cat([picture.pixels for picture in pictures]).to(self.device)
+        channels = tiles.permute(0, 3, 1, 2).flatten(2)
+        return {"pixel_values": in_colors(channels, self.colors).unflatten(2, tiles.shape[1:3])}
 
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """See `VLM.n_image_tokens`."""

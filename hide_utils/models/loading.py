@@ -18,7 +18,7 @@ import transformers
 from safetensors import SafetensorError
 
 from hide_utils import paths
-from hide_utils.models.backends import choose_attention, choose_device, choose_dtype, spread_over
+from hide_utils.models.backends import choose_device, choose_dtype, choose_kernels, spread_over
 from hide_utils.models.base import VLM
 from hide_utils.models.internvl import InternVL
 from hide_utils.models.outputs import Settings
@@ -43,6 +43,8 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     attention: str | None = None,
+    vision: str | None = None,
+    decoding: str | None = None,
     max_pixels: int | None = None,
     min_pixels: int | None = None,
     revision: str | None = None,
@@ -60,6 +62,10 @@ def load_model(
         device: "cuda", "mps" or "cpu", or "auto" to have accelerate spread the model. None takes the best one here.
         dtype: floating-point format of the weights. None takes the best one for the device.
         attention: kernel of the text model, "sdpa" or "flash". None takes flash where it runs.
+        vision: how the vision tower runs its windows, "flash", "varlen", "batched" or "stock". None takes the first of
+            them that runs.
+        decoding: how long replies to short prompts are decoded, "graphs", "static" or "eager". None takes graphs on
+            CUDA.
         max_pixels: most pixels of a picture after the processor's resize. None: the processor's own limit.
         min_pixels: fewest pixels of a picture after the resize. None: the processor's own limit.
         revision: commit, tag or branch of a hub model.
@@ -79,8 +85,7 @@ def load_model(
         device, device_map = None, device_map or "auto"
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device.value)
-    kernel = choose_attention(attention, chosen_device.value, chosen_dtype.value)
-    choices = {"device": chosen_device, "dtype": chosen_dtype, "attention": kernel}
+    choices = choose_kernels(chosen_device, chosen_dtype, attention, vision, decoding)
     with _announced(str(name_or_path), source, f"{chosen_device.value} as {chosen_dtype.value}"):
         spread = {"device_map": device_map, "max_memory": max_memory, "offload_folder": offload_folder}
         model = _weights(source, revision, chosen_dtype.value, spread if device_map else {}).eval()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -18,25 +18,23 @@ _SENTINEL = "\ue000{}\ue001"  # private-use characters, which no chat template c
 
 @dataclass(frozen=True)
 class ProcessedImage:
-    """One image as the model takes it, before it has a place in a prompt.
+    """One image in the size that the model takes, before it has a place in a prompt.
 
     Attributes:
-        inputs: the processor's tensors for this image.
+        pixels: (tiles, height, width, 3) bytes after the resize, on the CPU. `VLM.inputs_of` makes the model's of them.
         layout: (h, w) index of each grid cell's token among the image's tokens.
         n_tokens: visual tokens that the image becomes.
         image_size_wh: width and height in pixels of the image handed in.
     """
 
-    inputs: dict[str, Tensor]
+    pixels: UInt8[Tensor, "tiles height width 3"]
     layout: Int64[Tensor, "h w"]
     n_tokens: int
     image_size_wh: tuple[int, int]
 
     def same_as(self, other: ProcessedImage) -> bool:
         """Whether the model would see the same picture."""
-        return self.inputs.keys() == other.inputs.keys() and all(
-            torch.equal(tensor, other.inputs[name]) for name, tensor in self.inputs.items()
-        )
+        return torch.equal(self.pixels, other.pixels)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from hide_utils.models.base import VLM
 from hide_utils.models.outputs import Settings
+from hide_utils.models.pixels import patches, resized
 from hide_utils.models.prompt import ProcessedImage, arange_positions
 
 
@@ -34,11 +36,26 @@ class Qwen2_5VL(VLM):
         return {"shortest_edge": min(self.min_pixels or size["shortest_edge"], most), "longest_edge": most}
 
     def _prepare(self, image: Image.Image, max_pixels: int | None) -> ProcessedImage:
-        inputs = self.image_processor(images=[image], size=self.budget(max_pixels), return_tensors="pt")
-        merge = self.image_processor.merge_size
-        _, h, w = (inputs["image_grid_thw"][0] // torch.tensor([1, merge, merge])).tolist()
-        kept = {name: inputs[name] for name in ("pixel_values", "image_grid_thw")}
-        return ProcessedImage(kept, torch.arange(h * w).view(h, w), h * w, image.size)
+        processor, (width, height) = self.image_processor, image.size
+        side, budget = processor.patch_size * processor.merge_size, self.budget(max_pixels)
+        fitting = sys.modules[type(processor).__module__].smart_resize
+        if processor.do_resize:
+            limits = budget["shortest_edge"], budget["longest_edge"]
+            height, width = fitting(height, width, factor=side, min_pixels=limits[0], max_pixels=limits[1])
+        pixels, h, w = resized(image, (width, height), processor), height // side, width // side
+        return ProcessedImage(pixels[None], torch.arange(h * w).view(h, w), h * w, image.size)
+
+    def inputs_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
+        """See `VLM.inputs_of`."""
+        processor = self.image_processor
+        sizes = processor.patch_size, processor.merge_size, processor.temporal_patch_size
+        values = [patches(picture.pixels[0].to(self.device), self.colors, *sizes) for picture in pictures]
+        return {"pixel_values": torch.cat(values), "image_grid_thw": self._grids(pictures).to(self.device)}
+
+    def _grids(self, pictures: Sequence[ProcessedImage]) -> Int64[Tensor, "pictures 3"]:
+        """Frames, rows and columns of patches of each picture."""
+        patch = self.image_processor.patch_size
+        return torch.tensor([[1, *(side // patch for side in picture.pixels.shape[1:3])] for picture in pictures])
 
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """See `VLM.n_image_tokens`."""
@@ -53,7 +70,7 @@ class Qwen2_5VL(VLM):
         if not pictures:
             return arange_positions(len(ids), self.position_axes)
         kinds = (ids == self.image_token_id).int()
-        grids = torch.cat([picture.inputs["image_grid_thw"] for picture in pictures])
+        grids = self._grids(pictures)
         # The second value is a delta for generate(): hidden state that this package does without.
         return self.model.model.get_rope_index(ids[None], mm_token_type_ids=kinds[None], image_grid_thw=grids)[0][:, 0]
 

@@ -95,8 +95,8 @@ def test_a_real_run_costs_what_its_passes_say(family, shared):
     static = len(method.extractor._prefix) if shared else 0
     (span,) = search.texts
     work = Work(
-        Visual(image.n_tokens, image.inputs),
-        Visual(compact.n_tokens, compact.inputs),
+        Visual(image.n_tokens, model.inputs_of([image])),
+        Visual(compact.n_tokens, model.inputs_of([compact])),
         layer=1,
         around=cut - image.n_tokens,
         between=0,

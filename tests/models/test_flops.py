@@ -52,7 +52,7 @@ def test_decoding_costs_two_flops_a_weight_and_reads_its_context():
     short, long = text_flops(config, 1, 100), text_flops(config, 1, 300)
     width = config.num_attention_heads * config.head_dim
     assert long - short == 4 * 200 * width * config.num_hidden_layers
-    assert text_flops(config, 1, 100, batch=3) == 3 * short
+    assert text_flops(config, 1, 100, heads=3) - short == 2 * 2 * config.hidden_size * config.vocab_size
 
 
 def test_a_7b_model_has_the_known_costs():

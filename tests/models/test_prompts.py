@@ -143,7 +143,7 @@ def test_grid_cells_are_where_their_pixels_are(family):
     def features(image):
         picture = model.prepare(image)
         with torch.inference_mode():
-            found = model.model.get_image_features(**picture.inputs).pooler_output
+            found = model.model.get_image_features(**model.inputs_of([picture])).pooler_output
         found = torch.cat(tuple(found)) if isinstance(found, tuple | list) else found.flatten(0, 1)
         assert len(found) == picture.n_tokens and tuple(picture.layout.shape) == grid_hw
         return found[picture.layout]
@@ -174,7 +174,7 @@ def test_images_that_are_not_rgb_are_read_on_white():
     model = tiny_model("qwen3_vl")
     clear = model.prepare(Image.new("RGBA", (64, 64), (0, 0, 0, 0)))
     white = model.prepare(Image.new("RGB", (64, 64), "white"))
-    assert torch.equal(clear.inputs["pixel_values"], white.inputs["pixel_values"])
+    assert torch.equal(clear.pixels, white.pixels)
 
 
 def test_bad_parts_are_refused():
