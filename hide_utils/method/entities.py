@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hide_utils.models import VLM, Prefix, Prompt, Reply, reply_flops
+from hide_utils.models import VLM, Prefix
 
 SEARCH_INSTRUCTION = "Search the following entities in the images:"
 MAX_ENTITIES = 16  # a longer list is a model that lost the thread, and every token of it costs a map
@@ -185,20 +185,9 @@ class Extractor:
         listed: dict[int, Extraction] = {}
         for prefix in (None,) if self._prefix is None else (self._prefix, None):
             chosen = [i for i, fit in enumerate(fits) if fit == (prefix is not None)]
-            replies = self._replies([prompts[i] for i in chosen], prefix)
+            some = [prompts[i] for i in chosen]
+            replies = self.model.generate_batch(some, self.max_new_tokens, "</FINAL_OUTPUT>", prefix)
             for i, reply in zip(chosen, replies, strict=True):
-                counts = self._counts(prompts[i], prefix, reply)
+                counts = self.model.counts_alone(prompts[i], prefix, len(reply.ids), len(reply.ids))
                 listed[i] = Extraction(entities_from_reply(questions[i], reply.text), reply.seconds, counts)
         return [listed[i] for i in range(len(prompts))]
-
-    def _counts(self, prompt: Prompt, prefix: Prefix | None, reply: Reply) -> Counter:
-        """What a reply cost as if its prompt had been run alone, without the padding of a batch."""
-        past, steps = len(prefix) if prefix else 0, len(reply.ids)
-        ran = len(prompt) - past
-        flops = reply_flops(self.model.model.config, ran, past, steps)
-        return Counter(suffixes=1, passes=1 + steps, text_tokens=ran, decoded=steps, flops=flops)
-
-    def _replies(self, prompts: list[Prompt], prefix: Prefix | None) -> list[Reply]:
-        if len(prompts) == 1:  # runs without a mask, which fast kernels prefer
-            return [self.model.generate(prompts[0], self.max_new_tokens, prefix, stop="</FINAL_OUTPUT>")]
-        return self.model.generate_batch(prompts, self.max_new_tokens, "</FINAL_OUTPUT>", prefix)

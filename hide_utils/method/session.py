@@ -61,6 +61,26 @@ class SharedPrefill:
     cost: Cost = Cost(0.0, Counter())
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Texts that were answered together.
+
+    Attributes:
+        pictures: that they were asked about.
+        limit: most tokens of a reply.
+        replies: reply to each text, and what it costs alone; seconds are an equal share.
+    """
+
+    pictures: Sequence[ProcessedImage]
+    limit: int
+    replies: dict[str, tuple[Reply, Cost]]
+
+    def holds(self, pictures: Sequence[ProcessedImage], limit: int) -> bool:
+        """Whether replies to these pictures are here."""
+        same = len(pictures) == len(self.pictures) and limit == self.limit
+        return same and all(one.same_as(other) for one, other in zip(pictures, self.pictures, strict=True))
+
+
 @dataclass
 class Session:
     """One picture before one model, and what each prompt about it costs.
@@ -78,6 +98,8 @@ class Session:
         costs: of each step so far.
         entities: what was listed so far, by question.
         localisations: what was located so far, by question, settings and entities. The one last asked for is the last.
+        awaited: texts that will be asked about the same pictures, from `expect`.
+        batches: what was answered together so far.
     """
 
     model: VLM
@@ -89,6 +111,8 @@ class Session:
     costs: dict[str, Cost] = field(default_factory=dict)
     entities: dict[str, Extraction] = field(default_factory=dict, repr=False)
     localisations: dict[tuple, Localisation] = field(default_factory=dict, repr=False)
+    awaited: tuple[str, ...] = ()
+    batches: list[Batch] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         self.image = _padded(self.model, self.image)
@@ -242,15 +266,44 @@ class Session:
             style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
             limit: most tokens of the reply. None takes `ANSWER_TOKENS`.
         """
-        own = pictures[0] is self.image
+        own, text = pictures[0] is self.image, multiple_choice(question, options, style)
         picture, prefix = self.prefill() if own else (None, None)
+        limit = limit or ANSWER_TOKENS["choice" if options else "free"]
+        most = self.second_pixels if own else None
         with self.timed(step):
-            most = self.second_pixels if own else None
             more = [self.model.prepare(_padded(self.model, image), most) for image in pictures[1 if own else 0 :]]
-            known = [picture] if picture else []
-            prompt = self.model.prompt(*known, *more, multiple_choice(question, options, style))
-            limit = limit or ANSWER_TOKENS["choice" if options else "free"]
-            return self.model.generate(prompt, max_new_tokens=limit, prefix=prefix)
+            known = [picture, *more] if picture else more
+            if prefix is None or text not in self.awaited:
+                return self.model.generate(self.model.prompt(*known, text), limit, prefix)
+        batch = next((one for one in self.batches if one.holds(known, limit)), None)
+        if batch is None:
+            batch = self._together(known, limit, prefix)
+            self.batches.append(batch)
+        reply, cost = batch.replies[text]
+        preparing = self.costs[step].seconds  # all that the step took so far
+        self.costs[step] = cost._replace(seconds=preparing + cost.seconds)
+        return reply
+
+    def expect(self, texts: Iterable[str]) -> None:
+        """Announce texts of prompts that will be asked about the same pictures, as HR-Bench's rotations of a question.
+
+        Each time the first of them is asked about some pictures, all are answered together.
+        """
+        awaited = tuple(dict.fromkeys(texts))
+        self.awaited = awaited if len(awaited) > 1 else ()
+
+    def _together(self, pictures: Sequence[ProcessedImage], limit: int, prefix: Prefix) -> Batch:
+        """All awaited texts answered in one pass behind the pictures, which are run once."""
+        with clocked(self.model.device) as clock:
+            prompts = [self.model.prompt(*pictures, text) for text in self.awaited]
+            end = prompts[0].images[-1].stop + 1
+            shared = self.model.prefill(prompts[0], end, prefix) if end > len(prefix) else prefix
+            replies = self.model.generate_batch(prompts, limit, prefix=shared)
+        found = {}
+        for text, prompt, reply in zip(self.awaited, prompts, replies, strict=True):
+            counts = self.model.counts_alone(prompt, prefix, len(reply.ids), reply.passes - 1)
+            found[text] = reply, Cost(clock.seconds / len(replies), counts, clock.peak)
+        return Batch(pictures, limit, found)
 
 
 def _padded(model: VLM, image: Image.Image) -> Image.Image:

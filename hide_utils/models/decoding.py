@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import string
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from hide_utils.models.backends import Choice
+from hide_utils.models.flops import forward_flops, reply_flops
 from hide_utils.models.graphs import LEAST_STEPS, MOST_KEYS, StaticSteps
 from hide_utils.models.outputs import Prefix, Reply
 from hide_utils.models.prompt import Prompt, PromptBuilder
@@ -76,8 +78,8 @@ class Decoder(Runner):
         with self._last_states() as states:
             logits = self._run(prompt, start, len(prompt), cache)
         owners = torch.full((len(prompt),), SHARED, device=self.device)
-        (ids,) = self._greedy(logits, prompt.position_ids[:, -1:], cache, owners, max_new_tokens, stop)
-        return self._reply(prompt, ids, logits[0], states[0][0, -1], time.perf_counter() - began)
+        ((ids, passes),) = self._greedy(logits, prompt.position_ids[:, -1:], cache, owners, max_new_tokens, stop)
+        return self._reply(prompt, ids, passes, logits[0], states[0][0, -1], time.perf_counter() - began)
 
     @torch.inference_mode()
     def generate_batch(
@@ -121,30 +123,32 @@ class Decoder(Runner):
         last = torch.cat([prompt.position_ids[:, -1:] for prompt in prompts], dim=1)
         found = self._greedy(logits, last, cache, keys, max_new_tokens, stop)
         share = (time.perf_counter() - began) / len(prompts)
-        return [self._reply(*parts, share) for parts in zip(prompts, found, logits, states[0][0], strict=True)]
+        rows = zip(prompts, found, logits, states[0][0], strict=True)
+        return [self._reply(prompt, *reply, first, state, share) for prompt, reply, first, state in rows]
 
-    def _greedy(self, logits, positions, cache, owners, limit: int, stop: str | None) -> list[list[int]]:
-        """Ids of the most likely tokens until every prompt has ended.
+    def _greedy(self, logits, positions, cache, owners, limit: int, stop: str | None) -> list[tuple[list[int], int]]:
+        """Ids of the most likely tokens of each prompt until it has ended, and the passes that this took.
 
         Logits (prompts, vocab) and positions (axes, prompts) are those of each prompt's last token. Owners are as in
         `sight`, of every cached token.
         """
         if limit < 1:
             raise ValueError(f"max_new_tokens must be at least 1, not {limit}.")
-        ids: list[list[int]] = [[] for _ in logits]
+        ids, passes = [list[int]() for _ in logits], [limit] * len(logits)
         running, steps = set(range(len(ids))), self._steps(cache, owners, len(ids), limit)
         for step in range(1, limit + 1):
             tokens = logits.argmax(-1)
             for row, token in enumerate(tokens.tolist()):
                 if row in running and token not in self.end_ids:
                     ids[row].append(token)
-                if token in self.end_ids or (stop and stop in self.decode(ids[row])):
+                if row in running and (token in self.end_ids or (stop and stop in self.decode(ids[row]))):
                     running.discard(row)
+                    passes[row] = step
             if not running or step == limit:
                 break
             logits = steps(tokens, positions + step)
         self.counts["decoded"] += sum(map(len, ids))
-        return ids
+        return list(zip(ids, passes, strict=True))
 
     def _steps(self, cache: DynamicCache, owners: Tensor, rows: int, limit: int) -> Steps | StaticSteps:
         """What runs one more token of every prompt: the recorded step where recording pays, else the usual pass."""
@@ -162,9 +166,31 @@ class Decoder(Runner):
             return Steps(self, cache, owners, rows)
         return self._static
 
-    def _reply(self, prompt: Prompt, ids: list[int], logits: Tensor, state: Tensor, seconds: float) -> Reply:
+    def _reply(self, prompt: Prompt, ids, passes: int, logits: Tensor, state: Tensor, seconds: float) -> Reply:
         numbers = logits.float().cpu(), state.float().cpu()
-        return Reply(self.decode(ids), ids, *numbers, prompt.n_image_tokens, prompt.n_text_tokens, seconds)
+        return Reply(self.decode(ids), ids, *numbers, prompt.n_image_tokens, prompt.n_text_tokens, seconds, passes)
+
+    def counts_alone(self, prompt: Prompt, prefix: Prefix | None, decoded: int, steps: int) -> Counter[str]:
+        """What a reply of a batch would have added to `counts`, had its prompt been run alone.
+
+        Args:
+            prompt: what was answered.
+            prefix: beginning of the prompt that was run already.
+            decoded: tokens of the reply.
+            steps: forward passes behind the one over the prompt.
+        """
+        past = len(prefix) if prefix else 0
+        pictures = [span.picture for span in prompt.images_in(past, len(prompt))]
+        n_image = sum(picture.n_tokens for picture in pictures)
+        config, ran = self.model.config, len(prompt) - past
+        flops = reply_flops(config, ran, past, steps)
+        if pictures:
+            flops += forward_flops(config, 0, 0, 0, self.inputs_of(pictures))
+        kind = "suffixes" if past else "prefills"
+        counts = Counter(
+            {kind: 1, "passes": 1 + steps, "text_tokens": ran - n_image, "decoded": decoded, "flops": flops}
+        )
+        return counts + Counter(images=len(pictures), image_tokens=n_image)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids, special tokens left out."""

@@ -108,6 +108,7 @@ class Reply:
         n_image_tokens: visual tokens of the whole prompt.
         n_text_tokens: all other tokens of the whole prompt.
         seconds: wall clock; of a batch, an equal share.
+        passes: forward passes that it takes alone, the one over its prompt included.
     """
 
     text: str
@@ -117,6 +118,7 @@ class Reply:
     n_image_tokens: int
     n_text_tokens: int
     seconds: float
+    passes: int
 
 
 class Cost(NamedTuple):
