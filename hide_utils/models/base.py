@@ -34,7 +34,6 @@ class VLM(Decoder):
     Attributes:
         image_token: the token that stands for a piece of a picture.
         wrap: tokens that the family puts around a picture when its chat template does not.
-        position_axes: axes of the rotary positions: 1, or 3 for time, row and column.
         family_settings: the published settings of the family.
         family_depth: decoder layers of the model that they were published for.
         max_aspect: longest side over shortest of the pictures that the processor takes. None for any.

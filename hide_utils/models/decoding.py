@@ -46,14 +46,12 @@ class Decoder(Runner):
         tokenizer: the model's.
         builder: makes ids of texts in which nothing is a special token.
         choices: among them "decoding", how short replies are decoded.
-        position_axes: axes of the rotary positions.
         end_ids: tokens that end a reply.
     """
 
     tokenizer: PreTrainedTokenizerBase
     builder: PromptBuilder
     choices: dict[str, Choice]
-    position_axes: int
     end_ids: set[int]
     _static: StaticSteps | None = None
 
@@ -157,7 +155,7 @@ class Decoder(Runner):
             return Steps(self, cache, owners, rows)
         if self._static is None or not self._static.fits(rows, most):
             self._static = None  # its memory is free before the next one takes its own
-            self._static = StaticSteps(self, rows, most)
+            self._static = StaticSteps(self, rows, most, decoding == "graphs")
         try:
             self._static.begin(cache, owners)
         except RuntimeError as error:  # a kernel that cannot be recorded

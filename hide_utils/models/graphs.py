@@ -6,7 +6,7 @@ all launches of a step and replays them as one. The cache is transformers' `Stat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -14,9 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache, StaticCache
 
 from hide_utils.models.flops import forward_flops
-
-if TYPE_CHECKING:
-    from hide_utils.models.decoding import Decoder
+from hide_utils.models.running import Runner
 
 LEAST_STEPS = 32  # a reply that may be shorter does not repay the recording
 MOST_KEYS = 8192  # behind a long prompt the copy of its cache costs more than launches do
@@ -24,16 +22,17 @@ _ROUNDED = 256  # tokens to which room is rounded up, so that batches of almost 
 
 
 class StaticSteps:
-    """`decoding.Steps` with tensors that stay where they are, recorded as a CUDA graph where there is CUDA.
+    """`decoding.Steps` with tensors that stay where they are.
 
     Args:
-        model: the model. Its choice "decoding" says whether the step is recorded ("graphs") or only static ("static").
+        model: the model.
         rows: number of prompts.
         most: tokens that prompts and replies have together at most.
+        record: whether the step is recorded as a CUDA graph. Else it is run as usual.
     """
 
-    def __init__(self, model: Decoder, rows: int, most: int) -> None:
-        self.model, self.record = model, model.choices["decoding"].value == "graphs"
+    def __init__(self, model: Runner, rows: int, most: int, record: bool) -> None:
+        self.model, self.record = model, record
         self.room = -(-most // _ROUNDED) * _ROUNDED
         on: dict[str, Any] = {"device": model.device}
         self.rows = torch.arange(rows, **on)

@@ -24,12 +24,14 @@ class Runner:
         model: the stock model.
         device: where inputs go.
         n_layers: decoder layers of the text model.
+        position_axes: axes of the rotary positions: 1, or 3 for time, row and column.
         counts: everything that was run so far: passes, prefills, suffixes, images, tokens and FLOPs.
     """
 
     model: PreTrainedModel
     device: torch.device
     n_layers: int
+    position_axes: int
     counts: Counter[str]
     inputs_of: Callable[[Sequence[ProcessedImage]], dict[str, Tensor]]
 

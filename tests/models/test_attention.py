@@ -147,7 +147,7 @@ def test_output_is_that_of_stock_sdpa():
 def test_vision_tower_keeps_its_own_attention(family):
     config = tiny_model(family).model.config
     assert config.text_config._attn_implementation == "hide_sdpa"
-    assert config.vision_config._attn_implementation == "sdpa"
+    assert config.vision_config._attn_implementation == "hide_flash_batched"
 
 
 def test_flash_wrapper_calls_the_flash_kernel_by_its_own_name(monkeypatch):
