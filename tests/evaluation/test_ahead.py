@@ -176,16 +176,22 @@ def test_warnings_of_the_thread_are_heard(made):
 def test_an_interrupt_leaves_no_thread_and_loses_no_row(made, monkeypatch, tmp_path, error):
     model, out, reading = tiny_model("qwen3_vl"), tmp_path / "rows.parquet", threading.Event()
     asked = samples(4)
-    original = asked[3].render
-    asked[3].render = lambda: reading.set() or time.sleep(0.3) or original()
-    append = ResultStore.append
+    original, append = asked[3].render, ResultStore.append
+
+    def drawing():
+        if threading.current_thread() in threads():  # and not where the picture's hash is taken
+            reading.set()
+            time.sleep(0.3)
+        return original()
 
     def interrupted(self, rows):
-        append(self, rows)
+        stored = append(self, rows)
         if rows and rows[0]["sample_id"] == "s2":
             assert reading.wait(SECONDS) and threads(), "the thread has the next picture in hand"
             raise error
+        return stored
 
+    asked[3].render = drawing
     with monkeypatch.context() as patch, pytest.raises(error):
         patch.setattr(ResultStore, "append", interrupted)
         evaluate(model, asked, ["direct"], out, progress=False)
