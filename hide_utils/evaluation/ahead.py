@@ -58,7 +58,7 @@ class Ahead:
         """
         if self._last is not None:  # methods that show the model other pictures only need none prepared
             self._prepares = self._last.shared.cost is not None
-            self._last = None  # frees the last picture before there are two others
+            self._last = None  # lets go of that picture before this one is waited for or read
         asked = time.perf_counter()
         self._began = self._began or asked
         ready = self._ready.pop(sample.id, None)

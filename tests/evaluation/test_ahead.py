@@ -241,6 +241,25 @@ def test_one_picture_is_read_ahead_and_no_more(made, monkeypatch):
     assert behind == [1] * 5 + [0] and alive == [2] * 5 + [1]
 
 
+def test_without_a_thread_a_picture_is_let_go_before_the_next_is_read(monkeypatch):
+    opened, alive = [], []
+    original = HiDe.open
+
+    def render():
+        gc.collect()
+        alive.append(sum(session() is not None for session in opened))
+        return picture(56, 56)
+
+    def counting(self, image):
+        session = original(self, image)
+        opened.append(weakref.ref(session))
+        return session
+
+    monkeypatch.setattr(HiDe, "open", counting)
+    evaluate(tiny_model("qwen3_vl"), samples(3, render=render), ["direct"], progress=False)
+    assert len(opened) == 3 and alive == [0, 0, 0]
+
+
 def test_pictures_that_no_method_shows_the_model_are_soon_left_unprepared(made, monkeypatch):
     model, prepared = tiny_model("qwen3_vl"), []
     methods = {"canned": canned(model)}
