@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,9 @@ class Answered:
     error: Exception | None = None
 
 
-def answer_picture(hide: HiDe, jobs: Sequence[Job], protocol: str) -> Iterator[Answered]:
+def answer_picture(
+    hide: HiDe, jobs: Sequence[Job], protocol: str, opened: Callable[[Sample], Session] | None = None
+) -> Iterator[Answered]:
     """Answer the samples of one picture, which share its prefill.
 
     Samples that follow one another with the same question (the four cycles of HR-Bench) share the localisation too. It
@@ -71,13 +73,14 @@ def answer_picture(hide: HiDe, jobs: Sequence[Job], protocol: str) -> Iterator[A
         hide: the method with its settings.
         jobs: samples of one picture, each with the methods that answer it.
         protocol: how letters are read, a name in `hide_utils.scoring.PROTOCOLS`.
+        opened: opens a sample's picture. None has ``hide`` open it.
     """
     session: Session | None = None
     question = ""
     for sample, methods in jobs:
         try:
             if session is None:
-                session = hide.open(sample.image)
+                session = opened(sample) if opened else hide.open(sample.image)
             elif sample.question != question:
                 session = session.beside()
             question = sample.question

@@ -20,6 +20,7 @@ from hide_utils.baselines import METHODS, Method, named
 from hide_utils.benchmarks import revision_of
 from hide_utils.config import RunConfig, nearest
 from hide_utils.evaluation import engines
+from hide_utils.evaluation.ahead import Ahead
 from hide_utils.evaluation.answers import COLUMNS, Answered, answer_picture
 from hide_utils.evaluation.keys import contents, differing, run_settings, said_changes
 from hide_utils.evaluation.provenance import provenance_entry
@@ -53,14 +54,16 @@ def evaluate(
     Args:
         model: from `load_model`.
         samples: with unique ids. Those of one picture share its prefill where they follow one another. They share the
-            localisation too where their question is the same, as in HR-Bench's cycles.
+            localisation too where their question is the same, as in HR-Bench's cycles. With a GPU a thread draws or
+            reads the next picture while one is answered.
         methods: names from `hide_utils.baselines.METHODS`, or a mapping of own names to methods.
         out: Parquet file to keep rows in. An answer that it holds already is not made again, unless it belongs to
             another question, picture or method of that name: then it is replaced, with a warning. Rows with an error
             are tried again. None keeps nothing.
         hide: the method's settings. None takes the model's defaults.
         protocol: how letters are read, the same for every method.
-        progress: show a bar with the accuracy so far and the time left.
+        progress: show a bar with the accuracy so far, the share of time in which the model waited for pictures (see
+            `hide_utils.evaluation.ahead`), and the time left.
         shard: ``(i, n)`` answers one of n shares of the pictures, the i-th counted from 0, into a file of its own
             beside ``out``. A later run without it takes in all shares and answers what is missing.
         engine: ``"local"``; ``"processes"``, one a GPU of this machine; ``"ray"``, on a cluster (extra ``[ray]``).
@@ -98,8 +101,11 @@ def evaluate(
         tasks = _tasks(samples, list(wanted), done)
         missing = {name for task in tasks for _, names in task for name in names}
         proven = any(method in missing for _, method in done)
-        stream = _stream(hide, tasks, methods, protocol, engine, workers)
-        kept = _collect(stream, store, belongs, sum(map(len, tasks)), progress, proven)
+        # On a CPU the thread would take the model's cores: measured, the run took longer, and rows more seconds.
+        thread = model.device.type != "cpu"
+        ahead = stack.enter_context(Ahead(hide, [task[0][0] for task in tasks], thread))
+        stream = _stream(hide, tasks, methods, protocol, engine, workers, ahead)
+        kept = _collect(stream, Tally(store, ahead), belongs, sum(map(len, tasks)), progress, proven)
         table = pd.DataFrame(kept, columns=list(COLUMNS)) if store is None else store.load()
     if out is not None and tasks:
         entry = provenance_entry(model=model.name, samples=samples, settings=settings, columns=COLUMNS)
@@ -201,12 +207,13 @@ def _up_to_date(store: ResultStore, belongs: Mapping[tuple[str, str], str]) -> s
     return done - set(changed)
 
 
-def _stream(hide, tasks, methods, protocol, engine, workers) -> Iterator[Answered]:
+def _stream(hide, tasks, methods, protocol, engine, workers, ahead) -> Iterator[Answered]:
     if engine == "local":
         known = named(methods)
         hide.extractor.expect(sample.question for task in tasks for sample, _ in task)
         for task in tasks:
-            yield from answer_picture(hide, [(s, {m: known[m] for m in names}) for s, names in task], protocol)
+            jobs = [(sample, {name: known[name] for name in names}) for sample, names in task]
+            yield from answer_picture(hide, jobs, protocol, ahead.open)
     elif tasks:
         over = engines.over_processes if engine == "processes" else engines.over_ray
         yield from over(tasks, engines.Recipe.of(hide, methods, protocol), workers)
@@ -214,7 +221,7 @@ def _stream(hide, tasks, methods, protocol, engine, workers) -> Iterator[Answere
 
 def _collect(
     stream: Iterable[Answered],
-    store: ResultStore | None,
+    tally: Tally,
     belongs: Mapping[tuple[str, str], str],
     n: int,
     progress: bool,
@@ -226,14 +233,13 @@ def _collect(
 
     Args:
         stream: answers as they are done.
-        store: where rows are kept. None keeps none.
+        tally: counts them, and knows where they are kept.
         belongs: column ``content`` of the rows that are kept, by their keys.
         n: samples in all, for the bar.
         progress: show the bar.
         proven: one of the methods has succeeded before.
     """
     held: list[Answered] = []
-    tally = Tally(store)
     with tqdm(total=n, desc="samples", disable=not progress) as bar:
         for answered in stream:
             proven = proven or answered.error is None
@@ -241,8 +247,8 @@ def _collect(
             if proven:
                 rows = [row | {"content": belongs.get(row_key(row))} for one in held for row in one.rows]
                 held = []
-                if store is not None:
-                    store.append(rows)
+                if tally.store is not None:
+                    tally.store.append(rows)
                 tally.add(rows)
                 tally.stop_where_all_fails()
             elif len(held) == FIRST_FAILURES:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from hide_utils.evaluation.ahead import Ahead
 from hide_utils.evaluation.store import ResultStore
 
 FAILURES_IN_A_ROW = 5  # when so many samples fail one after another, it is no single sample's fault
@@ -19,13 +20,14 @@ class Tally:
 
     Args:
         store: where they are kept, which a message names. None: they are kept nowhere, and the run goes on to its end.
+        ahead: what opens their pictures.
 
     Attributes:
         rows: all rows so far.
     """
 
-    def __init__(self, store: ResultStore | None) -> None:
-        self.store = store
+    def __init__(self, store: ResultStore | None, ahead: Ahead) -> None:
+        self.store, self.ahead = store, ahead
         self.rows: list[dict[str, Any]] = []
         # What failed in an earlier run comes together in this one, and does not count as failures in a row.
         self._tried = set() if store is None else {sample for sample, _ in store.failed}
@@ -48,10 +50,12 @@ class Tally:
             self._in_a_row += 1
 
     def so_far(self) -> str:
-        """Accuracy of the first methods over what they answered, and the number of errors."""
+        """Accuracy of the first methods over what they answered, errors, and the share of time that was waited."""
         said = [f"{method} {right / n:.0%}" for method, (right, n, _) in list(self._counts.items())[:4] if n]
         bad = sum(errors for _, _, errors in self._counts.values())
-        return ", ".join(said + ([f"{bad} errors"] if bad else []))
+        said += [f"{bad} errors"] if bad else []
+        share = self.ahead.share  # None where other processes open the pictures
+        return ", ".join(said + ([] if share is None else [f"waited {share:.0%}"]))
 
     def stop_where_all_fails(self) -> None:
         """End a run that keeps its rows and goes on failing, before it fills the table with errors.

@@ -7,6 +7,7 @@ each prompt is a full pass of its own: the same outputs at the released code's c
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
@@ -51,14 +52,16 @@ class SharedPrefill:
     """The beginning of every prompt about a picture, held by all sessions of that picture.
 
     Attributes:
-        picture: the picture as the model takes it. None until a session first needs it.
+        picture: the picture as the model takes it. None until a session prepares it or first needs it.
+        prepared: seconds that preparing it ahead took.
         prefix: the beginning's tokens, run once. None until then, and where every prompt is a full pass of its own.
-        cost: of running it.
+        cost: of preparing and running it. None until a session first needs it.
     """
 
     picture: ProcessedImage | None = None
+    prepared: float = 0.0
     prefix: Prefix | None = None
-    cost: Cost = Cost(0.0, Counter())
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)
@@ -150,18 +153,27 @@ class Session:
         """Forward passes, tokens and FLOPs of each step."""
         return {step: cost.counts for step, cost in self.costs.items()}
 
+    def prepare(self) -> None:
+        """Prepare the picture ahead of the prefill, which is charged for it. A thread may, while the model runs."""
+        began = time.perf_counter()
+        picture = self.model.prepare(self.image)
+        self.shared.picture, self.shared.prepared = picture, time.perf_counter() - began
+
     def prefill(self) -> tuple[ProcessedImage, Prefix | None]:
         """The picture as the model takes it, and the prefix that prompts continue; run where it was not run yet.
 
         Every session that needs it is charged for it in full, whichever of them ran it.
         """
-        if self.shared.picture is None:
+        shared = self.shared
+        if shared.picture is None or shared.cost is None:
             with self.timed("prefill"):
-                picture = self.model.prepare(self.image)
+                picture = shared.picture or self.model.prepare(self.image)
                 prefix = self.model.prefill(self.model.prompt(picture, "?")) if self.reuse_prefix else None
-            self.shared.picture, self.shared.prefix, self.shared.cost = picture, prefix, self.costs["prefill"]
-        self.costs["prefill"] = self.shared.cost
-        return self.shared.picture, self.shared.prefix
+            cost = self.costs["prefill"]
+            shared.picture, shared.prefix = picture, prefix
+            shared.cost = cost._replace(seconds=shared.prepared + cost.seconds)
+        self.costs["prefill"] = shared.cost
+        return shared.picture, shared.prefix
 
     @contextmanager
     def timed(self, step: str):
