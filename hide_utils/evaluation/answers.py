@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hide_utils.baselines import Method, Outcome
 from hide_utils.evaluation import localisation
 from hide_utils.images import ImageError
 from hide_utils.method import HiDe, Session, read_letter
+from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
 
 SCHEMA = 3  # counts up when columns or their meaning change, because rows of two schemas never share a file
@@ -66,8 +68,8 @@ def answer_picture(
     """Answer the samples of one picture, which share its prefill.
 
     Samples that follow one another with the same question (the four cycles of HR-Bench) share the localisation too. It
-    is run once, and each row is charged for it as if it had run alone. An error costs its own row, or all rows of the
-    sample where the picture itself cannot be used.
+    is run once, and what is asked about the same pictures is answered together. Each row is charged as if it had run
+    alone. An error costs its own row, or all rows of the sample where the picture itself cannot be used.
 
     Args:
         hide: the method with its settings.
@@ -76,20 +78,19 @@ def answer_picture(
         opened: opens a sample's picture. None has ``hide`` open it.
     """
     session: Session | None = None
-    question = ""
-    for sample, methods in jobs:
-        try:
-            if session is None:
-                session = opened(sample) if opened else hide.open(sample.image)
-            elif sample.question != question:
-                session = session.beside()
-            question = sample.question
-        except Exception as error:
-            yield failed(sample, methods, error)
-            continue
-        found = [_attempt(hide, session, sample, name, method, protocol) for name, method in methods.items()]
-        errors = [one.error for one in found if one.error is not None]
-        yield Answered([row for one in found for row in one.rows], errors[0] if errors else None)
+    for _, group in groupby(jobs, key=lambda job: job[0].question):
+        same = list(group)
+        session = session and session.beside()
+        for sample, methods in same:
+            try:
+                session = session or (opened(sample) if opened else hide.open(sample.image))
+                session.expect(multiple_choice(one.question, one.options, one.style) for one, _ in same)
+            except Exception as error:
+                yield failed(sample, methods, error)
+                continue
+            found = [_attempt(hide, session, sample, name, method, protocol) for name, method in methods.items()]
+            errors = [one.error for one in found if one.error is not None]
+            yield Answered([row for one in found for row in one.rows], errors[0] if errors else None)
 
 
 def _attempt(hide: HiDe, session: Session, sample: Sample, name: str, method: Method, protocol: str) -> Answered:
