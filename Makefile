@@ -21,7 +21,7 @@ unexport MPLBACKEND
 OLDEST := 5.17.0
 OLD := .venv-$(OLDEST)
 
-.PHONY: help env run answers report test test-matrix test-browser coverage audit bench lab faults
+.PHONY: help env run answers report test test-matrix test-browser coverage audit bench gpu-check lab faults
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
@@ -98,6 +98,9 @@ bench: export OMP_NUM_THREADS := 1
 bench: $(READY)  ## time the benchmarks under tests/speed, then HiDe against plain answering
 	$(PY) -m pytest tests/speed --benchmark-enable --benchmark-only
 	$(PY) -m hide_utils.analyses.cost
+
+gpu-check: $(READY)  ## time full-size models with random weights on a GPU, before and after each lever (a small one on a CPU)
+	$(PY) -m hide_utils gpu-check
 
 lab: $(READY)  ## open the notebooks in JupyterLab; ARGS="--no-browser --port 9000" hands flags on
 	$(PY) -m jupyterlab notebooks $(ARGS)

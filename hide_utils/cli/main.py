@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, list[str], str]] = {
     "report": ("hide_utils.cli.report", [], "write HTML, PDF and LaTeX tables from the results that are there"),
     "answers": ("hide_utils.cli.answers", [], "make the answers that ship with the package anew"),
     "card": ("hide_utils.benchmarks.card", [], "say what a benchmark holds"),
+    "gpu-check": ("hide_utils.evaluation.speed", [], "time full-size models with random weights on this machine's GPU"),
     "tune": ("hide_utils.evaluation.tuning", [], "choose the baselines' own settings on the calibration split"),
 }
 
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help"):
-        lines = [f"  {name:<8} {about}" for name, (*_, about) in COMMANDS.items()]
+        lines = [f"  {name:<10} {about}" for name, (*_, about) in COMMANDS.items()]
         print("usage: hide COMMAND ...", "", *lines, "", "hide COMMAND --help says more about each.", sep="\n")
         return 0 if words else 2
     if words[0] not in COMMANDS:

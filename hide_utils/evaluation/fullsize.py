@@ -19,13 +19,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
+from transformers import DynamicCache
 
 from hide_utils.evaluation.procedures import RELEASED, Pass, Visual, Work, direct_answer, flops, hide
 from hide_utils.models.attention import NAMES, capturing
+from hide_utils.models.towers import TOWERS, windows_by_length
 
 SIDES = (448, 672, 896, 1344, 1792, 2688, 3584, 5376, 8192)  # pixels
-_VISION_KERNEL = "hide_flash_count"  # "flash" in the name: windows then come as one call with their lengths
 
 
 @dataclass(frozen=True)
@@ -207,14 +207,18 @@ def cost_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def meta_model(config: transformers.PreTrainedConfig) -> transformers.PreTrainedModel:
-    """The stock class at full size without weights, its text model pointed at the wrapper that captures rows."""
+def meta_model(config: transformers.PreTrainedConfig, vision: str = "batched") -> transformers.PreTrainedModel:
+    """The stock class at full size without weights, its text model pointed at the wrapper that captures rows.
+
+    Args:
+        config: of the whole model.
+        vision: how the tower runs its windows, "batched" or "stock".
+    """
     with torch.device("meta"):
         model = transformers.AutoModelForImageTextToText.from_config(config, attn_implementation="sdpa").eval()
-    attention = {"text_config": NAMES["sdpa"]}
-    if config.model_type != "internvl":
-        attention["vision_config"] = _VISION_KERNEL
-    model.set_attn_implementation(attention)
+    model.set_attn_implementation({"text_config": NAMES["sdpa"], "vision_config": TOWERS[vision]})
+    if vision == "batched":
+        windows_by_length(model)
     return model
 
 
@@ -231,7 +235,7 @@ def counted(model: transformers.PreTrainedModel, passes: Iterable[Pass]) -> list
     """
     found = []
     for one in passes:
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, _MetaWins():
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, MetaWins():
             _run(model, one)
         found.append(counter.get_total_flops())
     return found
@@ -240,18 +244,19 @@ def counted(model: transformers.PreTrainedModel, passes: Iterable[Pass]) -> list
 def _run(model: transformers.PreTrainedModel, one: Pass) -> None:
     for picture in one.visuals:
         model.model.get_image_features(**picture.inputs)
-    cache = _cache(model.config.get_text_config(), one.past)
+    cache = meta_cache(model.config.get_text_config(), one.past)
     if one.rows:
         queries = torch.arange(one.new - one.rows, one.new)
         with capturing(queries, [one.layer], early_exit=one.early_exit):
-            _tokens(model, one.new, cache, one.heads)
+            run_tokens(model, one.new, cache, one.heads)
     else:
-        _tokens(model, one.new, cache, one.heads)
+        run_tokens(model, one.new, cache, one.heads)
     for _ in range(one.decoded):
-        _tokens(model, 1, cache, 1)
+        run_tokens(model, 1, cache, 1)
 
 
-def _tokens(model: transformers.PreTrainedModel, new: int, cache: DynamicCache, heads: int) -> None:
+def run_tokens(model: transformers.PreTrainedModel, new: int, cache: DynamicCache, heads: int) -> None:
+    """Run some tokens of no meaning behind a cache, the last `heads` of them through the head."""
     text, past = model.config.get_text_config(), cache.get_seq_length()
     embeds = torch.empty(1, new, text.hidden_size, device="meta", dtype=model.dtype)
     positions = torch.arange(past, past + new, device="meta")[None]
@@ -263,7 +268,8 @@ def _tokens(model: transformers.PreTrainedModel, new: int, cache: DynamicCache, 
     model.lm_head(run.last_hidden_state[:, -heads:])
 
 
-def _cache(text: transformers.PreTrainedConfig, past: int) -> DynamicCache:
+def meta_cache(text: transformers.PreTrainedConfig, past: int) -> DynamicCache:
+    """A cache of `past` tokens on the meta device, for a text model's config."""
     cache = DynamicCache(config=text)
     width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     for layer in range(text.num_hidden_layers if past else 0):
@@ -272,7 +278,7 @@ def _cache(text: transformers.PreTrainedConfig, past: int) -> DynamicCache:
     return cache
 
 
-class _MetaWins(TorchDispatchMode):
+class MetaWins(TorchDispatchMode):
     """Moves a CPU tensor to the meta device where it meets a tensor there, as the pictures' grids do."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -281,17 +287,3 @@ class _MetaWins(TorchDispatchMode):
         if kinds == {"cpu", "meta"}:
             args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
         return func(*args, **kwargs)
-
-
-def _windows_at_once(module, query, key, value, attention_mask, cu_seq_lens_q=None, **kwargs):
-    """Attention within windows, those of one length in one multiplication. That has the FLOPs of a call for each."""
-    lengths = torch.diff(cu_seq_lens_q).tolist() if cu_seq_lens_q is not None else [query.shape[2]]
-    _, heads, patches, width = query.shape
-    for length in set(lengths):
-        one = torch.empty(heads * lengths.count(length), length, width, device="meta", dtype=query.dtype)
-        torch.bmm(torch.bmm(one, one.transpose(1, 2)), one)
-    return torch.empty(1, patches, heads, width, device="meta", dtype=query.dtype), None
-
-
-AttentionInterface.register(_VISION_KERNEL, _windows_at_once)
-AttentionMaskInterface.register(_VISION_KERNEL, AttentionMaskInterface()["flash_attention_2"])

@@ -1,9 +1,8 @@
 """Time and memory of the direct answer, HiDe and the released procedure on models with random weights.
 
-Neither depends on what the weights are. Full-size models are therefore profiled without their files, by the code that
-answers real questions. `python -m hide_utils.evaluation.profiling` profiles Qwen2.5-VL-7B, Qwen3-VL-8B and InternVL3-8B
-on a machine with CUDA. `profile_in_children` gives the peak memory of smaller models on a CPU, where each question runs
-in a process of its own.
+Neither depends on what the weights are. Models are therefore profiled without their files, by the code that answers
+real questions: full-size ones on a GPU by `hide_utils.evaluation.speed`, smaller ones here. `profile_in_children` gives
+peak memory on a CPU, where each question runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -25,18 +23,12 @@ import torch
 from PIL import Image
 
 from hide_utils import paths
-from hide_utils.config import RunConfig
-from hide_utils.evaluation.fullsize import ARCHITECTURES
-from hide_utils.evaluation.provenance import provenance_entry
 from hide_utils.evaluation.random_models import random_model
-from hide_utils.evaluation.saving import write_sidecar
-from hide_utils.files import write_text
 from hide_utils.images import composite_on_white
 from hide_utils.method import Extractor, Session, given_entities, lpd
 from hide_utils.models import NAMES, VLM, clocked
 from hide_utils.prompts import multiple_choice
 
-NOTEBOOK = "06_memory_and_latency"
 QUESTION, OPTIONS = "What is the color of the bicycle?", ["red", "blue", "green", "white"]
 ENTITIES = ["bicycle with large size with blue color", "scooter"]
 ROWS = 20  # tokens whose attention is wanted where memory is compared
@@ -124,7 +116,7 @@ def procedures(vlm: VLM) -> dict[str, Procedure]:
     }
 
 
-def profile(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_up: int = 1) -> pd.DataFrame:
+def profile(vlm: VLM, work: Task, known: Mapping[str, Procedure], repeats: int = 5, warm_up: int = 1) -> pd.DataFrame:
     """Seconds and allocated bytes of each step.
 
     Procedures are run in turn, forwards and backwards, so that a drift of the machine meets all alike.
@@ -132,7 +124,7 @@ def profile(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_u
     Args:
         vlm: the model.
         work: the question.
-        names: of `procedures`.
+        known: what is run, by name, as of `procedures`. A step "aside" of theirs is no part of the whole question.
         repeats: how often each is measured.
         warm_up: how often each is run before.
 
@@ -140,7 +132,7 @@ def profile(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_u
         Columns procedure, step, repeat, seconds and peak_bytes. The step "whole" is the whole question. peak_bytes is
         None where there is no CUDA. A procedure that does not fit the memory has one row without seconds.
     """
-    known, rows = procedures(vlm), list[tuple[str, str, int, float | None, int | None]]()
+    names, rows = list(known), list[tuple[str, str, int, float | None, int | None]]()
     too_large: set[str] = set()
     for repeat in range(-warm_up, repeats):
         for name in names[:: -1 if repeat % 2 else 1]:
@@ -155,8 +147,9 @@ def profile(vlm: VLM, work: Task, names: Sequence[str], repeats: int = 5, warm_u
                 torch.cuda.empty_cache()
                 continue
             if repeat >= 0:
+                aside = session.costs.pop("aside", None)
                 steps = {step: (cost.seconds, cost.peak) for step, cost in session.costs.items()}
-                steps["whole"] = (clock.seconds, session.peak(session.costs))
+                steps["whole"] = (clock.seconds - (aside.seconds if aside else 0), session.peak(session.costs))
                 rows += [(name, step, repeat, *values) for step, values in steps.items()]
     return pd.DataFrame(rows, columns=["procedure", "step", "repeat", "seconds", "peak_bytes"])
 
@@ -208,7 +201,7 @@ def profile_in_children(
     Raises:
         RuntimeError: the process failed. The message has the end of what it wrote.
     """
-    words = ["--cpu", name, "--side", str(side), "--compact", str(compact_side), "--repeats", str(repeats)]
+    words = [name, "--side", str(side), "--compact", str(compact_side), "--repeats", str(repeats)]
     command = [sys.executable, "-m", "hide_utils.evaluation.profiling", *words, "--procedures", *names]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *sys.path])}
     ran = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -217,63 +210,17 @@ def profile_in_children(
     return pd.DataFrame([json.loads(line) for line in ran.stdout.splitlines()])
 
 
-def on_gpu(names: Sequence[str], side: int, compact_side: int, repeats: int = 5, device: str = "cuda") -> pd.DataFrame:
-    """`profile` for full-size models one after another, each freed before the next.
-
-    InternVL cuts any picture into its twelve tiles, so its compact image is one tile here.
-
-    Args:
-        names: models of `fullsize.ARCHITECTURES`.
-        side: of the picture, in pixels.
-        compact_side: of the compact image, in pixels.
-        repeats: how often each procedure is measured.
-        device: where the models run.
-
-    Returns:
-        Columns model and those of `profile`.
-    """
-    tables = []
-    for name in names:
-        vlm = random_model(name, device=device)
-        work = task(side, 448 if vlm.family == "internvl" else compact_side)
-        table = profile(vlm, work, ["plain", "hide", "released", "pass", "rows", "eager"], repeats)
-        table.insert(0, "model", name)
-        tables.append(table)
-        del vlm
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-    return pd.concat(tables, ignore_index=True)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: full-size models on this machine's GPU into figures/, or a small one on the CPU as JSON lines.
-
-    Returns:
-        Exit status: 1 where there is no CUDA for full-size models, else 0.
-    """
+    """Command line of `profile_in_children`: a small model on the CPU, its rows as JSON lines."""
     parser = argparse.ArgumentParser(prog="python -m hide_utils.evaluation.profiling", description=__doc__)
-    parser.add_argument("--models", nargs="+", default=list(ARCHITECTURES), help="full-size models to measure")
-    parser.add_argument("--side", type=int, default=3584, help="side of the picture in pixels")
-    parser.add_argument("--compact", type=int, default=896, help="side of the compact image in pixels")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--cpu", metavar="SIZE", help="measure a small model on the CPU and print rows as JSON")
-    parser.add_argument("--procedures", nargs="+", default=["plain", "hide"])
+    parser.add_argument("model", help="of hide_utils.evaluation.random_models.SIZES")
+    parser.add_argument("--side", type=int, required=True, help="side of the picture in pixels")
+    parser.add_argument("--compact", type=int, required=True, help="side of the compact image in pixels")
+    parser.add_argument("--repeats", type=int, required=True)
+    parser.add_argument("--procedures", nargs="+", required=True)
     asked = parser.parse_args(argv)
-    if asked.cpu:
-        for row in forked(asked.cpu, task(asked.side, asked.compact), asked.procedures, asked.repeats):
-            print(json.dumps(row), flush=True)
-        return 0
-    if not torch.cuda.is_available():
-        print("no CUDA here: run this on the machine with the GPU", file=sys.stderr)
-        return 1
-    table = on_gpu(asked.models, asked.side, asked.compact, asked.repeats)
-    gpu = re.sub(r"[^a-z0-9]+", "_", torch.cuda.get_device_name().lower()).strip("_")
-    entry = provenance_entry(
-        config=RunConfig.model_validate({"notebook": NOTEBOOK}), model="random weights", asked=vars(asked)
-    )
-    path = paths.figures_folder() / NOTEBOOK / gpu / "full_size.csv"
-    write_text(path, table.to_csv(index=False))
-    print(path, write_sidecar(path.with_suffix(".json"), entry, path), sep="\n")
+    for row in forked(asked.model, task(asked.side, asked.compact), asked.procedures, asked.repeats):
+        print(json.dumps(row), flush=True)
     return 0
 
 

@@ -34,7 +34,27 @@ def sized(layers: int, hidden: int, heads: int) -> transformers.PreTrainedConfig
     return transformers.Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
 
 
-SIZES = {"small": partial(sized, 4, 192, 6), "middle": partial(sized, 6, 384, 12), "large": partial(sized, 8, 512, 16)}
+def windowed() -> transformers.PreTrainedConfig:
+    """Qwen2.5-VL's architecture at a size that a CPU runs: windows of 112 pixels in three of four blocks."""
+    text = {
+        "hidden_size": 384, "intermediate_size": 1152, "num_hidden_layers": 6, "num_attention_heads": 12,
+        "num_key_value_heads": 4, "vocab_size": 2048, "max_position_embeddings": 32768, "bos_token_id": None,
+        "eos_token_id": None,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [6, 5, 5], "rope_theta": 1e6},
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 160, "intermediate_size": 480, "out_hidden_size": 384, "depth": 8, "num_heads": 2,
+        "patch_size": 14, "window_size": 112, "fullatt_block_indexes": [3, 7],
+    }  # fmt: skip
+    return transformers.Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
+
+
+SIZES = {
+    "small": partial(sized, 4, 192, 6),
+    "middle": partial(sized, 6, 384, 12),
+    "large": partial(sized, 8, 512, 16),
+    "windowed": windowed,
+}
 
 
 def random_model(
@@ -60,7 +80,7 @@ def random_model(
     Raises:
         KeyError: the name is unknown.
     """
-    config = (ARCHITECTURES[name].config if name in ARCHITECTURES else SIZES[name])()
+    config = ARCHITECTURES[name].config() if name in ARCHITECTURES else SIZES[name]()
     place = choose_device(device)
     number = choose_dtype(dtype, place.value)
     choices = choose_kernels(place, number, attention, vision, decoding)

@@ -57,7 +57,8 @@ class StaticSteps:
         """
         self._fill(cache, owners)
         if self.record and self.graph is None:
-            self._record()
+            with torch.cuda.device(self.model.device):
+                self._record()
             self._fill(cache, owners)  # the passes before the recording left their tokens
 
     def _fill(self, cache: DynamicCache, owners: Int64[Tensor, " keys"]) -> None:

@@ -1,9 +1,5 @@
 """Measuring time and memory on random weights: the path of a GPU's full-size models, on a CPU at small sizes."""
 
-import functools
-import json
-
-import pandas as pd
 import pytest
 import torch
 from checkpoints import FAMILIES, tiny_model
@@ -11,7 +7,6 @@ from model_helpers import picture
 
 from hide_utils import HiDe
 from hide_utils.evaluation import profiling, random_models
-from hide_utils.evaluation.fullsize import ARCHITECTURES
 from hide_utils.evaluation.keys import run_settings
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
@@ -19,34 +14,10 @@ from hide_utils.method import lpd
 NAMES = ["plain", "hide", "released", "pass", "rows", "eager"]
 
 
-def shrunk(full):
-    """A published architecture with a narrow, shallow language model and tower, its other features kept."""
-    config = full()
-    text, vision = config.get_text_config(), config.vision_config
-    text.hidden_size, text.intermediate_size, text.num_hidden_layers, text.vocab_size = 64, 96, 3, 1000
-    text.num_attention_heads, text.num_key_value_heads, text.head_dim = 4, 2, 16
-    if config.model_type != "internvl":
-        text.rope_parameters["mrope_section"] = [4, 2, 2]
-        vision.depth, vision.out_hidden_size, vision.num_heads = 2, 64, 2
-        vision.fullatt_block_indexes = vision.deepstack_visual_indexes = [1]
-    else:
-        vision.num_hidden_layers, vision.num_attention_heads = 2, 2
-    vision.hidden_size, vision.intermediate_size = 32, 64
-    return config
-
-
-@pytest.fixture(params=ARCHITECTURES)
-def small(request, monkeypatch):
-    """A model made as a full-size one is, but small."""
-    real = ARCHITECTURES[request.param]
-    fields = {"config": functools.partial(shrunk, real.config)}
-    monkeypatch.setitem(ARCHITECTURES, request.param, type(real)(**(vars(real) | fields)))
-    return request.param
-
-
 def test_every_procedure_is_measured_by_step(small):
-    table = profiling.on_gpu([small], side=200, compact_side=64, repeats=2, device="cpu")
-    assert set(table["model"]) == {small} and list(dict.fromkeys(table["procedure"])) == NAMES
+    vlm = random_models.random_model(small, device="cpu")
+    table = profiling.profile(vlm, profiling.task(200, 64), profiling.procedures(vlm), repeats=2)
+    assert list(dict.fromkeys(table["procedure"])) == NAMES
     steps = table.groupby("procedure")["step"].agg(set)
     assert steps["plain"] == {"prefill", "answer", "whole"}
     assert (
@@ -68,15 +39,14 @@ def test_tokens_of_a_procedure_are_fixed(small):
     assert whole > early
 
 
-def test_what_does_not_fit_is_a_row_without_seconds(monkeypatch):
+def test_what_does_not_fit_is_a_row_without_seconds():
     vlm = random_models.random_model("small", device="cpu")
 
     def full(*_):
         raise torch.cuda.OutOfMemoryError("full")
 
-    known = profiling.procedures(vlm)
-    monkeypatch.setattr(profiling, "procedures", lambda _: known | {"eager": full})
-    table = profiling.profile(vlm, profiling.task(96, 64), ["plain", "eager"], repeats=1)
+    known = {"plain": profiling.procedures(vlm)["plain"], "eager": full}
+    table = profiling.profile(vlm, profiling.task(96, 64), known, repeats=1)
     assert (
         table[table["procedure"] == "eager"]["seconds"].isna().all() and len(table[table["procedure"] == "eager"]) == 1
     )
@@ -91,26 +61,6 @@ def test_peak_memory_is_measured_in_forks_of_a_fresh_process():
     assert peak["plain"] > table.set_index("procedure")["start_bytes"]["plain"] > 1e8
     with pytest.raises(RuntimeError, match="huge"):
         profiling.profile_in_children("huge", 448, 128, ["plain"], repeats=1)
-
-
-def test_command_line_without_a_gpu_says_so(monkeypatch, capsys):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert profiling.main([]) == 1
-    assert "no CUDA" in capsys.readouterr().err
-
-
-def test_command_line_on_a_gpu_writes_table_and_sidecar(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("HIDE_FIGURES", str(tmp_path))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "NVIDIA H200")
-    rows = pd.DataFrame(
-        [("m", "plain", "whole", 0, 1.0, 2)], columns=["model", "procedure", "step", "repeat", "seconds", "peak_bytes"]
-    )
-    monkeypatch.setattr(profiling, "on_gpu", lambda *_: rows)
-    assert profiling.main(["--models", "Qwen3-VL-8B"]) == 0
-    (csv,) = tmp_path.rglob("full_size.csv")
-    assert csv.parent.name == "nvidia_h200" and pd.read_csv(csv).shape == (1, 6)
-    assert json.loads(csv.with_suffix(".json").read_text())["asked"]["models"] == ["Qwen3-VL-8B"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
