@@ -21,6 +21,7 @@ from PIL import Image
 
 from hide_utils.baselines import LOOKS, answered
 from hide_utils.config import Count, Pixels, RunConfig
+from hide_utils.evaluation import evaluate
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import Extractor, HiDe, Result, Session, lpd, tad
 from hide_utils.models import VLM, load_model
@@ -37,6 +38,7 @@ class CostConfig(RunConfig):
         repeats: runs of each memory measurement.
         memory_side: side in pixels of the picture on which memory is measured.
         sizes: models with random weights, names of `hide_utils.evaluation.random_models.SIZES`.
+        speed_side: side in pixels of the picture on which the levers are measured.
     """
 
     notebook: str = "06_memory_and_latency"
@@ -45,6 +47,7 @@ class CostConfig(RunConfig):
     repeats: Count = 3
     memory_side: Pixels = 1120
     sizes: tuple[Literal["small", "middle", "large"], ...] = ("small", "middle", "large")
+    speed_side: Pixels = 1120
 
 
 METHODS = ("plain", "hide", "three_passes")
@@ -64,6 +67,13 @@ STEPS = {
     "decouple": Look("maps, boxes", PALETTE[4]),
     "compact": Look("compact image", PALETTE[5]),
     "answer": Look("answer", PALETTE[1]),
+}
+WHERE = {
+    "stock": Look("stock transformers", "0.5"),
+    "patches": Look("picture to patches", PALETTE[9]),
+    "tower": Look("vision tower", PALETTE[3]),
+    "language": Look("language model", "0.75"),
+    **{step: STEPS[step] for step in ("extract", "search", "decouple", "compact", "answer")},
 }
 GRID, TOKENS, NOISE, SIDE = 64, 12, 8, 1792  # of the array work: cells a side, tokens, noise rows, pixels
 SIGMAS, ALPHAS, LAYERS = np.linspace(0, 4, 9), np.linspace(0.1, 0.9, 9), 5  # of the sweep
@@ -124,6 +134,55 @@ def ratios(table: pd.DataFrame, step: str = "whole") -> pd.DataFrame:
     over = mean.div(mean["plain"], axis=0)[[name for name in METHODS if name != "plain"]]
     found = over.agg(["count", "median", "min", "max"]).T.reset_index()
     return found.set_axis(["method", "n", "median", "low", "high"], axis=1).astype({"n": int})
+
+
+def where_time_goes(speed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Seconds of every step before and after the levers, a row for each way of answering.
+
+    What the picture takes is split into patches, vision tower and language model by what the first two take alone. A
+    plain answer is one pass, so its "language model" holds the question and the answer too.
+
+    Args:
+        speed: of one model, from `hide_utils.evaluation.speed.measure`.
+
+    Returns:
+        Medians with the columns of `WHERE`, and the smallest and largest whole question as columns min and max. Rows
+        are named by their labels.
+    """
+    last = speed["variant"].iloc[-1]
+    bars = {
+        "stock, plain": ("stock", "plain"),
+        "before, plain": ("before", "plain"),
+        "before, HiDe": ("before", "hide"),
+        "now, plain": (last, "plain"),
+        "now, HiDe": (last, "hide"),
+        "now, HiDe, batched": (last, "hide, batched"),
+        "now, as released": (last, "released"),
+    }
+    steps = speed.groupby(["variant", "procedure", "step"])["seconds"].median().unstack()
+    rows = {}
+    for label, (variant, procedure) in bars.items():
+        row = steps.loc[(variant, procedure)].drop("whole").dropna()
+        if variant == "stock":
+            row = row.rename({"answer": "stock"})
+        elif procedure != "released":  # whose prompts run the picture again and again
+            picture = steps.loc[(variant, "picture"), ["patches", "tower"]]
+            whole_picture = ["prefill", "answer"] if procedure == "plain" else ["prefill"]
+            language = row[whole_picture].sum() - picture.sum()
+            row = pd.concat([row.drop(whole_picture), picture, pd.Series({"language": language})])
+        rows[label] = row.rename({"prefill": "patches"})
+    whole = speed[speed["step"] == "whole"].groupby(["variant", "procedure"])["seconds"].agg(["min", "max"])
+    spread = pd.DataFrame({label: whole.loc[key] for label, key in bars.items()}).T
+    return pd.DataFrame(rows).T.reindex(columns=list(WHERE)), spread
+
+
+def seconds_a_sample(model: VLM, samples: Sequence[Sample], methods: Sequence[str]) -> float:
+    """Wall clock of one sample answered by all methods, its entities listed alone. The mean over the samples."""
+    evaluate(model, samples[:1], methods, progress=False)
+    started = time.perf_counter()
+    for sample in samples:
+        evaluate(model, [sample], methods, progress=False)
+    return (time.perf_counter() - started) / len(samples)
 
 
 def extraction(model: VLM, questions: Sequence[str], repeats: int = 3) -> pd.DataFrame:

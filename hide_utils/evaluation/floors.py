@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hide_utils.evaluation.fullsize import Architecture, MetaWins, meta_cache, meta_model, run_tokens, work_for
 from hide_utils.evaluation.procedures import Pass, pass_flops
 from hide_utils.models import VLM, clocked
+from hide_utils.models.towers import batched
 
 REPEATS = 5
 
@@ -115,6 +116,35 @@ def launches(architecture: Architecture) -> pd.DataFrame:
     rows.append((architecture.name, "decoded token", "eager", calls.n, operations.n))
     rows.append((architecture.name, "decoded token", "recorded", calls.n, 1))
     return pd.DataFrame(rows, columns=["model", "pass", "path", "attention_calls", "operations"])
+
+
+def window_seconds(windows: int = 1024, patches: int = 64, heads: int = 16, dim: int = 80) -> pd.DataFrame:
+    """Attention of one windowed block on the CPU, a window at a time and all together, in turn.
+
+    The defaults are Qwen2.5-VL-7B's tower on a picture of 3584 x 3584 pixels.
+
+    Returns:
+        Columns path ("stock", "batched"), repeat and seconds.
+    """
+    made = torch.randn(3, windows * patches, heads, dim)
+    query, key, value = made.transpose(1, 2)[:, None]
+    borders = torch.arange(0, windows * patches + 1, patches)
+
+    def one_by_one() -> None:
+        pieces = zip(*(tensor.split(patches, dim=2) for tensor in (query, key, value)), strict=True)
+        torch.cat([scaled_dot_product_attention(*piece).transpose(1, 2) for piece in pieces], dim=1)
+
+    paths: dict[str, Callable[[], Any]] = {
+        "stock": one_by_one,
+        "batched": partial(batched, query, key, value, borders),
+    }
+    rows = []
+    for repeat in range(-1, REPEATS):
+        for path, run in paths.items():
+            with clocked("cpu") as clock:
+                run()
+            rows.append((path, repeat, clock.seconds))
+    return pd.DataFrame(rows[len(paths) :], columns=["path", "repeat", "seconds"])
 
 
 def kernels(vlm: VLM, keys: int, new: int) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -49,7 +50,7 @@ def windowed() -> transformers.PreTrainedConfig:
     return transformers.Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
 
 
-SIZES = {
+SIZES: dict[str, Callable[[], transformers.PreTrainedConfig]] = {
     "small": partial(sized, 4, 192, 6),
     "middle": partial(sized, 6, 384, 12),
     "large": partial(sized, 8, 512, 16),

@@ -5,7 +5,7 @@ Read `style` first, then `pictures` and `dots`, which draw what the others arran
 """
 
 from hide_utils.looks import NEUTRAL, PALETTE, Look, Looks, look_of, looks_of
-from hide_utils.plots.bars import accuracy_bars, radar, stacked_bars, token_bars
+from hide_utils.plots.bars import accuracy_bars, floor_marks, radar, stacked_bars, token_bars
 from hide_utils.plots.costs import accuracy_against_cost, cost_curves, over_sides, over_weights, pareto_front
 from hide_utils.plots.curves import (
     PERCENT,

@@ -136,6 +136,19 @@ def stacked_bars(
     ax.tick_params(axis="y", length=0)
 
 
+def floor_marks(ax: Axes, floors: pd.Series, label: str) -> None:
+    """A black mark across some of `stacked_bars`, at a value that they cannot go below.
+
+    Args:
+        ax: panel that has the bars.
+        floors: bar's label -> value.
+        label: what the mark is, for the legend.
+    """
+    at = {text.get_text(): place for place, text in enumerate(ax.get_yticklabels())}
+    places = [at[name] for name in floors.index]
+    ax.vlines(floors, [y - 0.4 for y in places], [y + 0.4 for y in places], color="black", linewidth=1.6, label=label)
+
+
 def token_bars(ax: Axes, table: pd.DataFrame, least: float, most: int = 24) -> None:
     """Mean score of each token as a thin bar from 0, its end colored by the share of its occurrences that is read.
 

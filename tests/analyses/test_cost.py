@@ -50,3 +50,37 @@ def test_extraction_and_array_work():
     compact = timing.array_work(timing.typical_rows(), timing.noise_picture())
     assert compact.mode == "RGBA" and compact.width < timing.SIDE
     assert timing.sweep_seconds(1) > 0
+
+
+def speed_table():
+    """Two runs of every bar that is drawn, in seconds."""
+    plain, hide = {"prefill": 1.0, "answer": 6.0}, {"prefill": 6.5, "extract": 2.0, "search": 1.0, "answer": 2.0}
+    found = [("stock", "plain", {"answer": 9.0})]
+    for variant in ("before", "windows together"):
+        found += [
+            (variant, "plain", plain),
+            (variant, "hide", hide),
+            (variant, "picture", {"patches": 1.5, "tower": 3}),
+        ]
+    found += [("windows together", "hide, batched", hide | {"extract": 0.1}), ("windows together", "released", plain)]
+    rows = []
+    for variant, procedure, steps in found:
+        for repeat in range(2):
+            whole = {"whole": sum(steps.values()) + repeat}
+            rows += [(variant, procedure, step, repeat, seconds) for step, seconds in (steps | whole).items()]
+    return pd.DataFrame(rows, columns=["variant", "procedure", "step", "repeat", "seconds"])
+
+
+def test_a_pictures_time_is_split_and_sums_stay():
+    steps, spread = timing.where_time_goes(speed_table())
+    assert list(steps.columns) == list(timing.WHERE) and list(steps.index) == list(spread.index)
+    assert steps.loc["before, plain"].dropna().to_dict() == {"patches": 1.5, "tower": 3.0, "language": 2.5}
+    hide = steps.loc["now, HiDe, batched"]
+    assert (hide["language"], hide["extract"], hide["answer"]) == (2.0, 0.1, 2.0)
+    assert steps.sum(axis=1).tolist() == pytest.approx(spread["min"].tolist())
+    assert (spread["max"] - spread["min"] == 1).all()
+
+
+def test_a_sample_is_timed_with_all_methods():
+    samples = scene_samples("test", 2, resolution=256)
+    assert 0 < timing.seconds_a_sample(tiny_model("qwen3_vl"), samples, ["direct", "oracle"])

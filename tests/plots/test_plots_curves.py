@@ -124,3 +124,14 @@ def test_bars_are_stacked_of_their_parts_with_the_sum_behind(ax):
         "entities",
         "answer",
     ]
+
+
+def test_floors_are_marked_on_their_bars():
+    fig, ax = plots.new_figure()
+    table = pd.DataFrame({"answer": [2.0, 3.0]}, index=["one", "other"])
+    plots.stacked_bars(ax, table, STEPS, "{:.1f} s", pd.DataFrame({"min": [2, 3], "max": [2, 3]}, index=table.index))
+    plots.floor_marks(ax, pd.Series({"other": 1.5}), "floor")
+    ((low, high),) = ax.collections[-1].get_segments()
+    assert low[0] == high[0] == 1.5 and (low[1] + high[1]) / 2 == 1
+    plots.shared_legend(fig, [ax])
+    assert "floor" in [text.get_text() for text in fig.legends[0].get_texts()]
