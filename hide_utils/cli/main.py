@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, list[str], str]] = {
     "report": ("hide_utils.cli.report", [], "write HTML, PDF and LaTeX tables from the results that are there"),
     "answers": ("hide_utils.cli.answers", [], "make the answers that ship with the package anew"),
     "card": ("hide_utils.benchmarks.card", [], "say what a benchmark holds"),
-    "gpu-check": ("hide_utils.evaluation.speed", [], "time full-size models with random weights on this machine's GPU"),
+    "gpu-check": ("hide_utils.evaluation.speed", [], "time full-size models with random weights on a GPU"),
     "tune": ("hide_utils.evaluation.tuning", [], "choose the baselines' own settings on the calibration split"),
 }
 
