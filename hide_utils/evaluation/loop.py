@@ -99,11 +99,8 @@ def evaluate(
                 merge_shards(store, belongs)
         done = set() if store is None else _up_to_date(store, belongs)
         tasks = _tasks(samples, list(wanted), done)
-        missing = {name for task in tasks for _, names in task for name in names}
-        proven = any(method in missing for _, method in done)
-        # On a CPU the thread would take the model's cores: measured, the run took longer, and rows more seconds.
-        thread = model.device.type != "cpu"
-        ahead = stack.enter_context(Ahead(hide, [task[0][0] for task in tasks], thread))
+        proven = any(method in names for _, method in done for task in tasks for _, names in task)
+        ahead = stack.enter_context(Ahead(hide, [task[0][0] for task in tasks]))
         stream = _stream(hide, tasks, methods, protocol, engine, workers, ahead)
         kept = _collect(stream, Tally(store, ahead), belongs, sum(map(len, tasks)), progress, proven)
         table = pd.DataFrame(kept, columns=list(COLUMNS)) if store is None else store.load()

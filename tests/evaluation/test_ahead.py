@@ -30,7 +30,7 @@ def made(monkeypatch):
     """Has `evaluate` read ahead as it does on a GPU; the list holds what opened the pictures of each run."""
     made = []
 
-    def make(hide, firsts, thread):
+    def make(hide, firsts):
         made.append(Ahead(hide, firsts, thread=True))
         return made[-1]
 
