@@ -99,7 +99,7 @@ def evaluate(
                 merge_shards(store, belongs)
         done = set() if store is None else _up_to_date(store, belongs)
         tasks = _tasks(samples, list(wanted), done)
-        proven = any(method in names for _, method in done for task in tasks for _, names in task)
+        proven = not {name for task in tasks for _, names in task for name in names}.isdisjoint(m for _, m in done)
         ahead = stack.enter_context(Ahead(hide, [task[0][0] for task in tasks]))
         stream = _stream(hide, tasks, methods, protocol, engine, workers, ahead)
         kept = _collect(stream, Tally(store, ahead), belongs, sum(map(len, tasks)), progress, proven)
