@@ -16,15 +16,18 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import floors
 from hide_utils.evaluation.fullsize import ARCHITECTURES
 from hide_utils.evaluation.levers import by_processor, ladder, pulled, stock
+from hide_utils.evaluation.localisation import box_quality
 from hide_utils.evaluation.procedures import Pass, Visual, Work, direct_answer, hide
 from hide_utils.evaluation.profiling import (
     ANSWERED,
+    ENTITIES,
     LISTED,
     OPTIONS,
     QUESTION,
@@ -38,7 +41,7 @@ from hide_utils.evaluation.provenance import provenance_entry
 from hide_utils.evaluation.random_models import random_model
 from hide_utils.evaluation.saving import write_sidecar
 from hide_utils.files import write_text
-from hide_utils.method import Extractor, Session
+from hide_utils.method import EXTRACTION_PROMPT, Extractor, Session, given_entities, lpd
 from hide_utils.models import VLM, Cost, choose_device, clocked
 from hide_utils.prompts import multiple_choice
 
@@ -119,6 +122,35 @@ def measure(vlm: VLM, work: Task, repeats: int = 3) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def agreement(vlm: VLM, work: Task) -> pd.DataFrame:
+    """How far the outputs under the last levers are from those before any.
+
+    Returns:
+        One row: features (largest difference of the vision tower's output), of (its largest value), relative (the norm
+        of the difference over the output's), iou of HiDe's regions, and tokens (share of a reply that is the same).
+    """
+    seen: list[tuple[Tensor, list[lpd.Region], list[int]]] = []
+    rungs = list(ladder(vlm).values())
+    for levers in (rungs[0], rungs[-1]):
+        with pulled(vlm, levers), torch.inference_mode():
+            found = vlm.model.model.get_image_features(**vlm.inputs_of([vlm.prepare(work.image)])).pooler_output
+            features = found.float() if isinstance(found, Tensor) else torch.cat(list(found)).float()
+            session, settings = Session(vlm, work.image), vlm.defaults
+            maps = session.search(given_entities(ENTITIES), [settings.layer]).maps(settings.layer, settings.sigma)
+            reply = vlm.generate(vlm.prompt(f"{EXTRACTION_PROMPT} {QUESTION}"), LISTED)
+            seen.append((features, lpd.regions_of(maps, settings.alpha, work.image.size), reply.ids))
+    (stock, boxes, ids), (ours, regions, others) = seen
+    difference = ours - stock
+    row = {
+        "features": difference.abs().max().item(),
+        "of": stock.abs().max().item(),
+        "relative": (difference.norm() / stock.norm()).item(),
+        "iou": box_quality(regions, boxes, work.image.size)["iou"],
+        "tokens": sum(a == b for a, b in zip(ids, others, strict=True)) / len(ids),
+    }
+    return pd.DataFrame([row])
+
+
 def passes_of(vlm: VLM, work: Task) -> dict[str, list[Pass]]:
     """The forward passes behind a plain answer and HiDe with batched extraction, for `floors.floor_table`."""
     picture, second = vlm.prepare(work.image), vlm.prepare(work.image.crop(work.regions[0]))
@@ -138,7 +170,7 @@ def check(name: str, side: int, compact_side: int, repeats: int, device: str | N
         device: as in `load_model`.
 
     Returns:
-        Tables "speed" (from `measure`), "floor", "kernels" and "limits", each with a column model.
+        Tables "speed" (from `measure`), "agreement", "floor", "kernels" and "limits", each with a column model.
     """
     vlm = random_model(name, device=device)
     # InternVL cuts any picture into its twelve tiles, so its compact image is one tile.
@@ -147,6 +179,7 @@ def check(name: str, side: int, compact_side: int, repeats: int, device: str | N
     n_tokens, n_compact = (vlm.n_image_tokens((length, length)) for length in (side, compact_side))
     tables = {
         "speed": measure(vlm, work, repeats),
+        "agreement": agreement(vlm, work),
         "floor": floors.floor_table(vlm, passes_of(vlm, work), machine),
         "kernels": floors.kernels(vlm, n_tokens, n_compact),
         "limits": pd.DataFrame([machine]),
@@ -202,6 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             torch.cuda.empty_cache()
     tables = {kind: pd.concat(some, ignore_index=True) for kind, some in found.items()}
     print(summary(tables["speed"]).to_string(index=False, float_format="%.3f"))
+    print(tables["agreement"].to_string(index=False, float_format="%.2g"))
     entry = provenance_entry(
         config=RunConfig.model_validate({"notebook": NOTEBOOK}), model="random weights", asked=vars(asked)
     )

@@ -33,6 +33,8 @@ def test_every_lever_is_measured_beside_the_stock_answer(small):
     assert found.loc[found["variant"] == "stock", "times_stock"].tolist() == [1.0]
     assert (found["low"] <= found["seconds"]).all() and (found["seconds"] <= found["high"]).all()
     assert all((tables[name]["model"] == small).all() for name in tables)
+    (agreement,) = tables["agreement"].to_dict("records")
+    assert agreement["features"] <= 1e-5 * agreement["of"] and agreement["iou"] == agreement["tokens"] == 1
 
 
 def test_a_batch_bears_its_share_alone(windowed):
@@ -131,10 +133,12 @@ def test_the_command_writes_tables_with_sidecars(monkeypatch, tmp_path, capsys):
         "model", "variant", "procedure", "step", "repeat", "seconds", "peak_bytes"
     ])  # fmt: skip
     asked = []
-    monkeypatch.setattr(speed, "check", lambda *given: asked.append(given) or {"speed": row, "limits": row[["model"]]})
+    monkeypatch.setattr(
+        speed, "check", lambda *given: asked.append(given) or dict.fromkeys(["speed", "agreement"], row)
+    )
     assert speed.main(["--models", "m", "n", "--device", "cpu", "--side", "448"]) == 0
     assert asked == [("m", 448, 112, 3, "cpu"), ("n", 448, 112, 3, "cpu")]
     folder = tmp_path / "06_memory_and_latency" / "cpu"
-    assert len(pd.read_csv(folder / "speed.csv")) == 2 and (folder / "limits.csv").is_file()
+    assert len(pd.read_csv(folder / "speed.csv")) == 2 and (folder / "agreement.csv").is_file()
     assert json.loads((folder / "speed.json").read_text())["asked"]["models"] == ["m", "n"]
     assert "times_stock" in capsys.readouterr().out
