@@ -47,7 +47,7 @@ class CostConfig(RunConfig):
     repeats: Count = 3
     memory_side: Pixels = 1120
     sizes: tuple[Literal["small", "middle", "large"], ...] = ("small", "middle", "large")
-    speed_side: Pixels = 1120
+    speed_side: Pixels = 896
 
 
 METHODS = ("plain", "hide", "three_passes")
