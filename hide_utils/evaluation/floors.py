@@ -1,7 +1,7 @@
 """What bounds a question's time: arithmetic, bytes and launches, counted; and which kernels torch takes for attention.
 
 The floor of a pass is the longer of two times: its FLOPs at the rate that large products reach on this machine, and
-its weights' bytes at the rate that large copies reach.
+the bytes of the language model's weights at the rate that large copies reach.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Recipe:
         vlm = hide.model
         model = {
             "name_or_path": vlm.name if vlm.folder is None or vlm.name == "mini" else str(vlm.folder.resolve()),
-            **{name: vlm.choices[name].value for name in ("device", "dtype", "attention")},
+            **{name: vlm.choices[name].value for name in ("device", "dtype", "attention", "vision", "decoding")},
             "min_pixels": vlm.min_pixels,
             "max_pixels": vlm.max_pixels,
             # The commit of a model of the hub, so that every worker gets the same files.

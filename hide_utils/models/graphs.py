@@ -16,9 +16,9 @@ from transformers import DynamicCache, StaticCache
 from hide_utils.models.flops import forward_flops
 from hide_utils.models.running import Runner
 
-LEAST_STEPS = 32  # a reply that may be shorter does not repay the recording
+LEAST_STEPS = 24  # a reply that may be shorter does not repay the recording
 MOST_KEYS = 8192  # behind a long prompt the copy of its cache costs more than launches do
-_ROUNDED = 256  # tokens to which room is rounded up, so that batches of almost one length share a recording
+_SPARE = 512  # tokens of room beyond what is asked for, so that batches of almost one length share a recording
 
 
 class StaticSteps:
@@ -33,7 +33,7 @@ class StaticSteps:
 
     def __init__(self, model: Runner, rows: int, most: int, record: bool) -> None:
         self.model, self.record = model, record
-        self.room = -(-most // _ROUNDED) * _ROUNDED
+        self.room = most + _SPARE
         on: dict[str, Any] = {"device": model.device}
         self.rows = torch.arange(rows, **on)
         self.ids = torch.zeros(rows, dtype=torch.long, **on)
@@ -46,7 +46,7 @@ class StaticSteps:
 
     def fits(self, rows: int, most: int) -> bool:
         """Whether prompts of this number and length can be decoded here."""
-        return rows == len(self.rows) and self.room - _ROUNDED < most <= self.room
+        return rows == len(self.rows) and most <= self.room <= most + 2 * _SPARE
 
     def begin(self, cache: DynamicCache, owners: Int64[Tensor, " keys"]) -> None:
         """Take over what was run so far, and record the step where that was not done yet.

@@ -20,7 +20,6 @@ def test_a_token_sees_the_shared_ones_and_its_own_prompts_up_to_itself():
 @pytest.fixture(params=FAMILIES)
 def static(request, monkeypatch):
     """A model whose replies of 4 tokens and more are decoded with fixed tensors."""
-    monkeypatch.setattr(graphs, "LEAST_STEPS", 4)
     monkeypatch.setattr("hide_utils.models.decoding.LEAST_STEPS", 4)
     model = load_model(checkpoint(request.param), device="cpu", decoding="static")
     assert model.choices["decoding"] == ("static", "asked for")
