@@ -1,5 +1,7 @@
 """Decoding: prompts in one sequence do not see each other, and a step with fixed tensors gives the same tokens."""
 
+import contextlib
+
 import pytest
 import torch
 from checkpoints import FAMILIES, checkpoint, tiny_model
@@ -111,3 +113,34 @@ def test_flash_hands_a_mask_of_who_sees_whom_to_sdpa():
     found, _ = attention._wrapper("flash")(module, query, key, value, mask)
     wanted = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2)
     torch.testing.assert_close(found, wanted)
+
+
+class Recorded:
+    """Stands for a CUDA graph, which there is no GPU for here: it runs the step that was recorded again."""
+
+    def __init__(self, steps):
+        self.steps, self.replays = steps, 0
+
+    def replay(self):
+        self.replays += 1
+        self.steps.logits.copy_(self.steps._step())
+
+
+def test_a_recorded_step_is_replayed_on_what_was_run_so_far(monkeypatch):
+    """The passes before a recording leave their tokens in the cache, which must be none of the prompt's."""
+    model, usual = load_model(checkpoint("qwen2_5_vl"), device="cpu"), tiny_model("qwen2_5_vl")
+    prompts = [model.prompt(question) for question in QUESTIONS]
+
+    def record(steps):
+        for _ in range(2):
+            steps._step()
+        steps.logits, steps.graph = steps._step().clone(), Recorded(steps)
+
+    monkeypatch.setattr(graphs.StaticSteps, "_record", record)
+    monkeypatch.setattr(graphs.torch.cuda, "device", lambda device: contextlib.nullcontext())
+    model.choices["decoding"] = backends.Choice("graphs", "asked for")
+    wanted = [reply.ids for reply in usual.generate_batch(prompts, 30)]
+    assert [reply.ids for reply in model.generate_batch(prompts, 30)] == wanted
+    graph = model._static.graph
+    assert [reply.ids for reply in model.generate_batch(prompts[::-1], 30)] == wanted[::-1]
+    assert model._static.graph is graph and graph.replays == 2 * 29
