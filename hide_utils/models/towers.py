@@ -50,7 +50,7 @@ def batched(
         q, k, v = (t[0, :, start:stop].unflatten(1, (-1, length)).transpose(0, 1) for t in (query, key, value))
         parts.append(scaled_dot_product_attention(q, k, v, scale=scaling).transpose(1, 2).flatten(0, 1))
         start = stop
-    return torch.cat(parts)[None]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts))[None]
 
 
 def varlen(
