@@ -12,7 +12,7 @@ from hide_utils.evaluation.keys import run_settings
 from hide_utils.evaluation.localisation import held_out_maps
 from hide_utils.evaluation.loop import evaluate, stored_answers
 from hide_utils.evaluation.provenance import hash_notebook, picture_entry, provenance_entry
-from hide_utils.evaluation.saving import save_figure, save_table
+from hide_utils.evaluation.saving import save_figure, save_findings, save_table
 from hide_utils.evaluation.store import results_path
 from hide_utils.evaluation.tables import styled
 from hide_utils.evaluation.token_rows import TokenRows

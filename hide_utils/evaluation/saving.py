@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import pandas as pd
 
 from hide_utils import paths
 from hide_utils.files import replace_file, to_json, write_json, write_text
+from hide_utils.findings import Finding, as_table, corrected
 from hide_utils.stats.rows import left_out_in_words
 
 if TYPE_CHECKING:  # matplotlib takes a second to load, and evaluations import this file without drawing
@@ -114,6 +116,20 @@ def save_table(df: pd.DataFrame, name: str, notebook: str, provenance: dict[str,
     write_text(path, df.to_csv(index=False, float_format="%.6g"))
     sidecar = path.with_name(f"{path.name}.json")
     return [path, write_sidecar(sidecar, provenance, path, more=left_out_in_words(df))]
+
+
+def save_findings(findings: Sequence[Finding], notebook: str, provenance: dict[str, Any]) -> list[Finding]:
+    """Correct a notebook's findings together and write them to `<figures>/<notebook>/findings.csv` with its sidecar.
+
+    Returns:
+        The corrected findings, which have verdicts.
+
+    Raises:
+        ValueError: two findings have one name.
+    """
+    together = corrected(findings)
+    save_table(as_table(together), "findings", notebook, provenance)
+    return together
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -1,8 +1,7 @@
-"""What a finding says: the rule of its verdict, its evidence in words, and what the paper reports.
+"""Single comparisons in words, from the rows of a table, and what the paper reports.
 
-A row is one line of a table of paired comparisons. It has a `difference`, the ends of its 95 % interval, and `p_holm`,
-the corrected p. The ends are called `difference_low` and `difference_high` where the row has other intervals too, else
-`low` and `high`.
+A row has a `difference`, the ends of its 95 % interval, and `p_holm`, the corrected p. The ends are called
+`difference_low` and `difference_high` where the row has other intervals too, else `low` and `high`.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from typing import TypeAlias
 import pandas as pd
 
 from hide_utils import paths
+from hide_utils.findings.card import LEVEL
 
 Row: TypeAlias = Mapping | pd.Series
-
-LEVEL = 0.05  # of the corrected p, below which a difference is shown
 
 
 def _interval(row: Row) -> tuple[float, float, float]:
