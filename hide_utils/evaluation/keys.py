@@ -187,8 +187,10 @@ def described(value: Any, depth: int = DEEP) -> Any:
 
 
 def _name(value: Any) -> str:
+    """Name of a function or class. Of one of this package it is without its file, so that it may move."""
     named = value if hasattr(value, "__qualname__") or isinstance(value, ModuleType) else type(value)
-    return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', named.__name__)}"
+    home = getattr(named, "__module__", "")
+    return f"{home.split('.')[0] if _is_ours(named) else home}.{getattr(named, '__qualname__', named.__name__)}"
 
 
 def _carried(value: Any) -> Any:
