@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from hide_utils.config import OwnPicture, RunConfig
-from hide_utils.evaluation import localisation
-from hide_utils.method import Result
-from hide_utils.samples import Sample
+from hide_utils.evaluation import failures, localisation
+from hide_utils.images import read_image
+from hide_utils.method import Result, lpd
+from hide_utils.models import VLM
+from hide_utils.samples import Box, Sample
 
 COVERED = 0.9  # least share of each true box that lies in the example's regions
 EXAMPLE = """\
@@ -55,6 +60,77 @@ def examples(table: pd.DataFrame, samples: Sequence[Sample]) -> list[int]:
         and right["hide", sample.id]
         and _inside(rows["regions"]["hide", sample.id], sample)
     ]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question with its picture, and why it is shown.
+
+    Attributes:
+        name: the sample's id, or the name of the user's own picture.
+        rule: why it was chosen.
+        image: RGB picture.
+        question: about it.
+        options: texts of the options. None asks for a free answer.
+        answer: text of the right option. Empty where it is not known.
+        boxes: true boxes in pixels. Empty where they are not known.
+        style: wording of the prompt.
+    """
+
+    name: str
+    rule: str
+    image: Image.Image
+    question: str
+    options: list[str] | None
+    answer: str = ""
+    boxes: Sequence[Box] = ()
+    style: str = "letters"
+
+
+def own_picture(cfg: QuickstartConfig) -> Example:
+    """The picture that the parameters name."""
+    assert cfg.image is not None and cfg.question is not None  # which the configuration has checked
+    options = list(cfg.options or []) or None
+    return Example(cfg.image.name, "a picture of your own", read_image(cfg.image), cfg.question, options)
+
+
+def of_sample(sample: Sample, rule: str) -> Example:
+    """A sample of a benchmark as an example."""
+    asked = sample.question, sample.options, sample.answer
+    return Example(sample.id, rule, sample.image, *asked, sample.boxes_xyxy, sample.style)
+
+
+def hero_and_failure(table: pd.DataFrame, samples: Sequence[Sample]) -> tuple[Example, Example | None]:
+    """The first sample that `examples` finds, else the first of all; and the first that HiDe answers wrongly.
+
+    Args:
+        table: rows of "direct" and "hide".
+        samples: those of the rows.
+
+    Returns:
+        Both examples. The second is None where HiDe answers all rightly.
+    """
+    found = examples(table, samples)
+    rule = "the first that direct answering gets wrong, HiDe right, with every true box in its regions"
+    none = "no sample fulfils the rule: the first of all"
+    hero = of_sample(samples[found[0]], rule) if found else of_sample(samples[0], none)
+    right = table[table["method"] == "hide"].set_index("sample_id")["correct"]
+    wrong = [sample for sample in samples if right[sample.id] is not pd.NA and not right[sample.id]]
+    return hero, of_sample(wrong[0], "the first that HiDe answers wrongly") if wrong else None
+
+
+def cause(result: Result, example: Example, model: VLM) -> str:
+    """Why a result is wrong, by `failures.CAUSES`, in words."""
+    size = result.image.size
+    token = math.sqrt(math.prod(size) / model.n_image_tokens(size))
+    places = lpd.mapping(result.boxes) if result.boxes else []
+    name = failures.cause_of(result.boxes, places, lpd.as_boxes(example.boxes), token)
+    return f"{name} ({failures.CAUSES[name]})"
+
+
+def is_readmes(cfg: QuickstartConfig) -> bool:
+    """Whether the parameters are those under which README's example is chosen."""
+    return (cfg.model, cfg.split, cfg.resolution, cfg.seed) == ("mini", "calibration", None, 0)
 
 
 def _inside(regions: Sequence[float] | None, sample: Sample) -> bool:

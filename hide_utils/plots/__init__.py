@@ -32,7 +32,16 @@ from hide_utils.plots.dots import (
     points,
     ratio_rows,
 )
-from hide_utils.plots.galleries import Panel, case_gallery, edit_gallery, gallery, second_picture, stages
+from hide_utils.plots.galleries import (
+    Panel,
+    case_gallery,
+    edit_gallery,
+    gallery,
+    picture_and_compact,
+    question,
+    second_picture,
+    stages,
+)
 from hide_utils.plots.layers import LAYER_AXIS, answer_curve, layer_axis, layer_curves, size_curves, split_curves
 from hide_utils.plots.maps import layer_maps, sink_maps, token_maps
 from hide_utils.plots.marks import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,22 +150,68 @@ def stages(
         most_tokens: maps that are drawn; the title of the last says how many there are more.
     """
     shown = min(len(tokens), most_tokens)
-    columns = min(shown + 2, 5)
-    rows = -(-(shown + 2) // columns)
-    fig, axes = new_figure(rows, columns, width=PAGE_WIDTH, height=rows * PAGE_WIDTH / columns * 1.12 + 0.55)
-    panels = iter(np.atleast_1d(axes).flat)
-    overlay(ax := next(panels), image, title="regions found" + (", dashed: true" if truth else ""))
-    draw_boxes(ax, boxes)
-    draw_boxes(ax, truth, color=TRUTH_COLOR, dashed=True)
+    fig, axes = new_figure(2, 1, width=PAGE_WIDTH, height=5.0, height_ratios=[3.2, 1])
+    above, below = (_row_of(ax, n) for ax, n in zip(axes, (2, max(shown, 5)), strict=True))
+    _regions(above[0], image, boxes, truth)
+    second_picture(above[1], compact_image, "compact")
     for number in range(shown):
         rest = f" (+{len(tokens) - shown} more)" if number == shown - 1 and shown < len(tokens) else ""
-        overlay(next(panels), image, maps[number], title=f"“{plain_text(tokens[number])}”{rest}")
-    second_picture(next(panels), compact_image, "compact")
-    for ax in panels:
-        ax.set_axis_off()
+        overlay(below[number], image, maps[number], title=f"“{plain_text(tokens[number])}”{rest}")
     said = [f"{name}: {_with_option(*answer, options)}" for name, answer in answers.items() if answer[0] is not None]
     fig.suptitle(f"{plain_text(question)}\n{'     '.join(said)}", fontsize=9)
     fig.supxlabel(textwrap.fill(" · ".join(filter(None, details)), 150), fontsize=6, color="0.35")
+    return fig
+
+
+def _row_of(ax: Axes, n: int) -> list[Axes]:
+    """A line of `n` panels without axes in the place of one."""
+    ax.set_axis_off()
+    place = ax.get_subplotspec()
+    assert place is not None  # which axes of `new_figure` have
+    grid = place.subgridspec(1, n)
+    panels = [ax.figure.add_subplot(grid[0, number]) for number in range(n)]
+    for panel in panels:
+        panel.set_axis_off()
+    return panels
+
+
+def _regions(ax: Axes, image: Image.Image, boxes: Sequence[Box], truth: Sequence[Box]) -> None:
+    overlay(ax, image, title="regions found" + (", dashed: the true boxes" if truth else ""))
+    draw_boxes(ax, boxes)
+    draw_boxes(ax, truth, color=TRUTH_COLOR, dashed=True)
+
+
+def picture_and_compact(
+    image: Image.Image, boxes: Sequence[Box], truth: Sequence[Box], compact: Image.Image | None
+) -> Figure:
+    """A picture with its regions and true boxes (pixel xyxy), and beside it the compact image."""
+    fig, axes = new_figure(1, 2, width=PAGE_WIDTH, height=3.3, width_ratios=[1.4, 1])
+    _regions(axes[0], image, boxes, truth)
+    second_picture(axes[1], compact, "compact image")
+    return fig
+
+
+def question(
+    image: Image.Image, asked: str, options: Sequence[str] | None, truth: Sequence[Box], reply: str, answer: str
+) -> Figure:
+    """A picture with its true boxes, beside it the question, its options, what the model replies, and the answer.
+
+    Args:
+        image: the picture.
+        asked: the question.
+        options: texts of the options. None without any.
+        truth: true boxes, pixel xyxy.
+        reply: the model's direct answer.
+        answer: text of the right option; empty where it is not known.
+    """
+    fig, axes = new_figure(1, 2, width=PAGE_WIDTH, height=3.4, width_ratios=[1.3, 1])
+    overlay(axes[0], image)
+    draw_boxes(axes[0], truth, color=TRUTH_COLOR, dashed=True)
+    axes[1].set_axis_off()
+    lettered = [f"{ascii_uppercase[i]}. {plain_text(text, 60)}" for i, text in enumerate(options or ())]
+    said = ["", f"the model alone: {plain_text(reply, 60)}", f"right: {plain_text(answer, 60) or 'not known'}"]
+    lines = [textwrap.fill(plain_text(asked), 40), "", *lettered, *said]
+    axes[1].text(0, 0.5, "\n".join(lines), va="center", fontsize=9, linespacing=1.5)
     return fig
 
 

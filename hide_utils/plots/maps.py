@@ -33,6 +33,7 @@ def token_maps(
     truth: Sequence[Box],
     sections: Mapping[str, tuple[Iterable[str], Iterable[Map]]],
     per_row: int = 8,
+    picture_in_all: bool = False,
 ) -> Figure:
     """The picture and every given map, section by section, all on one scale from 0 to 1.
 
@@ -41,10 +42,11 @@ def token_maps(
         truth: true boxes, outlined in every panel, pixel xyxy.
         sections: name -> titles and maps (h, w) in [0, 1]. A section begins a row, and goes on in the next.
         per_row: panels in a row.
+        picture_in_all: the picture stands first in every section.
     """
     lines = []
     for number, (name, (titles, maps)) in enumerate(sections.items()):
-        panels = [("picture", None)] * (number == 0) + list(zip(titles, maps, strict=True))
+        panels = [("picture", None), *zip(titles, maps, strict=True)][number > 0 and not picture_in_all :]
         starts = range(0, len(panels), per_row)
         lines += [(name if not start else "", panels[start : start + per_row]) for start in starts]
     height = len(lines) * (_tallness(picture) * PAGE_WIDTH / (per_row + 1.2) + 0.17) + 0.2

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
 from hide_utils.plots.style import BOX_COLOR, MAP_COLORS
@@ -80,8 +81,12 @@ def draw_boxes(
     label: str | None = None,
     dashed: bool = False,
 ) -> None:
-    """Outline half-open pixel boxes (x0, y0, x1, y1) on a picture; one legend entry for all of them."""
+    """Outline half-open pixel boxes (x0, y0, x1, y1) on a picture; one legend entry for all of them.
+
+    The line lies on a wider one in black, so that it shows on any picture.
+    """
     style: dict[str, Any] = {"fill": False, "edgecolor": color, "linewidth": 1.2, "linestyle": "--" if dashed else "-"}
+    style["path_effects"] = [Stroke(linewidth=2.4, foreground="black"), Normal()]
     for number, (x0, y0, x1, y1) in enumerate(boxes_xyxy):
         name = label if number == 0 else None
         ax.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, label=name, **style))

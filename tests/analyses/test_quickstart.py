@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
+from checkpoints import tiny_model
 
-from hide_utils import load_benchmark, paths
-from hide_utils.analyses.quickstart import EXAMPLE, example_table, examples
+from hide_utils import HiDe, load_benchmark, paths
+from hide_utils.analyses.quickstart import EXAMPLE, cause, example_table, examples, hero_and_failure
 from hide_utils.evaluation.saving import read_table
 from hide_utils.samples import Sample
 
@@ -72,3 +73,29 @@ def test_the_committed_example_is_answered_rightly(capsys):
     result, asked = names["result"], names["sample"]
     assert asked.id == chosen["sample_id"] and result.direct_letter != asked.label == result.letter
     assert chosen["examples"] >= 1 and chosen["share"] == pytest.approx(chosen["examples"] / chosen["n"])
+
+
+def drawn(number):
+    from PIL import Image
+
+    image = Image.new("RGB", (100, 100))
+    return Sample(f"s{number}", "?", ["a", "b"], "A", "k", render=lambda: image, boxes_xyxy=BOXES)
+
+
+def test_the_hero_and_the_failure_are_the_first_that_fulfil_their_rules():
+    table, samples = rows((True, True, None), (True, False, None), (False, True, INSIDE)), [drawn(i) for i in range(3)]
+    hero, failure = hero_and_failure(table, samples)
+    assert (hero.name, hero.answer, hero.boxes) == ("s2", "a", BOXES) and "HiDe right" in hero.rule
+    assert failure.name == "s1" and "wrongly" in failure.rule
+
+
+def test_without_an_example_or_a_failure_it_is_said():
+    hero, failure = hero_and_failure(rows((True, True, None), (pd.NA, pd.NA, None)), [drawn(0), drawn(1)])
+    assert hero.name == "s0" and "no sample fulfils" in hero.rule and failure is None
+
+
+def test_the_cause_of_a_failure_is_named_and_defined():
+    model = tiny_model("qwen3_vl")
+    result = HiDe(model, 1, 1.0, 0.5).run(HiDe(model).open(drawn(0).image), "Where is the dog?", ["a", "b"])
+    result.boxes = []
+    assert cause(result, hero_and_failure(rows((False, True, INSIDE)), [drawn(0)])[0], model).startswith("missed (less")

@@ -100,11 +100,11 @@ def test_stages_show_every_step_and_say_what_is_left_out(n_tokens, shown):
     }
     fig = plots.stages(image, [(1, 2, 30, 40)], ["t"] * n_tokens, maps, image.convert("RGBA"), **said)
     titles = [ax.get_title() for ax in fig.axes if ax.get_title()]
-    assert len(titles) == shown + 2 and titles[0] == "regions found" and titles[-1] == "compact, 90 × 60 px"
-    assert ("(+3 more)" in titles[-2]) == (n_tokens > shown)
+    assert len(titles) == shown + 2 and titles[:2] == ["regions found", "compact, 90 × 60 px"]
+    assert ("(+3 more)" in titles[-1]) == (n_tokens > shown)
     assert fig.get_suptitle() == "What costs \\$5?\nHiDe: B (dog)" and fig.get_supxlabel() == "mini · x"
     none = plots.stages(image, [], [], maps[:0], None, **said)
-    assert none.axes[-1].texts[0].get_text() == "no region"
+    assert [text.get_text() for ax in none.axes for text in ax.texts] == ["no region"]
 
 
 def test_a_case_needs_answers_of_both_methods():
@@ -122,3 +122,20 @@ def test_a_case_needs_answers_of_both_methods():
         titles = " ".join(ax.get_title() for ax in fig.axes)
         assert "question b" in titles and "question a" not in titles
         plt.close(fig)
+
+
+def test_a_question_stands_beside_its_picture_with_options_and_answers():
+    image = picture(80, 60)
+    fig = plots.question(image, "What is $red$?", ["the sky", "a dog"], [(1, 2, 30, 40)], "B", "the sky")
+    (text,) = (text.get_text() for text in fig.axes[1].texts)
+    assert "A. the sky\nB. a dog" in text and "the model alone: B" in text and "right: the sky" in text
+    assert len(fig.axes[0].patches) == 1
+    unknown = plots.question(image, "What?", None, [], "a dog", "")
+    assert "not known" in unknown.axes[1].texts[0].get_text() and "A." not in unknown.axes[1].texts[0].get_text()
+
+
+def test_a_compact_image_stands_beside_its_picture():
+    image = picture(80, 60)
+    fig = plots.picture_and_compact(image, [(1, 2, 30, 40)], [(3, 4, 9, 9)], image.crop((0, 0, 20, 10)))
+    assert len(fig.axes[0].patches) == 2 and "20 × 10" in fig.axes[1].get_title()
+    assert plots.picture_and_compact(image, [], [], None).axes[1].texts[0].get_text() == "no region"
