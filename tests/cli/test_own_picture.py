@@ -20,7 +20,7 @@ def test_figures_name_the_picture_and_no_benchmark_is_answered(tmp_path, monkeyp
     assert run.main([*words, "-p", "options", "['red', 'blue']"], runs=tmp_path / "runs") == 0
     assert {path: path.stat().st_mtime_ns for path in (paths.RESULTS / "00_quickstart").glob("*")} == before
     sidecars = sorted((tmp_path / "runs").rglob("figures/00_quickstart/*.json"))
-    assert [path.stem for path in sidecars] == ["lpd", "stages", "tad"]
+    assert [path.stem for path in sidecars] == ["lpd", "question", "stages", "tad"]
     for path in sidecars:
         entry = json.loads(path.read_text())
         assert entry["picture"] == {
@@ -33,8 +33,9 @@ def test_figures_name_the_picture_and_no_benchmark_is_answered(tmp_path, monkeyp
         assert str(tmp_path) not in path.read_text()
         assert measured_on(entry) == "Embedded miniature, own.png, “What color is it?”."
     assert entry["parameters"]["image"] == "own.png"
-    caption = json.loads(sidecars[1].read_text())["caption"]
-    assert caption == "All stages of HiDe on own.png, a picture of your own."
+    caption = json.loads(sidecars[2].read_text())["caption"]
+    assert caption == "All stages of HiDe on own.png: a picture of your own."
     (book,) = (tmp_path / "runs").rglob("00_quickstart.ipynb")
     shown = json.dumps([cell.get("outputs", []) for cell in nbformat.read(book, 4).cells])
-    assert "own.png (a picture of your own)" in shown and "samples, HiDe turned" not in shown
+    assert "own.png: a picture of your own" in shown and "samples fulfil the rule" not in shown
+    assert "what it says of another picture means nothing" in shown
