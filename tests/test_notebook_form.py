@@ -1,0 +1,27 @@
+"""Notebooks in their form: short enough to be read from top to bottom."""
+
+import ast
+
+import nbformat
+import pytest
+
+from hide_utils import paths
+from hide_utils.notebooks import discover
+
+IN_THEIR_FORM = ["00_quickstart", "10_decoupled_training"]  # notebooks that keep to the limits of size so far
+
+
+@pytest.mark.parametrize("name", IN_THEIR_FORM)
+def test_notebooks_can_be_read_from_top_to_bottom(name):
+    """At most 20 code cells and 150 lines of code, and at most 12 names of the package."""
+    cells = nbformat.read(discover(paths.NOTEBOOKS)[name], as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    lines = [line for cell in code for line in cell.splitlines() if line.strip() and not line.strip().startswith("#")]
+    assert len(code) <= 20 and len(lines) <= 150
+    imported = [
+        alias
+        for node in ast.walk(ast.parse("\n".join(code)))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("hide_utils")
+        for alias in node.names
+    ]
+    assert 0 < len(imported) <= 12 and cells[0].source.startswith("# ")
