@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from hide_utils.scenes.world import COLORS, PHOTOGRAPHS, Thing, icon, photograph, unnamed_icons
 
-GROUNDS = ("photographs", "procedural")
+GROUNDS = ("photographs", "procedural", "plain")
 DARK = (24, 24, 24)  # color of outlines
 RIM = 3  # width of the outline in half pixels
 MARGIN = 2 * RIM  # room that is left for it on each side, in half pixels
@@ -218,9 +218,11 @@ def draw_ground(rng: np.random.Generator, kind: str, split: str, size_wh: tuple[
     Args:
         rng: of everything random.
         kind: one of `GROUNDS`.
-        split: whose photographs are taken. Procedural grounds differ with the generator alone.
+        split: whose photographs are taken. Other grounds differ with the generator alone.
         size_wh: of the picture in pixels.
     """
+    if kind == "plain":
+        return Image.new("RGB", size_wh, tuple(rng.integers(0, 256, 3).tolist()))
     return _photograph(rng, split, size_wh) if kind == "photographs" else _procedural(rng, size_wh)
 
 

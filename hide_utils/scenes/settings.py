@@ -27,7 +27,8 @@ class SceneConfig:
         object_size: smallest and largest longer side of an icon in pixels, without its outline.
         separation: smallest distance between the two things of a relation along the axis that is asked about, as a
             share of the picture; 0 to 0.6.
-        ground: ``"photographs"`` of the split, or ``"procedural"``: gradients, textures and noise.
+        ground: ``"photographs"`` of the split; ``"procedural"``: gradients, textures and noise; or ``"plain"``: one
+            color.
 
     Raises:
         ValueError: for a value of another type or out of range.

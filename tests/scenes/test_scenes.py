@@ -120,7 +120,7 @@ def test_no_two_parts_scenes_or_splits_share_a_stream():
 def test_settings_of_the_background_move_no_thing():
     """So scenes with another ground, other strokes or other unnamed objects are pairs."""
     plain = scene_samples("test", 6, **SMALL)
-    for knobs in ({"ground": "procedural"}, {"strokes": 30}, {"unnamed": 0}):
+    for knobs in ({"ground": "procedural"}, {"ground": "plain"}, {"strokes": 30}, {"unnamed": 0}):
         for one, other in zip(plain, scene_samples("test", 6, **SMALL | knobs), strict=True):
             assert (one.question, one.options, one.things) == (other.question, other.options, other.things)
             assert one.image.tobytes() != other.image.tobytes()
@@ -147,7 +147,7 @@ def test_a_scene_is_drawn_in_time():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("ground", ["photographs", "procedural"])
+@pytest.mark.parametrize("ground", ["photographs", "procedural", "plain"])
 def test_nothing_but_the_masks_differs_from_the_bare_ground(kind, ground):
     for sample in scene_samples("test", 4, 1, (kind,), **SMALL, ground=ground):
         (scene,) = sample.render.args
