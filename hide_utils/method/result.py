@@ -107,7 +107,7 @@ class Result:
         details = (
             self.model_name,
             f"entities: {plain_text(self.entities.text, 80)}",
-            f"layer {settings.layer} (counted from 0), σ {settings.sigma:g}, α {settings.alpha:g}",
+            f"layer {settings.layer + 1} (counted from 1), σ {settings.sigma:g}, α {settings.alpha:g}",
             self.fallback,
             *(plain_text(note, 300) for note in self.notes),
         )

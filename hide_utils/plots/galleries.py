@@ -150,13 +150,17 @@ def stages(
         most_tokens: maps that are drawn; the title of the last says how many there are more.
     """
     shown = min(len(tokens), most_tokens)
-    fig, axes = new_figure(2, 1, width=PAGE_WIDTH, height=5.0, height_ratios=[3.2, 1])
-    above, below = (_row_of(ax, n) for ax, n in zip(axes, (2, max(shown, 5)), strict=True))
-    _regions(above[0], image, boxes, truth)
-    second_picture(above[1], compact_image, "compact")
-    for number in range(shown):
+    if 0 < shown <= 2:  # then maps have room beside the picture
+        fig, axes = new_figure(1, 2 + shown, width=PAGE_WIDTH, height=PAGE_WIDTH / (2 + shown) + 1.4)
+        picture, *of_maps, second = axes
+    else:
+        fig, axes = new_figure(2, 1, width=PAGE_WIDTH, height=5.0, height_ratios=[3.2, 1])
+        (picture, second), of_maps = (_row_of(ax, n) for ax, n in zip(axes, (2, max(shown, 5)), strict=True))
+    _regions(picture, image, boxes, truth)
+    for number, ax in zip(range(shown), of_maps, strict=False):
         rest = f" (+{len(tokens) - shown} more)" if number == shown - 1 and shown < len(tokens) else ""
-        overlay(below[number], image, maps[number], title=f"“{plain_text(tokens[number])}”{rest}")
+        overlay(ax, image, maps[number], title=f"“{plain_text(tokens[number])}”{rest}")
+    second_picture(second, compact_image, "compact")
     said = [f"{name}: {_with_option(*answer, options)}" for name, answer in answers.items() if answer[0] is not None]
     fig.suptitle(f"{plain_text(question)}\n{'     '.join(said)}", fontsize=9)
     fig.supxlabel(textwrap.fill(" · ".join(filter(None, details)), 150), fontsize=6, color="0.35")
@@ -176,7 +180,7 @@ def _row_of(ax: Axes, n: int) -> list[Axes]:
 
 
 def _regions(ax: Axes, image: Image.Image, boxes: Sequence[Box], truth: Sequence[Box]) -> None:
-    overlay(ax, image, title="regions found" + (", dashed: the true boxes" if truth else ""))
+    overlay(ax, image, title="regions" + (", dashed: true" if truth else ""))
     draw_boxes(ax, boxes)
     draw_boxes(ax, truth, color=TRUTH_COLOR, dashed=True)
 

@@ -25,7 +25,7 @@ def overlay(
 ) -> None:
     """Show a picture without axes and a map of any grid over it, in pixel coordinates.
 
-    The map is the more opaque the higher its value, so that the picture stays visible where nothing is found.
+    The map is the more opaque the higher its value, so that the picture stays visible, in grey, where nothing is found.
 
     Args:
         ax: panel to draw in.
@@ -39,7 +39,8 @@ def overlay(
     """
     if vmax <= 0:
         raise ValueError(f"vmax {vmax}: want a positive upper end of the scale")
-    ax.imshow(image)
+    # Under a map the picture is grey, so that all color is the map's.
+    ax.imshow(image if map_hw is None else image.convert("L").convert("RGB"))
     if map_hw is not None:
         opacity = 0.2 + 0.6 * np.clip(map_hw / vmax, 0, 1)
         ax.imshow(map_hw, cmap=MAP_COLORS, vmin=0, vmax=vmax, alpha=opacity, extent=_extent(image.size))

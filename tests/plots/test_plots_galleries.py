@@ -88,7 +88,7 @@ def test_cases_that_one_method_alone_got_right():
     assert none.axes[0].get_title() == "none that only HiDe got right"
 
 
-@pytest.mark.parametrize(("n_tokens", "shown"), [(0, 0), (3, 3), (11, 8)])
+@pytest.mark.parametrize(("n_tokens", "shown"), [(0, 0), (1, 1), (3, 3), (11, 8)])
 def test_stages_show_every_step_and_say_what_is_left_out(n_tokens, shown):
     image, maps = picture(90, 60), np.zeros((n_tokens, 6, 9), np.float32)
     answers = {"direct": (None, None), "HiDe": ("B", "B")}
@@ -100,8 +100,8 @@ def test_stages_show_every_step_and_say_what_is_left_out(n_tokens, shown):
     }
     fig = plots.stages(image, [(1, 2, 30, 40)], ["t"] * n_tokens, maps, image.convert("RGBA"), **said)
     titles = [ax.get_title() for ax in fig.axes if ax.get_title()]
-    assert len(titles) == shown + 2 and titles[:2] == ["regions found", "compact, 90 × 60 px"]
-    assert ("(+3 more)" in titles[-1]) == (n_tokens > shown)
+    assert len(titles) == shown + 2 and {"regions", "compact, 90 × 60 px"} < {*titles, ""}
+    assert any("(+3 more)" in title for title in titles) == (n_tokens > shown)
     assert fig.get_suptitle() == "What costs \\$5?\nHiDe: B (dog)" and fig.get_supxlabel() == "mini · x"
     none = plots.stages(image, [], [], maps[:0], None, **said)
     assert [text.get_text() for ax in none.axes for text in ax.texts] == ["no region"]
