@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -108,26 +108,31 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> Choic
     return Choice(torch.float32, "a CPU is exact and fastest in float32")
 
 
+def _obstacle(name: str, device: torch.device, dtype: torch.dtype, run: Callable[[], Any]) -> str | None:
+    """What stands in the way of a kernel for CUDA in half precision, tried once on a few numbers. None: it works."""
+    if device.type != "cuda":
+        return f"{name} needs a CUDA device, not {device.type}"
+    if dtype not in (torch.float16, torch.bfloat16):
+        return f"{name} computes in half precision, not {dtype}"
+    try:
+        run()
+        torch.cuda.synchronize(device)
+    except Exception as error:  # a kernel built for another torch or GPU fails in many ways
+        return f"{name} does not run here ({type(error).__name__}: {error})"
+    return None
+
+
 @functools.cache
 def probe_flash(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Run flash-attn's kernel once on a few numbers.
+    """Whether flash-attn's kernel runs: None, or what stands in the way."""
 
-    Returns:
-        None when it works, else what stands in the way.
-    """
-    if device.type != "cuda":
-        return f"flash-attn needs a CUDA device, not {device.type}"
-    if dtype not in (torch.float16, torch.bfloat16):
-        return f"flash-attn computes in half precision, not {dtype}"
-    try:
+    def run() -> None:
         from flash_attn import flash_attn_func
 
         x = torch.ones(1, 2, 1, 64, device=device, dtype=dtype)
         flash_attn_func(x, x, x, causal=True)
-        torch.cuda.synchronize(device)
-    except Exception as error:  # a kernel built for another torch or GPU fails in many ways
-        return f"flash-attn does not run here ({type(error).__name__}: {error})"
-    return None
+
+    return _obstacle("flash-attn", device, dtype, run)
 
 
 def choose_attention(attention: str | None, device: torch.device, dtype: torch.dtype) -> Choice:
@@ -150,24 +155,15 @@ def choose_attention(attention: str | None, device: torch.device, dtype: torch.d
 
 @functools.cache
 def probe_varlen(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Run PyTorch's attention for sequences of different lengths once on a few numbers.
+    """Whether PyTorch's attention for sequences of different lengths runs: None, or what stands in the way."""
 
-    Returns:
-        None when it works, else what stands in the way.
-    """
-    if device.type != "cuda":
-        return f"PyTorch's attention for windows of different lengths needs a CUDA device, not {device.type}"
-    if dtype not in (torch.float16, torch.bfloat16):
-        return f"PyTorch's attention for windows of different lengths computes in half precision, not {dtype}"
-    try:
+    def run() -> None:
         from torch.nn.attention.varlen import varlen_attn
 
         x, borders = torch.ones(6, 2, 80, device=device, dtype=dtype), torch.tensor([0, 4, 6], device=device).int()
         varlen_attn(x, x, x, borders, borders, 4, 4)
-        torch.cuda.synchronize(device)
-    except Exception as error:  # an older torch, or a GPU that the kernel was not built for
-        return f"PyTorch's varlen_attn does not run here ({type(error).__name__}: {error})"
-    return None
+
+    return _obstacle("PyTorch's varlen_attn", device, dtype, run)
 
 
 def choose_vision(vision: str | None, device: torch.device, dtype: torch.dtype, attention: str) -> Choice:
