@@ -115,3 +115,11 @@ def test_findings_are_made_of_answers_and_of_measures():
     )
     assert other.estimate == pytest.approx(one.estimate / 100) and other.unit == "recall"
     assert [card.verdict for card in corrected([one, other])] == ["as in the paper", "no claim in the paper"]
+
+
+def test_paired_differences_make_a_finding():
+    """The questions of one picture are averaged: n counts pictures."""
+    one = findings.of_differences(
+        [0.1, 0.3, 0.2, 0.2], list("aabc"), "AUC", claim="c", statement="It looks better.", paper=""
+    )
+    assert (one.estimate, one.n) == (pytest.approx(0.2), 3) and one.low <= one.estimate <= one.high

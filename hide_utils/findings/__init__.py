@@ -5,7 +5,7 @@ single comparisons.
 """
 
 from hide_utils.findings.card import LEVEL, MARGINS, Finding, as_latex, as_table, corrected
-from hide_utils.findings.evidence import of_answers, of_measure
+from hide_utils.findings.evidence import of_answers, of_differences, of_measure
 from hide_utils.findings.words import (
     agrees,
     change_in_words,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hide_utils.findings.card import Finding
 from hide_utils.stats import compare, compare_answers
+from hide_utils.stats.rows import paired_test
 
 MCNEMAR, BOOTSTRAP = "exact McNemar", "sign flips by picture"
 
@@ -41,3 +44,17 @@ def of_measure(table: pd.DataFrame, measure: str, variant: str, against: str, un
     (row,) = compare(table, [(variant, against)], [measure]).to_dict("records")
     numbers = {"estimate": row["difference"], "unit": unit, **{name: row[name] for name in ("low", "high", "p", "n")}}
     return Finding(**numbers, test=BOOTSTRAP, **words)
+
+
+def of_differences(differences: Collection[float], pictures: Collection, unit: str, **words: Any) -> Finding:
+    """What paired differences come to, tested as `of_measure` tests them.
+
+    Args:
+        differences: one a sample, in the unit.
+        pictures: the picture of each sample. The questions of one picture are averaged.
+        unit: a key of `card.MARGINS`.
+        **words: as in `of_answers`.
+    """
+    interval, test = paired_test(list(differences), np.zeros(len(differences)), pictures, shares=False)
+    numbers: dict[str, Any] = dict(zip(("estimate", "low", "high", "n"), interval, strict=True))
+    return Finding(**numbers, unit=unit, p=test.p, test=BOOTSTRAP, **words)

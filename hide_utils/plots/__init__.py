@@ -1,11 +1,13 @@
 """Figures in one look, a file for each kind. They take pictures, arrays and tables, and know no model and no method.
 
 Read `style` first, then `pictures` and `dots`, which draw what the others arrange: `galleries` and `maps` of pictures,
-`curves`, `layers`, `settings` and `costs` over numbers, `bars`, `matrices`. `marks` stand beside measured points.
+`curves`, `layers`, `settings` and `costs` over numbers, `bars`, `matrices`, `claims` of finding cards. `marks` stand
+beside measured points.
 """
 
 from hide_utils.looks import NEUTRAL, PALETTE, Look, Looks, look_of, looks_of
 from hide_utils.plots.bars import accuracy_bars, floor_marks, radar, stacked_bars, token_bars
+from hide_utils.plots.claims import findings_forest
 from hide_utils.plots.costs import accuracy_against_cost, cost_curves, over_sides, over_weights, pareto_front
 from hide_utils.plots.curves import (
     PERCENT,

@@ -91,7 +91,7 @@ def radar(
     ax.set_xticks(angles[:-1], _with_n(table, by, groups, 10))
     ax.tick_params(axis="x", pad=7)
     ax.set_ylim(0, 1)
-    ax.set_yticks([0.25, 0.5, 0.75, 1.0], ["25 %", "50 %", "75 %", "100 %"], fontsize=6, color="0.35")
+    ax.set_yticks([0.25, 0.5, 0.75, 1.0], ["25 %", "50 %", "75 %", "100 %"], fontsize=7, color="0.35")
     ax.set_rlabel_position(180 / len(groups))
     ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.16))
     return table
@@ -166,6 +166,6 @@ def token_bars(ax: Axes, table: pd.DataFrame, least: float, most: int = 24) -> N
     ax.axvline(0, color=NEUTRAL, linewidth=0.7)
     ax.axvline(least, color=BOX_COLOR, linewidth=0.9, linestyle="--")
     ax.set_yticks(at, [f"{plain_text(row.token)} ({row.n})" for row in part.itertuples()])
-    ax.tick_params(axis="y", length=0, labelsize=6)
+    ax.tick_params(axis="y", length=0, labelsize=7)
     ax.set_ylim(len(part) - 0.4, -0.6)
     ax.figure.colorbar(shown, ax=ax, label="share that is read", aspect=30, pad=0.02)

@@ -33,7 +33,7 @@ def accuracy_against_cost(ax: Axes, table: pd.DataFrame, front: Collection, *, l
     for y, row in enumerate(order.itertuples()):
         cost = f"{row.times_direct:.2f}× · {row.calls:.0f}"
         ax.text(1.03, y, cost, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
-    ax.text(1.03, -0.6, "FLOPs · passes", transform=ax.get_yaxis_transform(), fontsize=6, color="0.35")
+    ax.text(1.03, -0.6, "FLOPs · passes", transform=ax.get_yaxis_transform(), fontsize=7, color="0.35")
     ax.set(xlabel="accuracy", xlim=(0, 1))
 
 

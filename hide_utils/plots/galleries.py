@@ -163,7 +163,7 @@ def stages(
     second_picture(second, compact_image, "compact")
     said = [f"{name}: {_with_option(*answer, options)}" for name, answer in answers.items() if answer[0] is not None]
     fig.suptitle(f"{plain_text(question)}\n{'     '.join(said)}", fontsize=9)
-    fig.supxlabel(textwrap.fill(" · ".join(filter(None, details)), 150), fontsize=6, color="0.35")
+    fig.supxlabel(textwrap.fill(" · ".join(filter(None, details)), 130), fontsize=7, color="0.35")
     return fig
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import io
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -16,6 +20,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
+from PIL import Image
 
 from hide_utils.looks import PALETTE
 from hide_utils.stats.rows import left_out_in_words
@@ -43,7 +48,7 @@ STYLE: dict[str, Any] = {
     "ytick.major.width": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "figure.dpi": 96,
+    "figure.dpi": 110,
     "savefig.dpi": 220,
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,  # text stays text in the file
@@ -51,8 +56,32 @@ STYLE: dict[str, Any] = {
 
 
 def set_style() -> None:
-    """Make this the look of every figure drawn from here on. Notebooks call it once, after their imports."""
+    """Make this the look of every figure drawn from here on. Notebooks call it once, after their imports.
+
+    In a notebook figures are embedded at twice their resolution. Those that show pictures are JPEG there, because a few
+    photographs as PNG make a notebook too large for the web to show.
+    """
     sns.set_theme(context="paper", style="ticks", palette=PALETTE, rc=STYLE)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        importlib.import_module("matplotlib_inline.backend_inline")  # which sets formats of its own when it is loaded
+        formatters = shell.display_formatter.formatters
+        formatters["image/png"].for_type(Figure, lambda fig: None if _shows_pictures(fig) else _embedded(fig, "png"))
+        formatters["image/jpeg"].for_type(Figure, lambda fig: _embedded(fig, "jpeg") if _shows_pictures(fig) else None)
+
+
+def _shows_pictures(fig: Figure) -> bool:
+    return any(np.asarray(image.get_array()).ndim == 3 for ax in fig.axes for image in ax.get_images())
+
+
+def _embedded(fig: Figure, form: str) -> tuple[bytes, dict[str, int]]:
+    """The figure's file at twice its resolution, and the size in pixels at which a page shows it."""
+    target = io.BytesIO()
+    quality: dict[str, Any] = {"pil_kwargs": {"quality": 85}} if form == "jpeg" else {}
+    fig.savefig(target, format=form, dpi=2 * STYLE["figure.dpi"], bbox_inches="tight", **quality)
+    with Image.open(target) as picture:
+        width, height = picture.size
+    return target.getvalue(), {"width": width // 2, "height": height // 2}
 
 
 def new_figure(
@@ -74,7 +103,7 @@ def new_figure(
 def note(fig: Figure, text: str) -> None:
     """A small grey line below the figure, at its left edge, and behind it what the figure leaves out for errors."""
     said = " · ".join(filter(None, [text, left_out_in(fig)]))
-    fig.supxlabel(said, x=0.01, ha="left", fontsize=6, color="0.35", wrap=True)
+    fig.supxlabel(said, x=0.01, ha="left", fontsize=7, color="0.35", wrap=True)
 
 
 def note_left_out(ax: Axes, table: pd.DataFrame) -> None:

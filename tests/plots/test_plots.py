@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import cbook
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import fontManager
@@ -186,3 +187,21 @@ def test_categories_that_are_formulas_or_prices_are_drawn_as_they_are_written(ax
     ax.figure.canvas.draw()
     label = ax.get_xticklabels()[0].get_text()
     assert label.replace(r"\$", "$") == f"{kind}\nn = 10" and not cbook.is_math_text(label)
+
+
+def test_a_notebook_gets_figures_at_twice_their_resolution_and_pictures_as_jpeg():
+    shell = InteractiveShell.instance()
+    try:
+        plots.set_style()
+        made = []
+        for shown in (np.zeros((8, 8)), np.zeros((8, 8, 3))):
+            fig, ax = plots.new_figure()
+            ax.imshow(shown)
+            data, metadata = shell.display_formatter.format(fig, include={"image/png", "image/jpeg"})
+            made.append(set(data))
+            ((form, file),) = data.items()
+            with Image.open(io.BytesIO(file)) as picture:
+                assert picture.width // 2 == metadata[form]["width"] and picture.format.lower() in form
+    finally:
+        InteractiveShell.clear_instance()
+    assert made == [{"image/png"}, {"image/jpeg"}]
