@@ -37,6 +37,12 @@ def decided(*given, **more):
         ((1, -3, 6, 0.5), 0, "undecided"),
         ((8, 4, 12, 0.001), 0, "not as in the paper"),
         ((2, 0.5, 3.5, 0.01), 0, "as in the paper"),  # shown, and too small to matter
+        ((-8, -12, -4, 0.001), "no gain", "as in the paper"),
+        ((8, 4, 12, 0.001), "no gain", "not as in the paper"),
+        ((3, -2, 8, 0.2), "no gain", "undecided"),
+        ((8, 4, 12, 0.001), "no harm", "as in the paper"),
+        ((-8, -12, -4, 0.001), "no harm", "not as in the paper"),
+        ((-3, -8, 2, 0.2), "no harm", "undecided"),
     ],
 )
 def test_the_rule(given, expected, verdict):

@@ -1,11 +1,15 @@
-"""Notebook 01. Every setting of the analysis of zooming in, and what each shows of a picture."""
+"""Notebook 01. Zooming in taken apart with true boxes, and backgrounds that are drawn with and without their parts.
+
+*Edits* change the picture of a sample, as the paper's analysis does. *Redrawn scenes* have the same questions, things
+and places, because the parts of a scene have random streams of their own: what is left out is the only difference.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, cast
 
 import pandas as pd
 from PIL import Image
@@ -13,117 +17,69 @@ from pydantic import Field
 
 from hide_utils.baselines import Method, Outcome, direct, of_pictures, true_regions
 from hide_utils.config import Count, Pixels, RunConfig
-from hide_utils.edits.interventions import (
-    FILLS,
-    canvas_window,
-    enlargement,
-    masked,
-    on_canvas,
-    unenlarged_ratio,
-    upscaled,
-    window,
-)
-from hide_utils.evaluation import localisation
+from hide_utils.edits.interventions import canvas_window, masked, on_canvas, unenlarged_ratio, upscaled
+from hide_utils.evaluation import stored_answers
+from hide_utils.findings import Finding, of_answers
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, Session, lpd
 from hide_utils.models import VLM
 from hide_utils.samples import Sample
+from hide_utils.scenes.questions import photograph_of, scene_samples
+from hide_utils.scenes.settings import DIFFICULTIES
+
+Density = Annotated[float, Field(ge=0)]
 
 
 class BackgroundConfig(RunConfig):
     """Parameters of notebook 01.
 
     Attributes:
-        n_curve: samples at every setting between the ends of a scale. None takes all.
-        upscale_factors: by which the whole picture is enlarged.
-        mask_steps: steps of the mask ratio from 0 to 1.
-        canvas_steps: steps of the expand/crop ratio from -1 to 1.
-        fills: what hides the background, names of `hide_utils.edits.interventions.FILLS`.
-        object_sizes, picture_sizes: sides in pixels, of the factorial scenes.
-        unnamed_objects: numbers of unnamed objects in a factorial scene.
-        named_objects: numbers of named objects in a factorial scene, those asked about among them.
-        n_factorial: factorial scenes a cell.
+        n_curve: scenes at every point of a curve. None takes 400.
+        object_sizes: a small and a large side of the objects in pixels, whose areas differ by a factor of two.
+        picture_sizes: the same of the picture.
+        resolutions: sides of the picture, of a curve.
+        similar: densities of named objects that share an attribute with those asked about, of a curve.
+        unnamed: densities of unnamed objects, of a curve. Densities are numbers per 65 536 pixels.
     """
 
     notebook: str = "01_background_interference"
     n_curve: Count | None = None
-    upscale_factors: tuple[Annotated[float, Field(ge=1, le=8)], ...] = ()
-    mask_steps: Count = 10
-    canvas_steps: Count = 20
-    fills: tuple[str, ...] = ()
     object_sizes: tuple[Pixels, ...] = ()
     picture_sizes: tuple[Pixels, ...] = ()
-    unnamed_objects: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    named_objects: tuple[Annotated[int, Field(ge=4)], ...] = ()
-    n_factorial: Count | None = None
-
-
-EXPERIMENTS = ("upscale", "mask", "canvas", "fill", "unenlarged")
-KINDS = {
-    "direct_attributes": Look("attribute", PALETTE[0]),
-    "relative_position": Look("spatial", PALETTE[1]),
-}
-TITLES = {"mask": "mask ratio {value:g}", "canvas": "expand/crop {value:g}", "fill": "{fill}", "upscale": "× {value:g}"}
-
-
-def conditions(
-    factors: Sequence[float], mask_ratios: Sequence[float], canvas_ratios: Sequence[float], fills: Sequence[str]
-) -> pd.DataFrame:
-    """Every setting of the analysis.
-
-    Args:
-        factors: by which the picture is upscaled.
-        mask_ratios: see `masked`.
-        canvas_ratios: see `on_canvas`.
-        fills: of `FILLS`, all at mask ratio 1.
-
-    Returns:
-        Columns experiment (of `EXPERIMENTS`), value, fill and method. The method is the name under which answers are
-        stored. Settings that give the same picture share it: upscaling by 1 and mask ratio 0 are the original
-        ("direct"), and expand/crop ratio 0 is mask ratio 1 on white. The experiment "unenlarged" is the tightest canvas
-        that the processor leaves at its scale.
-
-    Raises:
-        ValueError: a fill is unknown.
-    """
-    if unknown := set(fills) - set(FILLS):
-        raise ValueError(f"unknown fills {sorted(unknown)}; known: {', '.join(FILLS)}")
-    rows = [("upscale", value, "", "direct" if value == 1 else f"upscale {value:g}") for value in factors]
-    rows += [("mask", value, "white", _mask_name(value, "white")) for value in mask_ratios]
-    names = [(value, f"canvas {value:g}" if value else _mask_name(1, "white")) for value in canvas_ratios]
-    rows += [("canvas", value, "white", name) for value, name in names]
-    rows += [("fill", 1.0, fill, _mask_name(1, fill)) for fill in fills]
-    rows += [("unenlarged", math.nan, "white", "canvas unenlarged")]
-    return pd.DataFrame(rows, columns=["experiment", "value", "fill", "method"])
-
-
-def _mask_name(ratio: float, fill: str) -> str:
-    return f"mask {ratio:g} {fill}" if ratio else "direct"
-
-
-def ends(settings: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `conditions` that tests compare: both ends of each experiment's scale, and every control."""
-    value = settings.groupby("experiment")["value"]
-    at_end = (settings["value"] == value.transform("min")) | (settings["value"] == value.transform("max"))
-    return settings[at_end | settings["experiment"].isin(["fill", "unenlarged"])].reset_index(drop=True)
+    resolutions: tuple[Pixels, ...] = ()
+    similar: tuple[Density, ...] = ()
+    unnamed: tuple[Density, ...] = ()
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One row of `conditions`: `picture` makes its picture, and calling it is a method for `evaluate`."""
+    """A change of the picture with its true regions. Calling it is a method for `evaluate`.
+
+    Attributes:
+        experiment: "upscale", "mask", "canvas", or "unenlarged", the tightest canvas that the processor leaves at its
+            scale.
+        value: the factor or ratio; see `hide_utils.edits.interventions`.
+    """
 
     experiment: str
-    value: float
-    fill: str = "white"
+    value: float = 0.0
 
     def picture(self, model: VLM, image: Image.Image, regions: Sequence[lpd.Region]) -> Image.Image:
         """The edited picture of an RGB picture with its true regions (pixels)."""
         if self.experiment == "upscale":
             return upscaled(image, self.value)
-        if self.experiment in ("mask", "fill"):
-            return masked(image, regions, self.value, self.fill)
-        tightest = self.experiment == "unenlarged"
-        return on_canvas(image, regions, unenlarged_ratio(model, regions, image.size) if tightest else self.value)
+        if self.experiment == "mask":
+            return masked(image, regions, self.value)
+        return on_canvas(image, regions, self._ratio(model, image, regions))
+
+    def window(self, model: VLM, image: Image.Image, regions: Sequence[lpd.Region]) -> lpd.Region:
+        """Where the edited picture lies in the original's pixels, xyxy."""
+        if self.experiment in ("upscale", "mask"):
+            return 0, 0, *image.size
+        return canvas_window(regions, image.size, self._ratio(model, image, regions))
+
+    def _ratio(self, model: VLM, image: Image.Image, regions: Sequence[lpd.Region]) -> float:
+        return self.value if self.experiment == "canvas" else unenlarged_ratio(model, regions, image.size)
 
     def __call__(self, hide: HiDe, session: Session, sample: Sample) -> Outcome:
         """An answer from the edited picture.
@@ -137,73 +93,188 @@ class Edit:
         return of_pictures(lambda *_: [edited])(hide, session, sample)
 
 
-def example_edits(
-    image: Image.Image, regions: Sequence[lpd.Region], rows: Mapping[str, pd.DataFrame], model: VLM
-) -> dict[str, list[tuple[str, Image.Image, lpd.Region]]]:
-    """Edited pictures of one picture, for `hide_utils.plots.edit_gallery`.
+EDITS: dict[str, Edit] = {
+    "upscaled": Edit("upscale", 1.5),
+    "masked": Edit("mask", 1.0),
+    "more white": Edit("canvas", -0.5),
+    "less white": Edit("unenlarged"),
+    "close-up": Edit("canvas", 1.0),
+}
+METHODS: dict[str, Method] = {"direct": direct, **EDITS}
+PARTS: dict[str, dict[str, Any]] = {
+    "no unnamed objects": {"unnamed": 0},
+    "no texture or strokes": {"strokes": 0, "ground": "plain"},
+}
+PROCEDURAL = {"ground": "procedural"}
+LOOKS = {
+    "direct": Look("as it is", PALETTE[7]),
+    "masked": Look("masked", PALETTE[0]),
+    "unnamed": Look("unnamed objects", PALETTE[0]),
+    "similar": Look("similar objects", PALETTE[1]),
+    "resolution": Look("resolution", PALETTE[2]),
+}
+
+_CUT_OUTS = "it was shown cut-outs on white, though as second pictures"
+_SMALL = "it was asked about single pictures of at most 512 px with few unnamed objects"
+_MASK = "masking up to the boxes: attribute 80.4 → 93.4 %, spatial 75.7 → 88.8 %"
+_CANVAS = "from an expanded white canvas to a cropped one: attribute 88 → 96.1 %, spatial 83 → 90.8 %"
+_ANALYSIS = {"source": "analysis of mask and expand/crop ratio"}
+CLAIMS: dict[str, dict[str, Any]] = {
+    "upscaling": {
+        "method": "upscaled", "against": "direct", "expected": "no gain",
+        "statement": "Enlarging the whole picture does not help.",
+        "paper": "× 1.5, attribute and spatial, %: Qwen2.5-VL-7B 80.9 → 87.0, 76.3 → 75.0; InternVL3-8B 81.7 → 83.5, "
+        "77.6 → 72.4",
+        "source": "analysis of upscaling",
+    },
+    "masking": {
+        "method": "masked", "against": "direct", "taught": _CUT_OUTS, "paper": _MASK, **_ANALYSIS,
+        "statement": "Hiding everything but the objects makes answers better.",
+    },
+    "more white": {
+        "method": "more white", "against": "masked", "expected": -1, "paper": _CANVAS, **_ANALYSIS,
+        "statement": "More empty tokens around the objects make answers worse.",
+    },
+    "less white": {
+        "method": "less white", "against": "masked", "paper": _CANVAS, "taught": _CUT_OUTS, **_ANALYSIS,
+        "statement": "Fewer empty tokens, at the same scale, make answers better.",
+    },
+    "enlarging the crop": {
+        "method": "close-up", "against": "less white", "expected": "no gain",
+        "statement": "Enlarging what is left of the picture adds nothing.",
+    },
+    "semantic part": {
+        "method": "no unnamed objects", "against": "as drawn", "taught": _SMALL,
+        "statement": "Leaving out the unnamed objects makes answers better.",
+    },
+    "non-semantic part": {
+        "method": "no texture or strokes", "against": "as drawn",
+        "statement": "Leaving out texture and strokes makes answers better.",
+    },
+    "semantic over non-semantic": {
+        "method": "no unnamed objects", "against": "no texture or strokes", "taught": _SMALL,
+        "statement": "Unnamed objects cost more than texture and strokes.",
+    },
+    "masking, grounds": {
+        "method": "masked", "against": "as drawn", "taught": _CUT_OUTS, "paper": _MASK, **_ANALYSIS,
+        "statement": "Hiding everything but the objects makes answers better on procedural grounds.",
+    },
+    "semantic part, grounds": {
+        "method": "no unnamed objects", "against": "as drawn", "taught": _SMALL,
+        "statement": "Leaving out the unnamed objects makes answers better on procedural grounds.",
+    },
+    "non-semantic part, grounds": {
+        "method": "no texture or strokes", "against": "as drawn",
+        "statement": "Leaving out texture and strokes makes answers better on procedural grounds.",
+    },
+    "object size": {
+        "method": "small object, small picture", "against": "large object, small picture", "expected": 0,
+        "statement": "Halving the objects' area does not matter while the background stays.",
+        "paper": "not the size of objects but the background makes models fail", "source": "abstract",
+    },
+    "background area": {
+        "method": "large object, large picture", "against": "large object, small picture", "expected": -1,
+        "statement": "Doubling the background's area makes answers worse while objects keep their size.",
+        "paper": "not the size of objects but the background makes models fail", "source": "abstract", "taught": _SMALL,
+    },
+    "size or background": {
+        "method": "small object, small picture", "against": "large object, large picture", "taught": _SMALL,
+        "statement": "At one share of the picture, a small object is read better than a large one in more background.",
+        "paper": "not the size of objects but the background makes models fail", "source": "abstract",
+    },
+    "resolution": {
+        "expected": -1, "taught": _SMALL, "paper": "models fail on high-resolution pictures", "source": "introduction",
+        "statement": "Answers get worse with the picture's resolution.",
+    },
+    "unnamed": {"expected": -1, "taught": _SMALL, "statement": "Answers get worse with the number of unnamed objects."},
+    "similar": {"expected": -1, "statement": "Answers get worse with the number of similar objects."},
+}  # fmt: skip
+
+
+def card(answers: pd.DataFrame, claim: str, **more: Any) -> Finding:
+    """The finding of one of `CLAIMS` from rows that have both its methods."""
+    return of_answers(answers, **({"claim": claim} | CLAIMS[claim] | more))
+
+
+def redrawn(
+    hide: HiDe, cfg: BackgroundConfig, variants: Mapping[str, Mapping[str, Any]], n: int | None = None
+) -> pd.DataFrame:
+    """Direct answers to scenes drawn with other settings, as rows of which a variant's name is the method.
+
+    Rows of one scene's index have one `sample_id`, so that variants are compared in pairs. The scenes are drawn
+    whatever the benchmark is.
 
     Args:
-        image: the picture.
-        regions: its true boxes, merged, in pixels.
-        rows: name -> rows of `conditions`.
-        model: the model whose processor decides what is enlarged.
-
-    Returns:
-        name -> title, edited picture, and where that lies in the picture, pixel xyxy.
+        hide: the method's settings, with its model.
+        cfg: says split, seed, n and, for variants without one, the resolution.
+        variants: name -> settings of the scene.
+        n: scenes of each variant. None takes that of `cfg`.
     """
-
-    def panel(row) -> tuple[str, Image.Image, lpd.Region]:
-        title = TITLES[row.experiment].format(value=row.value, fill=row.fill).replace("-", "−")
-        place = canvas_window(regions, image.size, row.value) if row.experiment == "canvas" else (0, 0, *image.size)
-        return title, Edit(row.experiment, row.value, row.fill).picture(model, image, regions), place
-
-    return {name: [panel(row) for row in table.itertuples()] for name, table in rows.items()}
+    tables = [
+        answers_on(hide, cfg, {"direct": direct}, n, **knobs).assign(method=name) for name, knobs in variants.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
-def picture_methods(settings: pd.DataFrame) -> Mapping[str, Method]:
-    """Each distinct method of `conditions`, by name, for `evaluate`. "direct" is always among them."""
-    methods: dict[str, Method] = {"direct": direct}
-    for row in settings.drop_duplicates("method").itertuples():
-        methods.setdefault(row.method, Edit(row.experiment, row.value, row.fill))
-    return methods
+def answers_on(
+    hide: HiDe, cfg: BackgroundConfig, methods: Mapping[str, Method], n: int | None = None, **knobs: Any
+) -> pd.DataFrame:
+    """Answers to drawn scenes, whose `sample_id` is the number of the scene."""
+    usual = DIFFICULTIES["default"] | ({"resolution": cfg.resolution} if cfg.resolution else {})
+    knobs = {name: value for name, value in (usual | knobs).items() if value != DIFFICULTIES["default"].get(name)}
+    samples = scene_samples(cfg.split or "test", n or cfg.n or 400, cfg.seed, **knobs)
+    table = stored_answers(hide, samples, methods, cfg, **knobs)
+    number = table["sample_id"].str.rsplit("-", n=1).str[-1]
+    return table.assign(sample_id=number, image_id=number)
 
 
-def background_left(settings: pd.DataFrame, samples: Sequence[Sample], model: VLM) -> pd.DataFrame:
-    """How much of everything each setting shows of each sample. The model does not run.
-
-    Args:
-        settings: from `conditions`.
-        samples: with true boxes.
-        model: whose processor decides what is enlarged.
-
-    Returns:
-        One row a sample and row of `settings`, with its columns and: sample_id, image_id, kind. size_px, the edited
-        picture's pixels. shown_px, those that come from the original, in the original's pixels. object_px, the area of
-        the true boxes. enlargement against the original, 1 for the original's scale.
-    """
-    rows = []
-    for sample in samples:
-        size = sample.image.size
-        regions = lpd.pixel_regions(sample.boxes_xyxy, size)
-        who: dict[str, Any] = {
-            "sample_id": sample.id,
-            "image_id": sample.image_id,
-            "kind": sample.kind,
-            "object_px": localisation.union_area(regions),
+def factorial(cfg: BackgroundConfig) -> dict[str, dict[str, Any]]:
+    """Settings of the scenes of every size of objects and picture, by name. All objects of a scene have one size."""
+    sizes = {"small": min, "large": max}
+    return {
+        f"{of_object} object, {of_picture} picture": {
+            "object_size": (pick_object(cfg.object_sizes),) * 2, "resolution": pick_picture(cfg.picture_sizes),
         }
-        rows += [who | row | _sizes(row, regions, size, model) for row in settings.to_dict("records")]
-    return pd.DataFrame(rows)
+        for of_object, pick_object in sizes.items()
+        for of_picture, pick_picture in sizes.items()
+    }  # fmt: skip
 
 
-def _sizes(row: Mapping, regions: list[lpd.Region], size: tuple[int, int], model: VLM) -> dict[str, float]:
-    experiment, value, edited, shown = row["experiment"], row["value"], size, regions
-    if experiment == "upscale":
-        edited, shown = tuple(round(side * value) for side in size), [(0, 0, *size)]
-    elif experiment in ("mask", "fill"):
-        shown = [window(region, size, value) for region in regions]
-    else:
-        ratio = unenlarged_ratio(model, regions, size) if experiment == "unenlarged" else value
-        x0, y0, x1, y1 = canvas_window(regions, size, ratio)
-        edited = (x1 - x0, y1 - y0)
-    scale = enlargement(model, edited, size)
-    return {"size_px": math.prod(edited), "shown_px": localisation.union_area(shown), "enlargement": scale}
+def curve(hide: HiDe, cfg: BackgroundConfig, knob: str, values: Sequence[float]) -> pd.DataFrame:
+    """Direct answers to scenes drawn at every value of one setting: rows with the columns knob and value."""
+    tables = [redrawn(hide, cfg, {f"{knob} {v:g}": {knob: v}}, cfg.n_curve).assign(knob=knob, value=v) for v in values]
+    return pd.concat(tables, ignore_index=True)
+
+
+def card_of_ends(rows: pd.DataFrame) -> Finding:
+    """The finding of a `curve`: the answers at its highest value against those at its lowest."""
+    knob = rows["knob"].iloc[0]
+    low, high = (f"{knob} {value:g}" for value in (rows["value"].min(), rows["value"].max()))
+    return card(rows, knob, method=high, against=low)
+
+
+def by_photograph(rows: pd.DataFrame, samples: Sequence[Sample]) -> pd.DataFrame:
+    """The rows of drawn scenes with a column ``photograph``: the name of the one behind each."""
+    names = {sample.id: photograph_of(cast(partial, sample.render).args[0]) for sample in samples}
+    return rows.assign(photograph=rows["sample_id"].map(names))
+
+
+def example_edits(model: VLM, sample: Sample) -> list[tuple[str, Image.Image, lpd.Region]]:
+    """A sample's picture and its edits, for `hide_utils.plots.edit_gallery`: title, picture, place in the original."""
+    image, edits = sample.image, {name: edit for name, edit in EDITS.items() if name != "upscaled"}
+    regions = lpd.pixel_regions(sample.boxes_xyxy, image.size)
+    made = [
+        (name, edit.picture(model, image, regions), edit.window(model, image, regions)) for name, edit in edits.items()
+    ]
+    return [("as it is", image, (0, 0, *image.size)), *made]
+
+
+def example_scenes(cfg: BackgroundConfig, number: int = 0) -> dict[str, Sample]:
+    """One scene as drawn, without each of its `PARTS`, and on a procedural ground, by name."""
+    variants = {"as drawn": {}, **PARTS, "procedural ground": PROCEDURAL}
+    usual = {"resolution": cfg.resolution} if cfg.resolution else {}
+    drawn = {
+        name: scene_samples(cfg.split or "test", number + 1, cfg.seed, **usual | knobs)
+        for name, knobs in variants.items()
+    }
+    return {name: samples[number] for name, samples in drawn.items()}

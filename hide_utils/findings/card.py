@@ -3,8 +3,8 @@
 The rule is the same for every `Finding`. A change that is claimed is borne out where its corrected test is below
 `LEVEL` and the interval lies on the claimed side of 0. It is refuted where the interval leaves no room for a change as
 large as the margin. "No difference" is borne out where the interval lies within the margin on both sides, and refuted
-where the corrected test says that there is one. All else is undecided, and the finding says how many samples it would
-take. Point estimates decide nothing.
+where the corrected test says that there is one. "No gain" and "no harm" are the same of one side: a loss is no gain.
+All else is undecided, and the finding says how many samples it would take. Point estimates decide nothing.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Finding:
         n: samples, or pairs of them.
         test: name of the test that `p` is from.
         p: of the test, before the correction.
-        expected: sign of the change that the statement claims; 0 claims that there is none.
+        expected: sign of the change that the statement claims. 0 claims that there is none, "no gain" that there is
+            none upwards, "no harm" that there is none downwards.
         paper: what the paper says, in its words or numbers. Empty where it says nothing.
         source: where the paper says it.
         taught: how the embedded model's training bears on the claim. Empty where it does not.
@@ -71,7 +72,7 @@ class Finding:
     n: int
     test: str
     p: float
-    expected: int = 1
+    expected: Literal[-1, 0, 1, "no gain", "no harm"] = 1
     paper: str = ""
     source: str = ""
     taught: str = ""
@@ -101,11 +102,14 @@ class Finding:
         differs = self.p_corrected < LEVEL and (self.low > 0 or self.high < 0)
         if self.refuted:
             return False
-        if self.expected == 0:
-            within = -self.margin < self.low and self.high < self.margin
-            return True if within else (False if differs else None)
-        claimed_side = self.estimate * self.expected > 0
-        most = self.high if self.expected > 0 else -self.low
+        if self.expected in (0, "no gain", "no harm"):
+            low_enough = self.expected == "no harm" or self.high < self.margin
+            high_enough = self.expected == "no gain" or -self.margin < self.low
+            against = {"no gain": self.estimate > 0, "no harm": self.estimate < 0}.get(str(self.expected), True)
+            return True if low_enough and high_enough else (False if differs and against else None)
+        upwards = self.expected == 1
+        claimed_side = self.estimate > 0 if upwards else self.estimate < 0
+        most = self.high if upwards else -self.low
         return True if differs and claimed_side else (False if most < self.margin else None)
 
     @property

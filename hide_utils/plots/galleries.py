@@ -50,7 +50,7 @@ def gallery(
     lines: Sequence[Sequence[Panel]],
     *,
     titles: float = 0.4,
-    title_size: float = 6,
+    title_size: float = 7,
     most_pixels: int | None = PANEL_PIXELS,
 ) -> Figure:
     """Panels in lines, over the width of the page.

@@ -23,7 +23,7 @@ from hide_utils.images import WORLD
 from hide_utils.samples import Sample
 from hide_utils.scenes.drawing import Pair, add_strokes, draw_ground, draw_thing, lay_out, pick, scatter
 from hide_utils.scenes.settings import SceneConfig, scene_config
-from hide_utils.scenes.world import COLORS, NOUNS, RECORD, SPLITS, Thing
+from hide_utils.scenes.world import COLORS, NOUNS, PHOTOGRAPHS, RECORD, SPLITS, Thing
 
 KINDS = ("direct_attributes", "relative_position")
 PARTS = ("question", "layout", "unnamed", "ground", "strokes")  # of a scene, each with a random stream of its own
@@ -182,6 +182,11 @@ def draw(scene: Scene) -> Image.Image:
         draw_thing(image, thing)
     image.info[WORLD] = RECORD["name"]
     return image
+
+
+def photograph_of(scene: Scene) -> str:
+    """Name of the photograph behind a scene whose ground is one."""
+    return pick(stream(scene.split, scene.seed, scene.index, "ground"), PHOTOGRAPHS[scene.split])
 
 
 def unnamed_things(scene: Scene) -> list[Thing]:
