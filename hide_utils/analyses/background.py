@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Annotated, Any, cast
 
 import pandas as pd
@@ -26,6 +27,7 @@ from hide_utils.models import VLM
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import photograph_of, scene_samples
 from hide_utils.scenes.settings import DIFFICULTIES
+from hide_utils.stats import accuracies
 
 Density = Annotated[float, Field(ge=0)]
 
@@ -34,7 +36,8 @@ class BackgroundConfig(RunConfig):
     """Parameters of notebook 01.
 
     Attributes:
-        n_curve: scenes at every point of a curve. None takes 400.
+        n_large: samples of the edits that make pictures larger. None takes all.
+        n_curve: scenes at every point of a curve. None takes all.
         object_sizes: a small and a large side of the objects in pixels, whose areas differ by a factor of two.
         picture_sizes: the same of the picture.
         resolutions: sides of the picture, of a curve.
@@ -43,6 +46,7 @@ class BackgroundConfig(RunConfig):
     """
 
     notebook: str = "01_background_interference"
+    n_large: Count | None = None
     n_curve: Count | None = None
     object_sizes: tuple[Pixels, ...] = ()
     picture_sizes: tuple[Pixels, ...] = ()
@@ -100,100 +104,128 @@ EDITS: dict[str, Edit] = {
     "less white": Edit("unenlarged"),
     "close-up": Edit("canvas", 1.0),
 }
-METHODS: dict[str, Method] = {"direct": direct, **EDITS}
+ANSWERED: dict[str, Method] = {"direct": direct, **{name: EDITS[name] for name in ("masked", "less white", "close-up")}}
+LARGER: dict[str, Method] = {"direct": direct, **{name: EDITS[name] for name in ("masked", "upscaled", "more white")}}
 PARTS: dict[str, dict[str, Any]] = {
     "no unnamed objects": {"unnamed": 0},
-    "no texture or strokes": {"strokes": 0, "ground": "plain"},
+    "no strokes": {"strokes": 0},
+    "no strokes, plain ground": {"strokes": 0, "ground": "plain"},
 }
 PROCEDURAL = {"ground": "procedural"}
+ON_GROUNDS = {"as drawn": PROCEDURAL} | {name: PROCEDURAL | PARTS[name] for name in PARTS if name != "no strokes"}
+CURVES = {"resolution": "resolutions", "unnamed": "unnamed", "similar": "similar"}  # setting of a scene -> parameter
+AXES = {
+    "resolution": "side of the picture, pixels",
+    "unnamed": "unnamed objects per 65 536 px",
+    "similar": "similar objects per 65 536 px",
+}
 LOOKS = {
     "direct": Look("as it is", PALETTE[7]),
     "masked": Look("masked", PALETTE[0]),
+    "large": Look("large objects", PALETTE[0]),
+    "small": Look("small objects", PALETTE[1]),
+    "resolution": Look("resolution", PALETTE[2]),
     "unnamed": Look("unnamed objects", PALETTE[0]),
     "similar": Look("similar objects", PALETTE[1]),
-    "resolution": Look("resolution", PALETTE[2]),
 }
 
 _CUT_OUTS = "it was shown cut-outs on white, though as second pictures"
 _SMALL = "it was asked about single pictures of at most 512 px with few unnamed objects"
+_PHOTOGRAPHS = "it never saw a ground that is no photograph, so a plain one is new to it"
 _MASK = "masking up to the boxes: attribute 80.4 → 93.4 %, spatial 75.7 → 88.8 %"
 _CANVAS = "from an expanded white canvas to a cropped one: attribute 88 → 96.1 %, spatial 83 → 90.8 %"
-_ANALYSIS = {"source": "analysis of mask and expand/crop ratio"}
-CLAIMS: dict[str, dict[str, Any]] = {
-    "upscaling": {
-        "method": "upscaled", "against": "direct", "expected": "no gain",
-        "statement": "Enlarging the whole picture does not help.",
-        "paper": "× 1.5, attribute and spatial, %: Qwen2.5-VL-7B 80.9 → 87.0, 76.3 → 75.0; InternVL3-8B 81.7 → 83.5, "
-        "77.6 → 72.4",
-        "source": "analysis of upscaling",
-    },
+_THESIS = "not the size of objects but the background makes models fail"
+Claims = dict[str, dict[str, Any]]
+EDIT_CLAIMS: Claims = {
     "masking": {
-        "method": "masked", "against": "direct", "taught": _CUT_OUTS, "paper": _MASK, **_ANALYSIS,
         "statement": "Hiding everything but the objects makes answers better.",
-    },
-    "more white": {
-        "method": "more white", "against": "masked", "expected": -1, "paper": _CANVAS, **_ANALYSIS,
-        "statement": "More empty tokens around the objects make answers worse.",
+        "method": "masked", "against": "direct", "taught": _CUT_OUTS, "paper": _MASK,
+        "source": "analysis of mask ratio",
     },
     "less white": {
-        "method": "less white", "against": "masked", "paper": _CANVAS, "taught": _CUT_OUTS, **_ANALYSIS,
-        "statement": "Fewer empty tokens, at the same scale, make answers better.",
+        "statement": "Fewer empty tokens, at the same scale, make answers better.", "taught": _CUT_OUTS,
+        "method": "less white", "against": "masked", "paper": _CANVAS, "source": "analysis of expand/crop ratio",
     },
     "enlarging the crop": {
-        "method": "close-up", "against": "less white", "expected": "no gain",
         "statement": "Enlarging what is left of the picture adds nothing.",
+        "method": "close-up", "against": "less white", "expected": "no gain",
     },
+}  # fmt: skip
+LARGE_CLAIMS: Claims = {
+    "upscaling": {
+        "statement": "Enlarging the whole picture does not help.",
+        "method": "upscaled", "against": "direct", "expected": "no gain", "source": "analysis of upscaling",
+        "paper": "× 1.5, attribute and spatial, %: Qwen2.5-VL-7B 80.9 → 87.0, 76.3 → 75.0; InternVL3-8B 81.7 → 83.5, "
+        "77.6 → 72.4",
+    },
+    "more white": {
+        "statement": "More empty tokens around the objects make answers worse.",
+        "method": "more white", "against": "masked", "expected": -1, "paper": _CANVAS,
+        "source": "analysis of expand/crop ratio",
+    },
+}  # fmt: skip
+PART_CLAIMS: Claims = {
     "semantic part": {
-        "method": "no unnamed objects", "against": "as drawn", "taught": _SMALL,
         "statement": "Leaving out the unnamed objects makes answers better.",
+        "method": "no unnamed objects", "against": "as drawn", "taught": _SMALL,
     },
-    "non-semantic part": {
-        "method": "no texture or strokes", "against": "as drawn",
-        "statement": "Leaving out texture and strokes makes answers better.",
+    "strokes": {
+        "statement": "Leaving out the strokes makes answers better.", "method": "no strokes", "against": "as drawn",
+    },
+    "strokes and texture": {
+        "statement": "Leaving out strokes and the ground's texture makes answers better.", "taught": _PHOTOGRAPHS,
+        "method": "no strokes, plain ground", "against": "as drawn",
     },
     "semantic over non-semantic": {
-        "method": "no unnamed objects", "against": "no texture or strokes", "taught": _SMALL,
-        "statement": "Unnamed objects cost more than texture and strokes.",
+        "statement": "Unnamed objects cost more than strokes.",
+        "method": "no unnamed objects", "against": "no strokes", "taught": _SMALL,
     },
-    "masking, grounds": {
-        "method": "masked", "against": "as drawn", "taught": _CUT_OUTS, "paper": _MASK, **_ANALYSIS,
+}  # fmt: skip
+GROUND_CLAIMS: Claims = {
+    "masking, other grounds": {
         "statement": "Hiding everything but the objects makes answers better on procedural grounds.",
+        "method": "masked", "against": "as drawn", "taught": _CUT_OUTS, "paper": _MASK,
+        "source": "analysis of mask ratio",
     },
-    "semantic part, grounds": {
-        "method": "no unnamed objects", "against": "as drawn", "taught": _SMALL,
+    "semantic part, other grounds": {
         "statement": "Leaving out the unnamed objects makes answers better on procedural grounds.",
+        "method": "no unnamed objects", "against": "as drawn", "taught": _SMALL,
     },
-    "non-semantic part, grounds": {
-        "method": "no texture or strokes", "against": "as drawn",
-        "statement": "Leaving out texture and strokes makes answers better on procedural grounds.",
+    "strokes and texture, other grounds": {
+        "statement": "Leaving out strokes and texture makes answers better on procedural grounds.",
+        "method": "no strokes, plain ground", "against": "as drawn", "taught": _PHOTOGRAPHS,
     },
+}  # fmt: skip
+SIZE_CLAIMS: Claims = {
     "object size": {
-        "method": "small object, small picture", "against": "large object, small picture", "expected": 0,
         "statement": "Halving the objects' area does not matter while the background stays.",
-        "paper": "not the size of objects but the background makes models fail", "source": "abstract",
+        "method": "small objects, small picture", "against": "large objects, small picture", "expected": 0,
+        "paper": _THESIS, "source": "abstract",
     },
     "background area": {
-        "method": "large object, large picture", "against": "large object, small picture", "expected": -1,
         "statement": "Doubling the background's area makes answers worse while objects keep their size.",
-        "paper": "not the size of objects but the background makes models fail", "source": "abstract", "taught": _SMALL,
+        "method": "large objects, large picture", "against": "large objects, small picture", "expected": -1,
+        "paper": _THESIS, "source": "abstract", "taught": _SMALL,
     },
     "size or background": {
-        "method": "small object, small picture", "against": "large object, large picture", "taught": _SMALL,
         "statement": "At one share of the picture, a small object is read better than a large one in more background.",
-        "paper": "not the size of objects but the background makes models fail", "source": "abstract",
+        "method": "small objects, small picture", "against": "large objects, large picture", "taught": _SMALL,
+        "paper": _THESIS, "source": "abstract",
     },
+}  # fmt: skip
+CURVE_CLAIMS: Claims = {
     "resolution": {
-        "expected": -1, "taught": _SMALL, "paper": "models fail on high-resolution pictures", "source": "introduction",
-        "statement": "Answers get worse with the picture's resolution.",
+        "statement": "Answers get worse with the picture's resolution.", "expected": -1, "taught": _SMALL,
+        "paper": "models fail on high-resolution pictures", "source": "introduction",
     },
-    "unnamed": {"expected": -1, "taught": _SMALL, "statement": "Answers get worse with the number of unnamed objects."},
-    "similar": {"expected": -1, "statement": "Answers get worse with the number of similar objects."},
+    "unnamed": {"statement": "Answers get worse with the number of unnamed objects.", "expected": -1, "taught": _SMALL},
+    "similar": {"statement": "Answers get worse with the number of similar objects.", "expected": -1},
 }  # fmt: skip
 
 
-def card(answers: pd.DataFrame, claim: str, **more: Any) -> Finding:
-    """The finding of one of `CLAIMS` from rows that have both its methods."""
-    return of_answers(answers, **({"claim": claim} | CLAIMS[claim] | more))
+def cards_of(answers: pd.DataFrame, claims: Claims) -> list[Finding]:
+    """The findings of claims, from rows that have both methods of each."""
+    return [of_answers(answers, **{"claim": name} | words) for name, words in claims.items()]
 
 
 def redrawn(
@@ -230,27 +262,33 @@ def answers_on(
 
 def factorial(cfg: BackgroundConfig) -> dict[str, dict[str, Any]]:
     """Settings of the scenes of every size of objects and picture, by name. All objects of a scene have one size."""
-    sizes = {"small": min, "large": max}
+    of = {"small": min, "large": max}
     return {
-        f"{of_object} object, {of_picture} picture": {
-            "object_size": (pick_object(cfg.object_sizes),) * 2, "resolution": pick_picture(cfg.picture_sizes),
+        f"{one} objects, {other} picture": {
+            "object_size": (of[one](cfg.object_sizes),) * 2,
+            "resolution": of[other](cfg.picture_sizes),
         }
-        for of_object, pick_object in sizes.items()
-        for of_picture, pick_picture in sizes.items()
-    }  # fmt: skip
+        for one, other in product(of, of)
+    }
+
+
+def by_size(answers: pd.DataFrame, cfg: BackgroundConfig) -> pd.DataFrame:
+    """Accuracies of the `factorial` scenes with the columns object ("small", "large") and picture (its side)."""
+    table, settings = accuracies(answers, ["method"]), factorial(cfg)
+    sides = table["method"].map({name: knobs["resolution"] for name, knobs in settings.items()})
+    return table.assign(object=table["method"].str.split(" ").str[0], picture=sides)
 
 
 def curve(hide: HiDe, cfg: BackgroundConfig, knob: str, values: Sequence[float]) -> pd.DataFrame:
-    """Direct answers to scenes drawn at every value of one setting: rows with the columns knob and value."""
-    tables = [redrawn(hide, cfg, {f"{knob} {v:g}": {knob: v}}, cfg.n_curve).assign(knob=knob, value=v) for v in values]
+    """Direct answers to scenes drawn at every value of one setting: rows with the column value."""
+    tables = [redrawn(hide, cfg, {f"{knob} {v:g}": {knob: v}}, cfg.n_curve).assign(value=v) for v in values]
     return pd.concat(tables, ignore_index=True)
 
 
-def card_of_ends(rows: pd.DataFrame) -> Finding:
+def card_of_ends(rows: pd.DataFrame, knob: str) -> Finding:
     """The finding of a `curve`: the answers at its highest value against those at its lowest."""
-    knob = rows["knob"].iloc[0]
     low, high = (f"{knob} {value:g}" for value in (rows["value"].min(), rows["value"].max()))
-    return card(rows, knob, method=high, against=low)
+    return of_answers(rows, high, low, claim=knob, **CURVE_CLAIMS[knob])
 
 
 def by_photograph(rows: pd.DataFrame, samples: Sequence[Sample]) -> pd.DataFrame:

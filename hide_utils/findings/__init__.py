@@ -4,7 +4,7 @@ Read `card` for a finding and its rule, `evidence` for how one is made of measur
 single comparisons.
 """
 
-from hide_utils.findings.card import LEVEL, MARGINS, Finding, as_latex, as_table, corrected
+from hide_utils.findings.card import LEVEL, MARGINS, Finding, as_latex, as_table, corrected, in_words
 from hide_utils.findings.evidence import of_answers, of_differences, of_measure
 from hide_utils.findings.words import (
     agrees,

@@ -13,7 +13,7 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from scipy import stats as distributions
@@ -135,11 +135,7 @@ class Finding:
     @property
     def evidence(self) -> str:
         """Estimate, interval, n and test in words."""
-        form = "+.1f" if self.unit == "points" else "+.3f"
-        p = f"{self.test}, p = {self.p:.2g}"
-        if self.p_corrected is not None:
-            p += f", corrected {self.p_corrected:.2g}"
-        return f"{self.estimate:{form}} {self.unit} ({self.low:{form}} to {self.high:{form}}), n = {self.n}; {p}"
+        return _evidence(self)
 
     @property
     def decision(self) -> str:
@@ -174,6 +170,13 @@ class Finding:
         return f"{self.statement} [{self.decision}] {self.evidence}"
 
 
+def _evidence(one: Any) -> str:
+    """Estimate, interval, n and test of a finding, or of its row in a table."""
+    form = "+.1f" if one.unit == "points" else "+.3f"
+    p = f"{one.test}, p = {one.p:.2g}" + (f", corrected {one.p_corrected:.2g}" if one.p_corrected is not None else "")
+    return f"{one.estimate:{form}} {one.unit} ({one.low:{form}} to {one.high:{form}}), n = {one.n}; {p}"
+
+
 def corrected(findings: Sequence[Finding]) -> list[Finding]:
     """The cards of a notebook with Holm's correction over all of them.
 
@@ -191,6 +194,20 @@ def as_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """Corrected cards as rows with `COLUMNS`, for ``findings.csv``. n_to_decide is missing where a claim is decided."""
     rows = [asdict(one) | {"verdict": one.verdict, "n_to_decide": one.n_to_decide} for one in findings]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n_to_decide": "Int64"})
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of `as_table` for readers: columns claim (the statement), evidence, paper and verdict."""
+    rows = [
+        (
+            one.statement,
+            _evidence(one),
+            "" if pd.isna(one.paper) else one.paper,
+            one.verdict if pd.isna(one.n_to_decide) else f"{one.verdict}; n = {int(one.n_to_decide)} would decide",
+        )
+        for one in table.itertuples()
+    ]
+    return pd.DataFrame(rows, columns=["claim", "evidence", "paper", "verdict"])
 
 
 def as_latex(findings: Iterable[Finding]) -> str:

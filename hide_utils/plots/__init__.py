@@ -1,7 +1,7 @@
 """Figures in one look, a file for each kind. They take pictures, arrays and tables, and know no model and no method.
 
 Read `style` first, then `pictures` and `dots`, which draw what the others arrange: `galleries` and `maps` of pictures,
-`curves`, `layers`, `settings` and `costs` over numbers, `bars`, `matrices`, `claims` of finding cards. `marks` stand
+`curves`, `layers` and `costs` over numbers, `bars`, `matrices`, `claims` of finding cards. `marks` stand
 beside measured points.
 """
 
@@ -27,7 +27,6 @@ from hide_utils.plots.dots import (
     answer_rows,
     difference_rows,
     dot_rows,
-    forest,
     measure_rows,
     method_differences,
     offsets,
@@ -51,14 +50,12 @@ from hide_utils.plots.marks import (
     margin_lines,
     published_layers,
     published_rows,
-    published_values,
     reference,
     references,
     setting,
 )
 from hide_utils.plots.matrices import regret_matrix, setting_maps
 from hide_utils.plots.pictures import PANEL_PIXELS, draw_boxes, frame, overlay, show_map, thumbnail
-from hide_utils.plots.settings import cell_panels, scale_panel, setting_curves, setting_points
 from hide_utils.plots.style import (
     BOX_COLOR,
     COLUMN_WIDTH,

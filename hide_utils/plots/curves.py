@@ -1,6 +1,6 @@
 """Estimates over a number, as lines in bands or as points with intervals: sizes, shares, training steps.
 
-`band` and `lines` draw. Curves over layers are in `layers`, over an edit's settings in `settings`, over
+`band` and `lines` draw. Curves over layers are in `layers`, over
 costs in `costs`.
 """
 

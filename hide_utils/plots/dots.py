@@ -118,12 +118,6 @@ def dot_rows(
     label_rows(ax, labels, between=series is not None)
 
 
-def forest(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
-    """Effects with their intervals, a line each, and no effect: columns label, estimate, low, high."""
-    dot_rows(ax, table, "label", looks=looks, capsize=2.5)
-    level(ax, 0)
-
-
 def difference_rows(
     ax: Axes, table: pd.DataFrame, row: str, series: str, margin: float, *, looks: Looks = NO_LOOKS, **options: Any
 ) -> None:

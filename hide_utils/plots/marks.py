@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from hide_utils.looks import NEUTRAL, NO_LOOKS, Look, Looks, look_of
+from hide_utils.looks import NEUTRAL, Look, Looks, look_of
 from hide_utils.plots.style import SPREAD
 
 PUBLISHED_MARKERS = ("v", "d", "s", "P")
@@ -86,33 +86,6 @@ def published_rows(
         at = [list(rows).index(name) + spread / 2 + 0.04 for name in part[row]]
         look: dict[str, Any] = {"color": "0.55", "markersize": 4.5, "markerfacecolor": "0.85", "linestyle": "none"}
         ax.plot(part["accuracy"], at, marker, label=f"published: {model}, {label}", **look)
-
-
-def published_values(ax: Axes, table: pd.DataFrame, looks: Looks = NO_LOOKS) -> None:
-    """Published accuracies over a setting: open marks in the kind's color, a marker for each model.
-
-    More than two values of one model are joined by a thin line.
-
-    Args:
-        ax: panel with the setting on the x axis.
-        table: columns model, kind, value and accuracy.
-        looks: of the kinds of question.
-    """
-    models = list(dict.fromkeys(table["model"]))
-    for (model, kind), part in table.groupby(["model", "kind"], sort=False):
-        look = look_of(looks, kind)
-        ax.plot(
-            part["value"],
-            part["accuracy"],
-            PUBLISHED_MARKERS[models.index(model) % len(PUBLISHED_MARKERS)],
-            linestyle=THIN_DOTS if len(part) > 2 else "none",
-            color=look.color,
-            markerfacecolor="none",
-            markersize=4,
-            linewidth=0.6,
-            label=f"published, {look.label}" + (f": {model}" if model != "not stated" else ""),
-            clip_on=False,
-        )
 
 
 def published_layers(ax: Axes, peaks: pd.DataFrame, n_layers: int) -> None:

@@ -16,7 +16,7 @@ from hide_utils.report.items import Chapter, Item, provenance_table, state_table
 
 DPI = 220  # of the saved PNGs
 HEADLINE = ("05_benchmarks", "main")  # in the README too
-CLAIMS = {"finding", "target"}  # a table with such a column says what came out, and is printed
+CLAIMS = {"claim", "finding", "target"}  # a table with such a column says what came out, and is printed
 
 
 @dataclass(frozen=True)

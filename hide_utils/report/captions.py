@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hide_utils.baselines import LOOKS
+from hide_utils.findings import in_words
 from hide_utils.looks import look_of
 from hide_utils.report.items import Chapter, Item
 from hide_utils.stats.rows import left_out_in_words
@@ -94,8 +95,11 @@ def is_share(column: str, table: pd.DataFrame) -> bool:
 def printed_table(table: pd.DataFrame) -> pd.DataFrame:
     """A table with every cell as text.
 
-    An estimate stands in one cell with its interval, shares are in per cent, and methods go by their labels.
+    An estimate stands in one cell with its interval, shares are in per cent, and methods go by their labels. Finding
+    cards are a row each.
     """
+    if {"claim", "verdict"} <= set(table):
+        return in_words(table)
     pairs = interval_columns(table)
     ends = {end for pair in pairs.values() for end in pair}
     shown = {}
@@ -195,6 +199,9 @@ def _rows_in_words(table: pd.DataFrame) -> str:
         return ""
     if "agrees" in table:
         return _of_findings(table)
+    if {"claim", "verdict"} <= set(table):
+        counts = table["verdict"].value_counts()
+        return f"{len(table)} claims: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}."
     if "accuracy" in pairs and "method" in table:
         return _of_methods(table)
     if "difference" in pairs and "p_holm" in table:

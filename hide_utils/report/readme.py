@@ -19,6 +19,7 @@ from hide_utils import paths
 from hide_utils.baselines import LOOKS
 from hide_utils.evaluation.saving import read_table
 from hide_utils.files import write_text
+from hide_utils.findings import in_words
 from hide_utils.looks import look_of
 from hide_utils.notebooks import title
 from hide_utils.report.blocks import HEADLINE
@@ -36,7 +37,7 @@ class Question:
         text: the question, in Markdown.
         notebook: name of the notebook that answers it.
         section: how the heading of the section begins.
-        finding: how the entry in the first column of the table begins.
+        finding: name of the claim, or how the entry in the first column of an older table begins.
         table: name of a table of the notebook. Its third column is what was measured, its fourth, where it has one,
             whether that is as claimed.
     """
@@ -50,7 +51,9 @@ class Question:
 
 QUESTIONS = (
     Question("Is it background interference, or are the objects just small?",
-             "01_background_interference", "5 · Factorial", "background rather than smallness"),
+             "01_background_interference", "3 · Object size", "size or background"),
+    Question("Which part of the background interferes?",
+             "01_background_interference", "2 · Which part", "semantic over non-semantic"),
     Question("Next check: which layer gives the best *answers*?",
              "02_layer_sweep", "6 · Does the layer", "other layers"),
     Question("Which words should be read: are the others noise?",
@@ -146,11 +149,18 @@ def quoted_finding(question: Question, figures: Path = paths.FIGURES) -> tuple[s
     file = figures / question.notebook / f"{question.table}.csv"
     if not file.is_file():
         return "not measured yet", "–"
-    table = read_table(file).fillna("–")
+    table = read_table(file)
+    if "claim" in table:
+        cards = in_words(table[table["claim"] == question.finding])
+        said = [
+            (f"{card.claim} {card.evidence.split(';')[0]}".replace("|", "\\|"), card.verdict)
+            for card in cards.itertuples()
+        ]
+        return said[0] if said else None
     found = table[table.iloc[:, 0].str.startswith(question.finding)]
     if found.empty:
         return None
-    name, _, measured_here, verdict = [*found.iloc[0].tolist(), "–"][:4]  # some tables judge nothing
+    name, _, measured_here, verdict = [*found.iloc[0].fillna("–").tolist(), "–"][:4]  # some tables judge nothing
     return f"{name}: {measured_here}".replace("|", "\\|"), str(verdict)
 
 

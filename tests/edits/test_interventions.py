@@ -1,8 +1,4 @@
-import pickle
-
-import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from checkpoints import tiny_model
 from hypothesis import given
@@ -10,15 +6,7 @@ from hypothesis import strategies as st
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils import plots
-from hide_utils.analyses import background
-from hide_utils.analyses import interference as changes
 from hide_utils.edits import interventions as iv
-from hide_utils.evaluation import localisation
-from hide_utils.evaluation.loop import evaluate
-from hide_utils.method import lpd
-from hide_utils.samples import Sample
-from hide_utils.stats import accuracies
 
 BOXES = [(10, 20, 30, 40), (60, 50, 70, 90)]
 SIZE = (100, 120)
@@ -35,10 +23,6 @@ def framed(draw):
 
 def inside(inner, outer):
     return outer[0] <= inner[0] and outer[1] <= inner[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
-
-
-def sample(name="s0", boxes=((8.0, 8.0, 30.0, 30.0),), kind="direct_attributes"):
-    return Sample(name, "What is red?", ["star", "dog"], "A", kind, lambda: picture(84, 84), list(boxes))
 
 
 # --- windows ----------------------------------------------------------------------------------------------------------
@@ -171,123 +155,3 @@ def test_unenlarged_ratio_is_the_largest_that_keeps_the_scale():
 
     assert 0.5 < ratio < 1 and scale(ratio) <= 1 + iv.TOLERANCE < scale(1)
     assert all(scale(tighter) > 1 + iv.TOLERANCE for tighter in np.arange(ratio + 0.01, 1, 0.01).round(2).tolist())
-
-
-# --- settings ---------------------------------------------------------------------------------------------------------
-
-
-def test_settings_of_the_same_picture_share_their_method():
-    table = background.conditions([1.0, 2.0], [0.0, 0.5, 1.0], [-0.5, 0.0, 1.0], ["white", "blur"])
-    names = {(row.experiment, row.value, row.fill): row.method for row in table.itertuples()}
-    assert names["upscale", 1.0, ""] == names["mask", 0.0, "white"] == "direct"
-    assert names["canvas", 0.0, "white"] == names["mask", 1.0, "white"] == names["fill", 1.0, "white"]
-    assert names["mask", 0.5, "white"] != names["fill", 1.0, "blur"]
-    assert len(background.picture_methods(table)) == table["method"].nunique() == 8
-    with pytest.raises(ValueError, match="gray"):
-        background.conditions([], [], [], ["gray"])
-
-
-def test_ends_are_those_of_each_scale_and_all_controls():
-    table = background.ends(
-        background.conditions([1.0, 1.5, 2.0], [0.0, 0.5, 1.0], [-1.0, 0.0, 1.0], ["white", "mean"])
-    )
-    values = table.groupby("experiment")["value"].apply(list).to_dict()
-    assert values["upscale"] == [1.0, 2.0] and values["mask"] == [0.0, 1.0] and values["canvas"] == [-1.0, 1.0]
-    assert set(table["method"]) >= {"mask 1 mean", "canvas unenlarged"} and "mask 0.5 white" not in set(table["method"])
-
-
-def test_methods_can_be_sent_to_other_processes():
-    methods = background.picture_methods(background.conditions([2.0], [1.0], [-1.0], ["blur"]))
-    assert repr(pickle.loads(pickle.dumps(methods))) == repr(methods)  # a value may be NaN, which equals nothing
-
-
-def test_every_method_answers_from_its_own_picture(monkeypatch):
-    model, seen = tiny_model("qwen2_5_vl"), []
-    settings = background.conditions([1.0, 1.5], [0.0, 1.0], [-1.0, 0.0, 1.0], ["white", "black"])
-    prepare = type(model).prepare
-    monkeypatch.setattr(
-        type(model), "prepare", lambda self, image, *_: (seen.append(image.size), prepare(self, image))[1]
-    )
-    answers = evaluate(model, [sample()], background.picture_methods(settings), progress=False)
-    assert set(answers["method"]) == set(settings["method"]) and not answers["error"].notna().any()
-    expected = background.background_left(settings, [sample()], model).drop_duplicates("method")
-    assert sorted(w * h for w, h in seen) == sorted(expected["size_px"])
-    with pytest.raises(ValueError, match="s1 has no ground-truth boxes"):
-        evaluate(model, [sample("s1", ())], background.picture_methods(settings), progress=False)
-
-
-def test_measured_areas_agree_with_the_pictures_themselves():
-    one, model = sample(boxes=((8.0, 8.0, 30.0, 30.0), (40.0, 50.0, 60.0, 84.0))), tiny_model("qwen2_5_vl")
-    settings = background.conditions([1.5], [0.0, 0.4, 1.0], [-1.0, 0.5, 1.0], ["mean"])
-    table = background.background_left(settings, [one], model)
-    regions = [(8, 8, 30, 30), (40, 50, 60, 84)]
-    black = Image.new("RGB", (84, 84))
-    for row in table.itertuples():
-        edited = background.Edit(row.experiment, row.value, row.fill).picture(model, one.image, regions)
-        assert np.prod(edited.size) == row.size_px
-        if row.experiment in ("mask", "canvas"):
-            shown = background.Edit(row.experiment, row.value, row.fill).picture(model, black, regions)
-            assert (np.asarray(shown) == 0).all(2).sum() == row.shown_px
-    assert (table["object_px"] == 22 * 22 + 20 * 34).all()
-    assert table.query("experiment == 'mask'")["enlargement"].tolist() == [1, 1, 1]
-
-
-def test_windows_of_overlapping_regions_are_counted_once():
-    one, model = sample(boxes=((8.0, 8.0, 30.0, 30.0), (20.0, 20.0, 60.0, 84.0))), tiny_model("qwen2_5_vl")
-    row = background.background_left(background.conditions([], [1.0], [], []), [one], model).iloc[0]
-    assert (
-        row["shown_px"]
-        == row["object_px"]
-        == localisation.union_area(lpd.merge_boxes(np.array(one.boxes_xyxy) / 84, (84, 84)))
-    )
-
-
-# --- figures ----------------------------------------------------------------------------------------------------------
-
-
-def answers_at(values, kinds=("direct_attributes", "relative_position"), n=4):
-    rows = [(kind, value, i < 3) for kind in kinds for value in values for i in range(n)]
-    return pd.DataFrame(rows, columns=["kind", "value", "correct"])
-
-
-def test_accuracy_by_setting_has_n_and_wilson_interval():
-    table = accuracies(answers_at([0.0, 1.0]), ["kind", "value"])
-    assert table["n"].tolist() == [4] * 4 and (table["accuracy"] == 0.75).all()
-    assert table["low"].iloc[0] == pytest.approx(0.3006, abs=1e-4), "Wilson, 3 of 4"
-
-
-def test_curves_show_each_kind_chance_and_published_marks():
-    fig, ax = plt.subplots()
-    table = accuracies(answers_at([1.0, 2.0]), ["kind", "value"])
-    chance = {"direct_attributes": 0.25, "relative_position": 0.5}
-    plots.setting_curves(ax, table, chance=chance, published=changes.published("upscale"), looks=background.KINDS)
-    labels = ax.get_legend_handles_labels()[1]
-    assert labels[:4] == ["attribute", "chance, attribute", "spatial", "chance, spatial"]
-    assert sum(label.startswith("published") for label in labels) == 4
-    curves = [line for line in ax.lines if line.get_label() in ("attribute", "spatial")]
-    assert len({line.get_color() for line in curves}) == 2
-    plt.close(fig)
-
-
-def test_gallery_draws_every_setting_at_its_place():
-    settings = background.conditions([], [0.0, 0.5, 1.0], [-1.0, 1.0], [])
-    rows = {name: settings[settings["experiment"] == name] for name in ("mask", "canvas")}
-    boxes = [(8, 8, 30, 30)]
-    edits = background.example_edits(picture(84, 84), boxes, rows, tiny_model("qwen2_5_vl"))
-    fig = plots.edit_gallery(edits, boxes)
-    panels = [ax for ax in fig.axes if ax.images]
-    assert [len([ax for ax in panels if ax.get_title().startswith(t)]) for t in ("mask", "expand")] == [3, 2]
-    crop = next(ax for ax in panels if ax.get_title() == "expand/crop 1")
-    assert crop.images[0].get_extent() == [7.5, 29.5, 29.5, 7.5] and crop.get_xlim()[0] == -8 - 2
-    plt.close(fig)
-
-
-def test_forest_runs_from_the_top_and_reaches_the_interval_ends():
-    fig, ax = plt.subplots()
-    rows = [("a", 0.1, 0.0, 0.3), ("b", -0.2, -0.3, -0.1)]
-    plots.forest(ax, pd.DataFrame(rows, columns=["label", "estimate", "low", "high"]))
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"] and list(ax.get_yticks()) == [0, 1]
-    assert ax.get_ylim()[0] > ax.get_ylim()[1], "the first is on top"
-    ends = [container.lines[2][0].get_segments()[0][:, 0].tolist() for container in ax.containers]
-    np.testing.assert_allclose(ends, [[0.0, 0.3], [-0.3, -0.1]])
-    plt.close(fig)

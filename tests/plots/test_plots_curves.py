@@ -91,19 +91,6 @@ def test_accuracy_over_a_number_returns_what_it_draws(ax):
     assert ax.lines[-1].get_ydata()[0] == 0.25
 
 
-def test_points_over_a_category_stand_side_by_side(ax):
-    table = pd.DataFrame({"kind": ["a", "a", "b"], "fill": ["white", "black", "white"], "accuracy": 0.5})
-    plots.setting_points(ax, table.assign(low=0.4, high=0.6), "fill", chance={"a": 0.2, "b": 0.3})
-    assert [point[0].get_xdata().tolist() for point in ax.containers] == [[-0.08, 0.92], [0.08]]
-    assert ax.get_legend_handles_labels()[1] == ["chance, a", "chance, b", "a", "b"]
-
-
-def test_scale_of_what_the_model_sees(ax):
-    plots.scale_panel(ax, pd.DataFrame({"value": [0.0, 0.0, 1.0], "enlargement": [1.0, 1.2, 4.0]}))
-    assert ax.lines[0].get_ydata().tolist() == pytest.approx([1.1, 4.0])
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["1×", "2×", "4×"]
-
-
 def test_costs_over_sides_and_weights(ax):
     table = pd.DataFrame({"side": [448, 896], "plain": [1.0, 4.0], "hide": [1.2, 4.4]})
     plots.over_sides(ax, table, ["plain", "hide"], looks=PROCEDURES)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from hide_utils.evaluation.saving import read_table
+from hide_utils.findings import Finding, as_table, corrected
 from hide_utils.report import captions, readme, tables
 from hide_utils.report.captions import (
     alignment,
@@ -147,3 +148,11 @@ def test_the_headline_says_how_it_was_tested_and_what_it_leaves_out(project):
     table.assign(left_out=[0, 1], pictures=2).to_csv(folder / "main.csv", index=False)
     said = readme.headline(project.figures)
     assert "by picture" in said and "Wilson" not in said and said.endswith("up to 1 of 5 samples (20.0%).")
+
+
+def test_finding_cards_are_rows_of_words():
+    words = {"claim": "c", "statement": "It helps.", "unit": "points", "n": 40, "test": "t", "p": 0.2}
+    table = as_table(corrected([Finding(estimate=3.0, low=-4.0, high=10.0, **words)]))
+    (row,) = printed_table(table).to_dict("records")
+    assert row["claim"] == "It helps." and row["evidence"].startswith("+3.0 points (-4.0 to +10.0), n = 40")
+    assert row["verdict"].startswith("undecided; n = ") and table_in_words(table) == "1 claims: 1 undecided."
