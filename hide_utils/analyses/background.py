@@ -41,8 +41,9 @@ class BackgroundConfig(RunConfig):
         object_sizes: a small and a large side of the objects in pixels, whose areas differ by a factor of two.
         picture_sizes: the same of the picture.
         resolutions: sides of the picture, of a curve.
-        similar: densities of named objects that share an attribute with those asked about, of a curve.
-        unnamed: densities of unnamed objects, of a curve. Densities are numbers per 65 536 pixels.
+        similar_densities: numbers per 65 536 pixels of named objects that share an attribute with those asked
+            about, of a curve.
+        unnamed_densities: numbers per 65 536 pixels of unnamed objects, of a curve.
     """
 
     notebook: str = "01_background_interference"
@@ -51,8 +52,8 @@ class BackgroundConfig(RunConfig):
     object_sizes: tuple[Pixels, ...] = ()
     picture_sizes: tuple[Pixels, ...] = ()
     resolutions: tuple[Pixels, ...] = ()
-    similar: tuple[Density, ...] = ()
-    unnamed: tuple[Density, ...] = ()
+    similar_densities: tuple[Density, ...] = ()
+    unnamed_densities: tuple[Density, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,11 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 PROCEDURAL = {"ground": "procedural"}
 ON_GROUNDS = {"as drawn": PROCEDURAL} | {name: PROCEDURAL | PARTS[name] for name in PARTS if name != "no strokes"}
-CURVES = {"resolution": "resolutions", "unnamed": "unnamed", "similar": "similar"}  # setting of a scene -> parameter
+CURVES = {
+    "resolution": "resolutions",
+    "unnamed": "unnamed_densities",
+    "similar": "similar_densities",
+}  # setting of a scene -> parameter
 AXES = {
     "resolution": "side of the picture, pixels",
     "unnamed": "unnamed objects per 65 536 px",

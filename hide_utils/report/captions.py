@@ -17,11 +17,6 @@ from hide_utils.stats.rows import left_out_in_words
 
 # The table that holds the numbers of a figure of another name.
 TABLE_OF = {
-    ("01_background_interference", "upscale"): "upscale_comparison",
-    ("01_background_interference", "mask_ratio"): "mask_comparison",
-    ("01_background_interference", "expand_crop_ratio"): "canvas_comparison",
-    ("01_background_interference", "fills"): "fill_comparison",
-    ("01_background_interference", "factorial"): "factorial_cells",
     ("03_token_decoupling", "components"): "components_paired",
     ("03_token_decoupling", "priors"): "priors_paired",
     ("02_layer_sweep", "accuracy_by_layer"): "answers",

@@ -26,7 +26,7 @@ from hide_utils.config import RunConfig, literal
         (BenchmarksConfig, {"n": 0}, "greater than or equal to 1"),
         (BackgroundConfig, {"object_sizes": [0]}, "greater than or equal to 1"),
         (BackgroundConfig, {"n_curve": 0}, "greater than or equal to 1"),
-        (BackgroundConfig, {"unnamed": [-3]}, "greater than or equal to 0"),
+        (BackgroundConfig, {"unnamed_densities": [-3]}, "greater than or equal to 0"),
         (BenchmarksConfig, {"layer": -1}, "greater than or equal to 0"),
         (LayersConfig, {"layers": [3, -1]}, "greater than or equal to 0"),
         (BenchmarksConfig, {"layer": 1.5}, "integer"),
