@@ -1,33 +1,36 @@
-"""Notebook 04. Variants of what the model is shown: whose *boxes*, in which *layout*, *seen* together with what.
+"""Notebook 04. What else could be shown of the same regions, and how the maps are cut into regions.
 
-`plan` lists variants, and `methods_of` makes each a method for `evaluate`, under a name that says all three.
+`layout_methods` makes every variant a method for `evaluate`. Its name says whose boxes are laid out ("true" or "hide"),
+how, and that the original was left out ("alone"). LPD behind the original is the method "oracle" or "hide" itself.
+`CLAIMS` says which two methods decide each claim about answers, `MAP_CLAIMS` the same of maps.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from textwrap import fill
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from PIL import Image
-from pydantic import Field
+from matplotlib.artist import setp
+from matplotlib.figure import Figure
 
-from hide_utils.baselines import LOOKS, METHODS, Method, Outcome, of_pictures, of_regions, true_regions
-from hide_utils.config import Alpha, Count, Layer, Margin, Pixels, RunConfig, Share, Sigma
-from hide_utils.edits.corruption import CORRUPTIONS, answers_at_rates, corrupted_boxes, enlarged_boxes
-from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, budget_size, lay_out
-from hide_utils.evaluation import localisation
+from hide_utils import findings, plots
+from hide_utils.baselines import METHODS, Method, Outcome, of_pictures, of_regions, true_regions
+from hide_utils.config import Alpha, Count, RunConfig, Sigma
+from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, model_budget, native_size, order_kept
+from hide_utils.evaluation import calibration
+from hide_utils.evaluation.failures import regions_in
+from hide_utils.findings import Finding
 from hide_utils.images import composite_on_white
-from hide_utils.looks import Look, self_labelled
-from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
-from hide_utils.plots import ACCURACY, Panel, dot_rows
+from hide_utils.looks import looks_of
+from hide_utils.method import HIDE_STEPS, HiDe, SearchAttention, Session, lpd
+from hide_utils.models import VLM
+from hide_utils.plots import ACCURACY, COLUMN_WIDTH, Panel
 from hide_utils.samples import Sample
+from hide_utils.stats import accuracies, median_label
 
 
 class LayoutsConfig(RunConfig):
@@ -35,214 +38,260 @@ class LayoutsConfig(RunConfig):
 
     Attributes:
         n_calibration: samples of the calibration split. None takes all.
-        n_curve: scenes at each density of named objects.
-        layers, sigmas, alphas: grid of the maps over settings. Empty takes that of the calibration.
-        rates: shares of the true boxes that are corrupted.
-        growths: factors by which the true boxes' sides are enlarged.
-        densities: further ones of named objects in drawn scenes, per 65 536 pixels.
-        resolutions: sides of the easy scenes of the negative control, in pixels.
-        n_control: easy scenes at each of these resolutions.
-        margin: loss of accuracy that would count as harm.
+        sigmas, alphas: grid on which the threshold and the smoothing are chosen.
     """
 
     notebook: str = "04_layout_ablations"
     n_calibration: Count | None = None
-    n_curve: Count | None = None
-    layers: tuple[Layer, ...] = ()
-    sigmas: tuple[Sigma, ...] = ()
-    alphas: tuple[Alpha, ...] = ()
-    rates: tuple[Share, ...] = ()
-    growths: tuple[Annotated[float, Field(ge=1, le=100)], ...] = ()
-    densities: tuple[Annotated[float, Field(gt=0, le=16)], ...] = ()
-    resolutions: tuple[Pixels, ...] = ()
-    n_control: Count | None = None
-    margin: Margin = 0.05
+    sigmas: tuple[Sigma, ...] = calibration.SIGMAS
+    alphas: tuple[Alpha, ...] = calibration.ALPHAS
 
 
-Finder = Callable[[HiDe, Session, Sample], Sequence[lpd.Region]]
-SEEN = {
-    "original": "original, then compact image",
-    "alone": "compact image alone",
-    "half": "original at half size, then compact image",
+Captured = tuple[list[SearchAttention], list[tuple[int, int]]]  # at one layer, from `RowCache.load`
+LABELS = {
+    "sequential_tiling": "side by side, in reading order",
+    "random_tiling": "side by side, in random order",
+    "random_aggregate": "at random places",
+    "spatial_aggregate": "LPD",
+    "bounding_crop": "one crop around all",
+    "masked_in_place": "masked in place",
+    "native_size": "LPD, not enlarged",
+    "black_fill": "LPD on black",
+    "mean_fill": "LPD on the mean color",
+    "blur_fill": "LPD on a blurred ground",
 }
-SEEN_MARKERS = {"original": "o", "alone": "s", "half": "^"}
-BOXES = {"true": Look("true boxes", LOOKS["oracle"].color), "tad": Look("HiDe's boxes", LOOKS["hide"].color)}
-CORRUPTION_LOOKS = self_labelled({"wrong": 4, "extra": 1, "missing": 0})
+OF_PAPER = ("spatial_aggregate", "sequential_tiling", "random_tiling", "random_aggregate")
+PUBLISHED = (3.0, 0.7)  # sigma in grid cells and alpha, for Qwen2.5-VL-7B
+
+_PLACES = "its second pictures kept the places of what they showed and outranked the first"
+_CUT_OUTS = "its second pictures were close-ups, cut-outs on white and windows, and outranked the first"
+_GROUNDS = "in its second pictures cut-outs stood on white"
+_ZOOMS = "it was shown close-ups at many sizes"
+_AGGREGATION = "V* spatial: LPD 93.4 %, {} % (Qwen2.5-VL-7B); LPD 88.2 %, {} % (InternVL3-8B)"
+_TILED = _AGGREGATION.format("sequential tiling 69.7", "sequential tiling 59.2")
+_NO_ZOOM = "the main issue is not object size, but complex background interference"
+
+
+def _claim(
+    method: str, against: str, statement: str, taught: str, paper: str = "", expected: int = 1, source: str = ""
+) -> dict[str, Any]:
+    source = source or ("abstract" if paper == _NO_ZOOM else "aggregation strategies" if paper else "")
+    words = {"statement": statement, "taught": taught, "paper": paper, "expected": expected, "source": source}
+    return {"method": method, "against": against, **words}
+
+
+CLAIMS: dict[str, dict[str, Any]] = {
+    "sequential tiling": _claim(
+        "oracle", "true sequential_tiling",
+        "LPD keeps the regions' order and answers better than side by side in reading order.", _PLACES, _TILED,
+    ),
+    "random tiling": _claim(
+        "oracle", "true random_tiling",
+        "LPD keeps the regions' order and answers better than side by side in random order.", _PLACES,
+        _AGGREGATION.format("random tiling 64.5", "random tiling 57.9"),
+    ),
+    "random places": _claim(
+        "oracle", "true random_aggregate",
+        "LPD keeps the regions' order and answers better than random places on a canvas of its size.", _PLACES,
+        _AGGREGATION.format("random places 63.2", "random places 55.3"),
+    ),
+    "masks in place": _claim(
+        "oracle", "true masked_in_place",
+        "LPD answers better than the whole picture with all but the regions white.", _CUT_OUTS,
+    ),
+    "bounding crop": _claim(
+        "oracle", "true bounding_crop",
+        "LPD answers better than one crop around all regions, which shows the background between them.", _CUT_OUTS,
+    ),
+    "sequential tiling, regions alone": _claim(
+        "true spatial_aggregate alone", "true sequential_tiling alone",
+        "Without the original, LPD answers better than side by side in reading order.", _PLACES, _TILED,
+    ),
+    "sequential tiling, HiDe's boxes": _claim(
+        "hide", "hide sequential_tiling",
+        "With HiDe's boxes too, LPD answers better than side by side in reading order.", _PLACES, _TILED,
+    ),
+    "compact image alone, true boxes": _claim(
+        "oracle", "true spatial_aggregate alone",
+        "With true boxes, the original beside the compact image answers better than the compact image alone.",
+        _CUT_OUTS,
+    ),
+    "compact image alone, HiDe's boxes": _claim(
+        "hide", "hide spatial_aggregate alone",
+        "With HiDe's boxes, the original beside the compact image answers better than the compact image alone.",
+        _CUT_OUTS,
+    ),
+    **{
+        f"{ground} fill": _claim(
+            f"hide {ground}_fill", "hide",
+            f"It makes no difference whether the gaps between the regions are white or {words}.", _GROUNDS, expected=0,
+        )
+        for ground, words in {"black": "black", "mean": "the picture's mean color", "blur": "a blurred ground"}.items()
+    },
+    "native size, HiDe's boxes": _claim(
+        "hide native_size", "hide",
+        "With HiDe's boxes, it makes no difference whether the compact image is enlarged or keeps its own size.",
+        _ZOOMS, _NO_ZOOM, 0,
+    ),
+    "native size, true boxes": _claim(
+        "true native_size", "oracle",
+        "With true boxes, it makes no difference whether the compact image is enlarged or keeps its own size.",
+        _ZOOMS, _NO_ZOOM, 0,
+    ),
+    "native size, against direct": _claim(
+        "hide native_size", "direct",
+        "HiDe answers better than the original alone where nothing is enlarged.", _CUT_OUTS, _NO_ZOOM,
+    ),
+}  # fmt: skip
+MAP_CLAIMS: dict[str, dict[str, Any]] = {
+    name: {
+        "measure": measure,
+        "unit": name,
+        "variant": "chosen",
+        "against": "published",
+        "claim": f"σ and α: {name}",
+        "statement": f"σ and α chosen on calibration maps find the objects better than the published ones: {name}.",
+    }
+    for measure, name in {"recall50": "recall", "iou": "IoU"}.items()
+}
 
 
 def _true(hide: HiDe, session: Session, sample: Sample) -> Sequence[lpd.Region]:
     return true_regions(session, sample)
 
 
-def _tad(hide: HiDe, session: Session, sample: Sample) -> Sequence[lpd.Region]:
+def _own(hide: HiDe, session: Session, sample: Sample) -> Sequence[lpd.Region]:
     return hide.locate(session, sample.question).regions
 
 
-FINDERS: dict[str, Finder] = {"true": _true, "tad": _tad}
-_SHIPPED = {"true": "oracle", "tad": "hide"}  # LPD behind the original is what these two do
+def _layouts(model: VLM) -> Mapping[str, Layout]:
+    budget = model_budget(model)
+    return LAYOUTS | ({"native_size": partial(native_size, budget)} if budget else {})
 
 
-def name_of(boxes: str, layout: str = "spatial_aggregate", seen: str = "original") -> str:
-    """The name of a variant. The shipped layout behind the original has the name of the method that it is."""
-    if boxes in _SHIPPED and (layout, seen) in {("spatial_aggregate", "original"), ("white_fill", "original")}:
-        return _SHIPPED[boxes]
-    return f"{boxes} | {layout} | {seen}"
-
-
-def described(method: str) -> str:
-    """The name of a variant in words, for sentences: "true boxes, native size (compact image alone)"."""
-    parts = {name: (boxes, "spatial_aggregate", "original") for boxes, name in _SHIPPED.items()}
-    if method not in parts and method.count(" | ") != 2:
-        return method
-    boxes, layout, seen = parts.get(method) or method.split(" | ")
-    return f"{BOXES[boxes].label if boxes in BOXES else boxes}, {layout.replace('_', ' ')} ({SEEN[seen]})"
-
-
-def plan(
-    boxes: Sequence[str], layouts: Sequence[str] = ("spatial_aggregate",), seen: Sequence[str] = ("original",)
-) -> pd.DataFrame:
-    """Every combination: columns boxes, layout, seen and method, the name of each."""
-    rows = [(*variant, name_of(*variant)) for variant in itertools.product(boxes, layouts, seen)]
-    return pd.DataFrame(rows, columns=["boxes", "layout", "seen", "method"])
-
-
-def methods_of(
-    planned: pd.DataFrame, finders: Mapping[str, Finder] = FINDERS, layouts: Mapping[str, Layout] = LAYOUTS
-) -> dict[str, Method]:
-    """A method for every row of a `plan`, by name. Where no box is found the answer is the direct one.
-
-    Args:
-        planned: from `plan`.
-        finders: name of boxes -> how they are found.
-        layouts: name of a layout -> how it is made.
-
-    Raises:
-        ValueError: boxes, a layout, or what they are seen with (`SEEN`) are not known.
-    """
-    methods = {}
-    for row in planned.itertuples():
-        for value, known in ((row.boxes, finders), (row.layout, layouts), (row.seen, SEEN)):
-            if value not in known:
-                raise ValueError(f"unknown {value!r} in a plan; known: {', '.join(known)}")
-        find, layout = finders[row.boxes], layouts[row.layout]
-        steps = HIDE_STEPS[:-1] if row.boxes == "tad" else ("prefill", "compact")
-        if row.method in METHODS:
-            methods[row.method] = METHODS[row.method]
-        elif row.seen == "original":
-            methods[row.method] = of_regions(find, layout, steps)
-        else:
-            methods[row.method] = _other_company(find, layout, row.seen)
-    return methods
-
-
-def _other_company(find: Finder, layout: Layout, seen: str) -> Method:
-    """Answers from the laid-out regions alone, or behind the original at half its size."""
+def _alone(find: Callable[..., Sequence[lpd.Region]], layout: Layout) -> Method:
+    """Answers from the laid-out regions alone, without the original. Without a region the answer is the direct one."""
 
     def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         regions = find(hide, session, sample)
         if not regions:
             return replace(METHODS["direct"](hide, session, sample), fallback="no box survived")
-        pictures = [composite_on_white(layout(session.image, regions))]
-        if seen == "half":
-            pictures.insert(0, session.image.reduce(2))
-        outcome = of_pictures(lambda *_: pictures)(hide, session, sample)
-        return replace(outcome, regions=tuple(regions))
+        picture = composite_on_white(layout(session.image, regions))
+        return replace(of_pictures(lambda *_: [picture])(hide, session, sample), regions=tuple(regions))
 
     return method
 
 
-def draw_rows(ax: Axes, table: pd.DataFrame, rows: Mapping[str, str], row: str = "layout") -> None:
-    """Accuracies with their intervals, a line for each of `rows`; colors say whose boxes, markers what the model saw.
+def layout_methods(model: VLM) -> dict[str, Method]:
+    """Every variant that `CLAIMS` name, and the paper's four layouts without the original.
 
-    Args:
-        ax: panel to draw in.
-        table: columns `row`, boxes, seen, accuracy, low and high.
-        rows: value of `row` -> label of its line, from top to bottom.
-        row: the column that says on which line a point stands.
+    For a model without a pixel budget those that are not enlarged are left out.
     """
-    looks: dict[str, Look] = {}
-    series = []
-    for boxes, seen in zip(table["boxes"], table["seen"], strict=True):
-        label = BOXES[boxes].label + (f", {SEEN[seen]}" if table["seen"].nunique() > 1 else "")
-        looks[label] = Look(label, BOXES[boxes].color, SEEN_MARKERS[seen], filled=seen == "original")
-        series.append(label)
-    dot_rows(ax, table.assign(series=series), row, "series", rows=rows, looks=looks, values=ACCURACY)
+    named = _layouts(model)
+    true = [*(name for name in ARRANGEMENTS if name != "spatial_aggregate"), "native_size"]
+    own = ["sequential_tiling", "black_fill", "mean_fill", "blur_fill", "native_size"]
+    methods = {name: METHODS[name] for name in ("direct", "hide", "oracle")}
+    for boxes, find, layouts, steps in (
+        ("true", _true, true, ("prefill", "compact")),
+        ("hide", _own, own, HIDE_STEPS[:-1]),
+    ):
+        methods |= {f"{boxes} {name}": of_regions(find, named[name], steps) for name in layouts if name in named}
+    methods |= {f"true {name} alone": _alone(_true, named[name]) for name in OF_PAPER}
+    return methods | {"hide spatial_aggregate alone": _alone(_own, named["spatial_aggregate"])}
 
 
-def examples(image: Image.Image, boxes: Mapping[str, Sequence[lpd.Region]]) -> list[list[Panel]]:
-    """What the model is shown of one picture, for `hide_utils.plots.gallery`.
+def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
+    """A card for each of these `CLAIMS`. One whose variant was not answered is left out."""
+    there = set(answers["method"])
+    words = {claim: CLAIMS[claim] for claim in claims}
+    answered = {claim: own for claim, own in words.items() if {own["method"], own["against"]} <= there}
+    return [findings.of_answers(answers, claim=claim, **own) for claim, own in answered.items()]
 
-    Args:
-        image: the picture.
-        boxes: key of `BOXES` -> regions.
 
-    Returns:
-        A line for each set of boxes: the picture with them, and every layout of them with its size in pixels.
-    """
+def by_kind(answers: pd.DataFrame, cards: Sequence[Finding]) -> Figure:
+    """Forest of cards, and in grey under each the same difference for every kind of question."""
+    kinds = list(dict.fromkeys(answers["kind"]))
+    lines, labels = [], {}
+    for card in cards:
+        lines.append(card)
+        for kind in kinds if len(kinds) > 1 else []:
+            (of_kind,) = cards_of(answers[answers["kind"] == kind], [card.claim])
+            lines.append(replace(of_kind, claim=f"{card.claim} {kind}"))
+            labels[lines[-1].claim] = kind.replace("_", " ")
+    fig = plots.findings_forest(lines, labels)
+    for line, name, bar in zip(lines, fig.axes[0].get_yticklabels(), fig.axes[0].containers, strict=True):
+        if line.claim in labels:
+            for part in (name, *bar.get_children()):
+                setp(part, color="0.5")
+    return fig
+
+
+def order_holds(answers: pd.DataFrame) -> bool:
+    """Whether LPD kept the order of all regions that lie apart, of true boxes and of HiDe's."""
+    found = [regions for method in ("oracle", "hide") for regions in regions_in(answers, method)]
+    return all(order_kept(regions, lpd.mapping(regions)) for regions in found if regions)
+
+
+def typical(answers: pd.DataFrame, samples: Sequence[Sample]) -> Sample:
+    """Of the samples with several true boxes, or else of all, the one for which HiDe keeps the median area."""
+    of = [sample for sample in samples if len(sample.boxes_xyxy) > 1] or samples
+    area = answers[answers["method"] == "hide"].set_index("sample_id")["area"]
+    chosen = median_label(area[[sample.id for sample in of]])
+    return next(sample for sample in of if sample.id == chosen)
+
+
+def examples(hide: HiDe, sample: Sample) -> list[list[Panel]]:
+    """What the model is shown of one picture, for `plots.gallery`: a line for true boxes and one for HiDe's."""
+    session = hide.open(sample.image)
+    shown = {
+        "true boxes": (_true, ["spatial_aggregate", *OF_PAPER[1::2], "bounding_crop", "masked_in_place"]),
+        "HiDe's boxes": (_own, ["spatial_aggregate", "black_fill", "mean_fill", "blur_fill", "native_size"]),
+    }
     lines = []
-    for whose, regions in boxes.items():
-        panels = [Panel(image, BOXES[whose].label, regions, color=BOXES[whose].color)]
-        for name in ARRANGEMENTS:
-            shown = composite_on_white(lay_out(name, image, regions))
-            title = "{}\n{} × {} px".format(name.replace("_", " "), *shown.size)
-            panels.append(Panel(shown, title, framed=True))
-        lines.append(panels)
+    for title, (find, names) in shown.items():
+        regions, named = find(hide, session, sample), _layouts(hide.model)
+        line = [Panel(session.image, title, regions, sample.boxes_xyxy)]
+        for name in names if regions else []:
+            if name in named:
+                picture = composite_on_white(named[name](session.image, regions))
+                line.append(
+                    Panel(picture, f"{fill(LABELS[name], 18)}\n{picture.width} × {picture.height}", framed=True)
+                )
+        lines.append(line)
     return lines
 
 
-def empty_share(regions: Sequence[lpd.Region]) -> float:
-    """Share of the compact image that no region covers."""
-    places = lpd.mapping(regions)
-    return 1 - localisation.union_area(places) / math.prod(np.max(places, axis=0)[2:].tolist())
+def accuracy_alone(answers: pd.DataFrame) -> Figure:
+    """Accuracy of the paper's layouts without the original, by kind of question, beside the published values."""
+    names = {f"true {name} alone": name for name in OF_PAPER}
+    rows = answers[answers["method"].isin(names)]
+    table = accuracies(rows.assign(layout=rows["method"].map(names)), ["layout", "kind"])
+    of = rows.groupby("kind", sort=False)
+    chances, counts = 1 / of["n_options"].mean(), of["sample_id"].nunique()
+    table["kind"] = [f"{kind.replace('_', ' ')}, n = {counts[kind]}" for kind in table["kind"]]
+    paper = findings.paper_numbers("aggregation")
+    paper = paper.assign(layout=paper["setting"], accuracy=paper["value"] / 100)
+    fig, ax = plots.new_figure(width=COLUMN_WIDTH * 1.5, height=2.9)
+    plots.dot_rows(ax, table, "layout", "kind", rows={name: LABELS[name] for name in OF_PAPER}, values=ACCURACY)
+    plots.published_rows(ax, paper, OF_PAPER, "layout", "V* spatial")
+    for look, chance in zip(looks_of({}, table["kind"]).values(), chances, strict=True):
+        plots.level(ax, chance, f"chance, {look.label.split(',')[0]}", color=look.color)
+    ax.set(xlabel="accuracy of the laid-out regions alone", xlim=(0, 1.03))
+    plots.shared_legend(fig, [ax], columns=2)
+    return fig
 
 
-def compact_enlargement(regions: Sequence[lpd.Region], budget: tuple[int, int]) -> float:
-    """By how much the processor enlarges the compact image's sides. It is 1 where it does not.
-
-    Args:
-        regions: merged, pixel xyxy.
-        budget: from `model_budget`.
-    """
-    size = np.max(lpd.mapping(regions), axis=0)[2:].tolist()
-    return math.sqrt(math.prod(budget_size(size, *budget)) / math.prod(size))
+def calibrated(captured: Captured, samples: Sequence[Sample], cfg: LayoutsConfig) -> pd.DataFrame:
+    """Mean box quality of every sigma and alpha, the best first, from the configuration's grid on."""
+    rows, sizes = captured
+    return calibration.settings_grid(rows, samples, sizes, cfg.sigmas, cfg.alphas)
 
 
-def corrupted_box_finders(most: int) -> dict[str, Finder]:
-    """Boxes by name for `methods_of`: every corruption with 1 to `most` boxes corrupted, "wrong 2" for instance.
-
-    A sample with fewer boxes has all of them corrupted.
-    """
-    counts = range(1, most + 1)
-    return {corrupted_boxes_name(kind, k): partial(_corrupt, kind, k) for kind in CORRUPTIONS for k in counts}
-
-
-def enlarged_box_finders(factors: Sequence[float]) -> dict[str, Finder]:
-    """Boxes by name for `methods_of`: the true ones with sides so many times as long, "true x 2" for instance."""
-    return {enlarged_boxes_name(factor): partial(_enlarge, factor) for factor in factors}
-
-
-def corrupted_boxes_name(kind: str, n_corrupted: int) -> str:
-    """Name of the boxes with so many corrupted. Without any it is that of the true ones."""
-    return f"{kind} {n_corrupted}" if n_corrupted else "true"
-
-
-def enlarged_boxes_name(factor: float) -> str:
-    """Name of the true boxes with sides `factor` times as long. For 1 it is that of the true ones."""
-    return "true" if factor == 1 else f"true x {factor:g}"
-
-
-def _corrupt(kind: str, n_corrupted: int, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-    return corrupted_boxes(kind, min(n_corrupted, len(sample.boxes_xyxy)), sample, session.image.size)
-
-
-def _enlarge(factor: float, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-    return enlarged_boxes(factor, sample, session.image.size)
-
-
-def answers_at_box_rates(answers: pd.DataFrame, samples: Sequence[Sample], rates: Sequence[float]) -> pd.DataFrame:
-    """Answers at each rate of corrupted boxes: `answers_at_rates` of those to the `corrupted_box_finders`."""
-
-    def method(kind: str, n_corrupted: int) -> str:
-        return name_of(corrupted_boxes_name(kind, n_corrupted))
-
-    return answers_at_rates(answers, samples, rates, CORRUPTIONS, method)
+def map_cards(captured: Captured, samples: Sequence[Sample], chosen: tuple[float, float]) -> list[Finding]:
+    """A card for each of `MAP_CLAIMS`: regions at the chosen sigma and alpha against those at the published ones."""
+    rows, sizes = captured
+    tables = [
+        calibration.sweep_settings(rows, samples, sizes, [sigma], [alpha]).assign(variant=name)
+        for name, (sigma, alpha) in {"chosen": chosen, "published": PUBLISHED}.items()
+    ]
+    return [findings.of_measure(pd.concat(tables), **words) for words in MAP_CLAIMS.values()]

@@ -86,3 +86,39 @@ def by_setting(table: pd.DataFrame) -> pd.DataFrame:
     mean = table.groupby(["layer", "sigma", "alpha"])[["recall50", "iou", "area"]].mean()
     mean["worth"] = mean["recall50"] - mean["area"]
     return mean.sort_values("worth", ascending=False, kind="stable").reset_index()
+
+
+def settings_grid(
+    found: Sequence[SearchAttention],
+    samples: Sequence[Sample],
+    sizes_wh: Sequence[tuple[int, int]],
+    sigmas: Sequence[float] = SIGMAS,
+    alphas: Sequence[float] = ALPHAS,
+    most: int = 4,
+) -> pd.DataFrame:
+    """`by_setting` on a grid that is extended until the best setting does not lie at an end of it.
+
+    Natural ends stay: no smoothing, and a threshold of 1.
+
+    Args:
+        found: rows of every sample, captured at one layer.
+        samples: those of the rows, with true boxes.
+        sizes_wh: as in `sweep_settings`.
+        sigmas: the grid to start with.
+        alphas: the grid to start with.
+        most: how often it is extended.
+    """
+    for _ in range(most + 1):
+        means = by_setting(sweep_settings(found, samples, sizes_wh, sigmas, alphas))
+        sigma, alpha = means.loc[0, ["sigma", "alpha"]]
+        wider = {*sigmas, *_beyond(sigma, sigmas, sigma / 2, 1.5 * sigma)}
+        further = {*alphas, *_beyond(alpha, alphas, alpha / 2, (1 + alpha) / 2)}
+        if wider == set(sigmas) and further == set(alphas):
+            break
+        sigmas, alphas = sorted(wider), sorted(further)
+    return means
+
+
+def _beyond(best: float, grid: Sequence[float], lower: float, higher: float) -> list[float]:
+    """Where to go on from a best value that lies at an end of its grid. Empty for one inside."""
+    return [lower] * (best == min(grid)) + [higher] * (best == max(grid))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,52 +11,36 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hide_utils.plots.style import BOX_COLOR, PAGE_WIDTH, new_figure
+from hide_utils.plots.style import PAGE_WIDTH, new_figure
 
 SETTING_COLORS = "viridis"
 
 
 def setting_maps(
-    means: pd.DataFrame, measures: Mapping[str, str], shipped: tuple[int, float, float], *, per_row: int = 6
+    means: pd.DataFrame, measures: Mapping[str, str], chosen: tuple[float, float], published: tuple[float, float]
 ) -> Figure:
-    """Maps over σ (upwards) and α (to the right), a panel for each layer and a block of rows for each measure.
-
-    Each measure has a scale of its own. The shipped setting is outlined, the best of each measure has a cross.
+    """Maps over σ (upwards) and α (to the right), side by side, each with a scale of its own.
 
     Args:
-        means: columns layer (counted from 0), sigma, alpha and the measures.
+        means: columns sigma, alpha and the measures, a row a setting.
         measures: column -> label of its scale.
-        shipped: layer, sigma and alpha in use; outlined where they are on the grid.
-        per_row: panels side by side at most.
+        chosen: sigma and alpha, outlined.
+        published: sigma and alpha, with a cross where they are on the grid.
     """
-    layers = sorted(means["layer"].unique())
-    columns, blocks = min(per_row, len(layers)), -(-len(layers) // per_row)
-    side = min(PAGE_WIDTH / (columns + 0.9), 1.8)
-    height = 0.7 + len(measures) * blocks * (0.86 * side + 0.12)
-    shared: dict[str, Any] = {"squeeze": False, "sharex": True, "sharey": True}
-    fig, axes = new_figure(len(measures) * blocks, columns, width=PAGE_WIDTH, height=height, **shared)
-    for number, (measure, label) in enumerate(measures.items()):
-        block = axes[number * blocks : (number + 1) * blocks]
-        scale = {"vmin": means[measure].min(), "vmax": means[measure].max()}
-        best = means.loc[means[measure].idxmax(), ["layer", "sigma", "alpha"]]
-        for ax in block.flat[len(layers) :]:
-            ax.set_visible(False)
-        for ax, layer in zip(block.flat, layers, strict=False):
-            grid = means[means["layer"] == layer].pivot(index="sigma", columns="alpha", values=measure)
-            drawn = ax.imshow(grid, cmap=SETTING_COLORS, **scale, origin="lower", aspect="auto")
-            ax.set_xticks(range(len(grid.columns)), [f"{v:g}".removeprefix("0") for v in grid.columns])
-            ax.set_yticks(range(len(grid.index)), [f"{v:g}" for v in grid.index])
-            if number == 0:
-                ax.set_title(f"layer {layer + 1}")
-            if layer == best["layer"]:
-                ax.plot(*_place(grid, *best[1:]), "x", color=BOX_COLOR, markersize=6, markeredgewidth=1.4)
-            if layer == shipped[0] and shipped[1] in grid.index and shipped[2] in grid.columns:
-                _outline(ax, *_place(grid, *shipped[1:]))
-        fig.colorbar(drawn, ax=block.ravel().tolist(), label=label, aspect=14 * blocks, pad=0.01)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("σ in grid cells")
-    for ax in axes[-1]:
+    fig, axes = new_figure(1, len(measures), width=PAGE_WIDTH, height=2.5, squeeze=False, sharey=True)
+    for ax, (measure, label) in zip(axes[0], measures.items(), strict=True):
+        grid = means.pivot(index="sigma", columns="alpha", values=measure)
+        drawn = ax.imshow(grid, cmap=SETTING_COLORS, origin="lower", aspect="auto")
+        ax.set_xticks(range(len(grid.columns)), [f"{v:g}".removeprefix("0") for v in grid.columns])
+        ax.set_yticks(range(len(grid.index)), [f"{v:g}" for v in grid.index])
         ax.set_xlabel("α")
+        _outline(ax, *_place(grid, *chosen))
+        if published[0] in grid.index and published[1] in grid.columns:
+            at = _place(grid, *published)
+            ax.plot(*at, "x", color="white", markersize=7, markeredgewidth=2.6)
+            ax.plot(*at, "x", color="black", markersize=6, markeredgewidth=1.2)
+        fig.colorbar(drawn, ax=ax, label=label, pad=0.02)
+    axes[0, 0].set_ylabel("σ in grid cells")
     return fig
 
 

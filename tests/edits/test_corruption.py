@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_helpers import picture
 
-from hide_utils.analyses import layouts as variants
+from hide_utils.analyses import robustness
 from hide_utils.edits import corruption
 from hide_utils.method.hide import HiDe
 from hide_utils.samples import Sample
@@ -71,8 +71,7 @@ def test_enlarged_boxes_are_cut_at_the_edge_and_merge():
     far = sample(boxes=[(2, 30, 12, 40), (60, 30, 70, 40)])
     assert corruption.enlarged_boxes(2, far, SIZE) == [(0, 25, 17, 45), (55, 25, 75, 45)]
     assert corruption.enlarged_boxes(6, far, SIZE) == [(0, 5, 90, 65)]  # 30 either side of 7 and 65 meet at 36
-    names = list(variants.enlarged_box_finders([2, 4.5]))
-    assert names == ["true x 2", "true x 4.5"] and variants.enlarged_boxes_name(1) == "true"
+    assert list(robustness.enlarged_box_finders([2, 4.5])) == ["true x 2", "true x 4.5"]
 
 
 def test_rates_hold_exactly_over_all_boxes_and_are_nested():
@@ -90,12 +89,12 @@ def test_rates_hold_exactly_over_all_boxes_and_are_nested():
 
 def test_rates_are_put_together_from_states():
     samples = [sample(f"s{i}", THREE[:2]) for i in range(8)]
-    states = ["oracle"] + [variants.name_of(f"{kind} {k}") for kind in corruption.CORRUPTIONS for k in (1, 2)]
+    states = ["oracle", *robustness.corrupted_box_finders(2)]
     right = {"oracle": True, **{name: name.startswith("extra") for name in states[1:]}}
     answers = pd.DataFrame(
         [{"sample_id": s.id, "method": name, "correct": right[name]} for s in samples for name in states]
     )
-    table = variants.answers_at_box_rates(answers, samples, [0, 0.5, 1])
+    table = robustness.answers_at_box_rates(answers, samples, [0, 0.5, 1])
     means = table.groupby(["corruption", "rate"])["correct"].mean().unstack()
     assert means.loc["extra"].tolist() == [1, 1, 1]
     assert means.loc["wrong"].tolist() == means.loc["missing"].tolist()
@@ -105,7 +104,7 @@ def test_rates_are_put_together_from_states():
 
 
 def test_states_of_a_sample_with_fewer_boxes_are_its_last():
-    finders = variants.corrupted_box_finders(2)
+    finders = robustness.corrupted_box_finders(2)
     assert list(finders) == ["wrong 1", "wrong 2", "extra 1", "extra 2", "missing 1", "missing 2"]
     model = tiny_model("qwen3_vl")
     hide, one = HiDe(model), sample(boxes=[TWO[0]])

@@ -1,4 +1,4 @@
-"""Layouts, fills, sizes and spoilt boxes: exact small cases, invariants, agreement with the processor and with LPD."""
+"""Layouts, fills and sizes: exact small cases, invariants, agreement with the processor and with LPD."""
 
 import itertools
 import math
@@ -12,17 +12,12 @@ from hypothesis import strategies as st
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils.analyses import layouts as variants
-from hide_utils.baselines import METHODS
 from hide_utils.edits import layouts, placement
 from hide_utils.edits.interventions import FILLS
-from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS
+from hide_utils.edits.layouts import ARRANGEMENTS
 from hide_utils.evaluation import failures
-from hide_utils.evaluation.loop import evaluate
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd
-from hide_utils.method.hide import HiDe
-from hide_utils.samples import Sample
 
 SIZE = (90, 70)
 TWO = [(10, 40, 20, 45), (50, 5, 70, 25)]  # the second lies above and to the right of the first
@@ -42,11 +37,6 @@ def merged(boxes_xywh):
 
 def overlapping(boxes):
     return any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for a, b in itertools.combinations(boxes, 2))
-
-
-def sample(name="s0", boxes=(TWO[0], TWO[1]), size=SIZE):
-    boxes = [tuple(float(v) for v in box) for box in boxes]
-    return Sample(name, "What is red?", ["star", "dog"], "A", "drawn", lambda: picture(*size), boxes)
 
 
 def test_arrangements_of_two_regions_worked_by_hand():
@@ -174,53 +164,10 @@ def test_scattered_boxes_keep_their_distance():
         placement.scatter([(50, 5)], (40, 40), rng)
 
 
-def test_names_say_all_three_and_the_shipped_variant_is_the_method_itself():
-    everything = variants.plan(["true", "tad"], list(LAYOUTS), list(variants.SEEN))
-    own = everything[~everything["method"].isin(METHODS)]
-    assert own["method"].is_unique and len(own) == len(everything) - 4  # white fill is LPD's own
-    assert set(everything["method"]) & set(METHODS) == {"oracle", "hide"}
-    assert variants.methods_of(everything)["oracle"] is METHODS["oracle"]
-    words = [variants.described(method) for method in own["method"]]
-    assert len(set(words)) == len(own) and variants.described("direct") == "direct"
-    assert variants.described("hide") == "HiDe's boxes, spatial aggregate (original, then compact image)"
-    for wrong in ((["truth"],), (["true"], ["spatial"]), (["true"], ["spatial_aggregate"], ["above"])):
-        with pytest.raises(ValueError, match=f"unknown '{wrong[-1][0]}' in a plan"):
-            variants.methods_of(variants.plan(*wrong))
-
-
-def test_variants_answer_from_the_pictures_that_their_names_say(tmp_path):
-    model = tiny_model("qwen3_vl")
-    hide, one = HiDe(model, None, 1.0, 0.6), sample(size=(192, 160))
-    planned = variants.plan(["true"], ["spatial_aggregate", "masked_in_place"], ["original", "alone", "half"])
-    table = evaluate(model, [one], variants.methods_of(planned), hide=hide, progress=False).set_index("method")
-    session = hide.open(one.image)
-    for row in planned.itertuples():
-        shown = composite_on_white(layouts.lay_out(row.layout, session.image, TWO))
-        first = {"original": [session.image], "alone": [], "half": [session.image.reduce(2)]}[row.seen]
-        reply = session.answer_from([*first, shown], one.question, one.options)
-        assert table.loc[row.method, "reply"] == reply.text, row.method
-        assert np.reshape(table.loc[row.method, "regions"], (-1, 4)).tolist() == [list(box) for box in TWO]
-        assert table.loc[row.method, "recall50"] == 1
-
-
-def test_without_boxes_the_direct_answer_is_given_and_said_so():
-    model = tiny_model("qwen3_vl")
-    nothing = {"none": lambda hide, session, sample: []}
-    methods = variants.methods_of(variants.plan(["none"], seen=["original", "alone"]), nothing) | {
-        "direct": METHODS["direct"]
-    }
-    table = evaluate(model, [sample()], methods, progress=False)
-    assert table["reply"].nunique() == 1
-    assert table["fallback"].fillna("").tolist() == ["no box survived", "no box survived", ""]
-
-
-def test_share_of_the_compact_image_that_is_empty_and_how_much_it_is_enlarged():
-    assert variants.empty_share(TWO) == pytest.approx(1 - (50 + 400) / (30 * 25))
-    assert variants.empty_share(TWO[:1]) == 0
+def test_small_pictures_are_enlarged_to_the_budget():
     # 30 x 25 pixels to at least 64 x 64: sides of 73.9 and 61.6 pixels, rounded up to multiples of 32
     assert layouts.budget_size((30, 25), 4096, 32) == (96, 64)
-    assert variants.compact_enlargement(TWO, (4096, 32)) == pytest.approx(math.sqrt(96 * 64 / 750))
-    assert variants.compact_enlargement([(0, 0, 64, 64)], (4096, 32)) == 1
+    assert layouts.budget_size((64, 64), 4096, 32) == (64, 64)
 
 
 def test_regions_are_read_from_rows_and_missing_ones_left_out():

@@ -7,8 +7,8 @@ from checkpoints import tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe
-from hide_utils.evaluation import localisation
-from hide_utils.evaluation.calibration import by_setting, search_rows, sweep_settings
+from hide_utils.evaluation import calibration, localisation
+from hide_utils.evaluation.calibration import by_setting, search_rows, settings_grid, sweep_settings
 from hide_utils.samples import Sample
 
 
@@ -45,6 +45,28 @@ def test_settings_are_ranked_by_recall_minus_area():
     ranked = by_setting(pd.concat([table, table.assign(recall50=table["recall50"] - 0.1)]))
     assert ranked["layer"].tolist() == [1, 2, 0]
     assert ranked["worth"].tolist() == pytest.approx([0.75, 0.25, 0.05])
+
+
+@pytest.mark.parametrize(
+    ("best", "sigmas", "alphas"),
+    [
+        ((1.0, 0.5), [0.5, 1.0, 2.0], [0.3, 0.5, 0.7]),  # inside: the grid stays
+        ((4.0, 0.5), [0.5, 1.0, 2.0, 3.0, 4.5, 6.75], [0.3, 0.5, 0.7]),
+        ((1.0, 0.12), [0.5, 1.0, 2.0], [0.075, 0.15, 0.3, 0.5, 0.7]),
+        ((0.0, 1.0), [0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0], None),  # natural ends are approached and no more
+    ],
+)
+def test_the_grid_is_extended_until_the_best_is_inside(monkeypatch, best, sigmas, alphas):
+    def sweep(found, samples, sizes, sigmas, alphas):
+        grid = [(0, s, a) for s in sigmas for a in alphas]
+        table = pd.DataFrame(grid, columns=["layer", "sigma", "alpha"]).assign(iou=0.0, area=0.0)
+        return table.assign(recall50=-abs(table["sigma"] - best[0]) - abs(table["alpha"] - best[1]))
+
+    monkeypatch.setattr(calibration, "sweep_settings", sweep)
+    means = settings_grid([], [], [], [0.5, 1.0, 2.0], [0.3, 0.5, 0.7])
+    assert sorted(means["sigma"].unique()) == sigmas
+    assert alphas is None or sorted(means["alpha"].unique()) == alphas
+    assert means["alpha"].max() < 1 and means.loc[0, "recall50"] == means["recall50"].max()
 
 
 def test_samples_without_entities_are_refused():

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from hide_utils import plots
-from hide_utils.analyses import layouts as variants
+from hide_utils.analyses import robustness
 from hide_utils.analyses import when_to_look as gating
 from hide_utils.analyses.cost import PROCEDURES, STEPS
 from hide_utils.analyses.tokens import PRIOR_LOOKS, PURIFIED
@@ -63,7 +63,7 @@ def test_gates_and_their_curves(ax):
 def test_curves_have_a_band_each(ax):
     table = pd.DataFrame({"kind": ["wrong", "wrong", "extra"], "rate": [1.0, 0.0, 0.0], "accuracy": [0.5, 0.6, 0.5]})
     table = table.assign(low=0.4, high=0.7)
-    looks = variants.CORRUPTION_LOOKS
+    looks = robustness.CORRUPTION_LOOKS
     plots.bands(ax, table, "rate", "kind", looks=looks, values=plots.ACCURACY, markers=plots.MARKERS)
     assert ax.get_legend_handles_labels()[1] == ["wrong", "extra"] and len(ax.collections) == 2
     assert ax.lines[0].get_color() == looks["wrong"].color

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 
 from hide_utils import plots
-from hide_utils.analyses import layouts as variants
 from hide_utils.analyses.tokens import DECOUPLED, FIRST, PURIFIED, VARIANT_LOOKS
 from hide_utils.baselines import LOOKS
 
@@ -20,11 +19,6 @@ def row_names(ax):
 
 def points(ax):
     return [container.lines[0] for container in ax.containers]
-
-
-def scored(*rows, columns=("boxes", "layout", "seen")):
-    table = pd.DataFrame(rows, columns=list(columns))
-    return table.assign(accuracy=0.5, low=0.4, high=0.7)
 
 
 def rows_table(*variants):
@@ -56,29 +50,6 @@ def test_rows_without_series_have_their_own_looks_and_long_names_are_broken(ax):
     assert row_names(ax)[:2] == [FIRST, "prior subtracted\n(HiDe)"] and row_names(ax)[2].count("\n") == 1
     assert [p.get_color() for p in points(ax)] == [plots.NEUTRAL, LOOKS["hide"].color, plots.NEUTRAL]
     assert labels(ax) == []
-
-
-def test_rows_of_layouts_tell_boxes_and_company_apart(ax):
-    table = scored(
-        ("true", "a", "original"), ("true", "b", "original"), ("true", "a", "alone"), ("tad", "b", "original")
-    )
-    variants.draw_rows(ax, table, {"a": "first", "b": "second"})
-    assert row_names(ax) == ["first", "second"]
-    lines = points(ax)
-    assert [np.round(line.get_ydata()).tolist() for line in lines] == [[0, 1]] * 3
-    assert lines[0].get_color() == lines[1].get_color() == LOOKS["oracle"].color != lines[2].get_color()
-    assert lines[0].get_markerfacecolor() == lines[0].get_color() and lines[1].get_markerfacecolor() == "white"
-    assert len(set(labels(ax))) == 3
-
-
-def test_company_stays_out_of_the_legend_where_there_is_one_only(ax):
-    variants.draw_rows(ax, scored(("true", "a", "original"), ("tad", "a", "original")), {"a": "a"})
-    assert labels(ax) == ["true boxes", "HiDe's boxes"]
-
-
-def test_every_company_has_a_marker_and_all_boxes_a_look():
-    assert set(variants.SEEN_MARKERS) == set(variants.SEEN)
-    assert set(variants.BOXES) == set(variants.FINDERS)
 
 
 def test_published_marks_stand_on_the_line_of_their_row(ax):

@@ -2,27 +2,21 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from hide_utils import plots
 
 
-@pytest.mark.parametrize("n_layers", [1, 3, 8])
-def test_setting_maps_share_a_scale_and_mark_the_setting(ax, n_layers):
-    grid = [(layer, s, a) for layer in range(n_layers) for s in (0.0, 1.0) for a in (0.3, 0.5, 0.7)]
-    means = pd.DataFrame(grid, columns=["layer", "sigma", "alpha"]).assign(iou=np.linspace(0, 1, len(grid)))
-    means["other"] = 2 - means["iou"]
-    fig = plots.setting_maps(means, {"iou": "IoU", "other": "other"}, (0, 1.0, 0.5))
+def test_setting_maps_outline_the_choice_and_cross_what_is_published():
+    grid = [(s, a) for s in (0.0, 1.0) for a in (0.3, 0.5, 0.7)]
+    means = pd.DataFrame(grid, columns=["sigma", "alpha"]).assign(iou=np.linspace(0, 1, 6), other=np.linspace(2, 1, 6))
+    fig = plots.setting_maps(means, {"iou": "IoU", "other": "other"}, (1.0, 0.5), (0.0, 0.7))
     shown = [ax for ax in fig.axes if ax.images]
-    assert len(shown) == 2 * n_layers
-    assert {ax.images[0].get_clim() for ax in shown[:n_layers]} == {(0.0, 1.0)}
-    assert {ax.images[0].get_clim() for ax in shown[n_layers:]} == {(1.0, 2.0)}
-    outlined = [ax for ax in shown if ax.patches]
-    assert outlined == [shown[0], shown[n_layers]]
-    assert outlined[0].patches[-1].get_xy() == (0.5, 0.5)  # the second α and the second σ
-    (cross,) = shown[n_layers - 1].lines
-    assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (2, 1)  # the last is the best
-    assert shown[n_layers].lines[0].get_xdata()[0] == 0
+    assert [ax.images[0].get_clim() for ax in shown] == [(0.0, 1.0), (1.0, 2.0)]
+    for ax in shown:
+        assert ax.patches[-1].get_xy() == (0.5, 0.5)  # the second α and the second σ
+        assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines] == [(2, 0)] * 2
+    fig = plots.setting_maps(means, {"iou": "IoU"}, (1.0, 0.5), (3.0, 0.7))  # which is not on the grid
+    assert not fig.axes[0].lines
 
 
 def test_the_matrix_says_every_cell(ax):
