@@ -1,24 +1,28 @@
-"""Notebook 03. Token-wise decoupling (TAD) taken apart: other tokens, its components one at a time, and other priors.
+"""Notebook 03. Token-wise decoupling (TAD) taken apart: TAD as it is, and variants that change one thing in it each.
 
-A *variant* turns the rows of one picture into maps. Its regions are those of all its maps together, as in LPD. Every
-variant gets the threshold that the same rule chooses for it on the calibration split.
+A *variant* turns the attention rows of one picture into maps. Its regions are those of all its maps together, as in
+LPD. The threshold of every variant, and the one number that some have of their own, is chosen on the calibration split
+by one rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from hide_utils.baselines import LOOKS, Method, of_regions, published
-from hide_utils.config import Alpha, Count, RunConfig, Sigma
-from hide_utils.evaluation import TokenRows, localisation
-from hide_utils.findings import paper_numbers
-from hide_utils.looks import Look
+from hide_utils.baselines import Method, of_regions, published
+from hide_utils.config import Alpha, Count, RunConfig, Share
+from hide_utils.evaluation import localisation
+from hide_utils.evaluation.heads import Head, sought
+from hide_utils.evaluation.keys import hash_samples
 from hide_utils.method import HiDe, Session, lpd, tad
+from hide_utils.prompts import CONTENT_FREE
 from hide_utils.samples import Sample
 from hide_utils.stats import median_label
 
@@ -28,47 +32,105 @@ class TokensConfig(RunConfig):
 
     Attributes:
         n_calibration: samples of the calibration split. None takes all.
-        alphas: thresholds from which that of a variant is chosen.
-        sigmas: grid of the sweep of sigma, in grid cells.
+        n_prior: of them, those whose priors are averaged.
+        alphas: thresholds from which that of every variant is chosen.
+        weights: of the prior, from which one is chosen.
+        shares: of the cells that count as sinks, from which that of the masked ones is chosen.
+        n_heads: numbers of heads from which one is chosen.
     """
 
     notebook: str = "03_token_decoupling"
     n_calibration: Count | None = None
+    n_prior: Count = 20
     alphas: tuple[Alpha, ...] = ()
-    sigmas: tuple[Sigma, ...] = ()
+    weights: tuple[float, ...] = ()
+    shares: tuple[Share, ...] = ()
+    n_heads: tuple[Count, ...] = ()
 
 
-ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-WEIGHTS = (0.25, 0.5, 0.75, 1.25, 1.5)  # of the prior, without 0 and 1, which are variants of their own
+TAD = "TAD"
+MEAN, UNSMOOTHED, NO_PRIOR = "one map for all tokens", "no smoothing", "no prior"
+WEIGHTED, AVERAGED = "weighted prior", "prior of other pictures"
+SUBTRACTED, RATIO = "content-free, subtracted", "content-free, ratio"
+MASKED = "sinks masked"
+HEADS, BOXED = "heads of low entropy", "heads that see the boxes"
 
-FIRST = "first answer token"
-RAW = "all text tokens, raw"
-SMOOTHED = "all text tokens, smoothed"
-ENTITY = "entity tokens, mean"
-DECOUPLED = "entity tokens, a map each"
-PURIFIED = "prior subtracted (HiDe)"
-RATIO = "content-free, ratio"
-SUBTRACTED = "content-free, subtracted"
-STEPS = {
-    "smoothing": (SMOOTHED, RAW),
-    "entity tokens only": (ENTITY, SMOOTHED),
-    "a map for each token": (DECOUPLED, ENTITY),
-    "subtracting the prior": (PURIFIED, DECOUPLED),
-}  # what each of TAD's components adds: the variant with it and the one without
+Map: TypeAlias = Float[np.ndarray, "h w"]
+Maps: TypeAlias = Float[np.ndarray, "_maps h w"]
 
-VARIANT_LOOKS = LOOKS | {PURIFIED: Look(PURIFIED, LOOKS["hide"].color)}
-PRIOR_LOOKS = {True: VARIANT_LOOKS[PURIFIED], False: Look("no prior")}
 
-VARIANT_MEASURES = {
-    "iou": "IoU of regions and true boxes (the rule for α)",
-    "recall50": "share of the true boxes of which at least half lies in the regions",
-    "area": "share of the picture in the regions",
-    "energy": "mass of the maps in the true boxes, mean over the maps",
-    "pointing": "peak of the mean map in a true box",
-}
+@dataclass
+class Rows:
+    """Attention rows over one picture.
 
-Maps = Float[np.ndarray, "_maps _h _w"]
-Variant = Callable[[TokenRows], Maps]
+    Attributes:
+        tokens: texts of the entity tokens.
+        noise: `(n_noise, h, w)` rows of the instruction's tokens.
+        semantic: `(tokens, h, w)` rows of the entity tokens.
+        reference: runs the content-free prompt and gives the row of its last position.
+    """
+
+    tokens: tuple[str, ...]
+    noise: Maps = field(repr=False)
+    semantic: Maps = field(repr=False)
+    reference: Callable[[], Map] = field(repr=False)
+
+    @cached_property
+    def content_free(self) -> Map:
+        """Row of the content-free prompt, which is run when it is first asked for."""
+        return self.reference()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How rows become maps.
+
+    Attributes:
+        maps: rows -> maps in [0, 1].
+        heads: the heads whose rows are read. Without any, the mean of all heads at HiDe's layer.
+    """
+
+    maps: Callable[[Rows], Maps]
+    heads: tuple[Head, ...] = ()
+
+
+def read_rows(hide: HiDe, session: Session, sample: Sample, heads: Sequence[Head] = ()) -> Rows:
+    """Rows of the search for a sample's entities: at HiDe's layer, or the mean of the heads that are named."""
+    entities, layer = sought(hide, session, sample), hide.settings.layer
+    found = session.search(entities, {of for of, _ in heads} or {layer}, heads=bool(heads))
+    found = found.of_heads(heads) if heads else found
+    return Rows(found.tokens, found.noise[0], found.semantic[0], partial(_content_free, session, layer))
+
+
+def _content_free(session: Session, layer: int) -> Map:
+    return session.rows_of_last(CONTENT_FREE, [layer])[0]
+
+
+class LearnedPrior:
+    """The mean prior of other pictures, which are run when it is first asked for.
+
+    It is known by its pictures, so that answers made with it are found again on another machine.
+
+    Args:
+        hide: the method's settings, with its model.
+        samples: whose priors are averaged.
+    """
+
+    __slots__ = ("_hide", "_priors", "_samples")
+
+    def __init__(self, hide: HiDe, samples: Sequence[Sample]) -> None:
+        self._hide, self._samples = hide, samples
+        self._priors: list[Map] | None = None
+
+    def __repr__(self) -> str:
+        return f"LearnedPrior({len(self._samples)} pictures, {hash_samples(self._samples)})"
+
+    def on(self, grid_hw: Sequence[int]) -> Map:
+        """The prior on a grid."""
+        if self._priors is None:
+            rows = (read_rows(self._hide, self._hide.open(sample.image), sample) for sample in self._samples)
+            self._priors = [tad.noise_prior(one.noise, self._hide.settings.sigma) for one in rows]
+        return localisation.average_prior(self._priors, grid_hw)
 
 
 def scaled(rows: Maps, sigma: float) -> Maps:
@@ -76,186 +138,127 @@ def scaled(rows: Maps, sigma: float) -> Maps:
     return tad.minmax(tad.smooth(rows, sigma))
 
 
-def components(sigma: float) -> dict[str, Variant]:
-    """TAD's components switched on one at a time, and what the paper sets against it.
+def tad_maps(rows: Rows, sigma: float, weight: float = 1.0) -> Maps:
+    """TAD with `weight` times the instruction's prior. A weight of 1 is HiDe's."""
+    prior = np.float32(weight) * tad.noise_prior(rows.noise, sigma)
+    return tad.subtract_prior(scaled(rows.semantic, sigma), prior)
 
-    * `FIRST`: the row that predicts the first answer token, smoothed and scaled. One map.
-    * `RAW`: the mean of the rows of all text tokens behind the picture (instruction and entities), scaled. One map.
-    * `SMOOTHED`: the same, smoothed before it is scaled.
-    * `ENTITY`: the same of the entity tokens alone.
-    * `DECOUPLED`: each entity token's row smoothed and scaled on its own. One map a token.
-    * `PURIFIED`: from each of these the mean map of the instruction's tokens is subtracted. The rest is clipped at 0
-      and scaled again, which is TAD.
+
+def mean_map(rows: Rows, sigma: float) -> Maps:
+    """One map: TAD of the mean of the entity tokens' rows."""
+    prior = tad.noise_prior(rows.noise, sigma)
+    return tad.subtract_prior(scaled(rows.semantic.mean(0, keepdims=True), sigma), prior)
+
+
+def unpurified(rows: Rows, sigma: float) -> Maps:
+    """A map a token, smoothed and scaled, from which nothing is subtracted."""
+    return scaled(rows.semantic, sigma)
+
+
+def learned(rows: Rows, sigma: float, prior: LearnedPrior) -> Maps:
+    """TAD with the mean prior of other pictures."""
+    return tad.subtract_prior(scaled(rows.semantic, sigma), prior.on(rows.semantic.shape[1:]))
+
+
+def content_free_subtracted(rows: Rows, sigma: float) -> Maps:
+    """TAD with the map of a content-free prompt as the prior."""
+    return tad.subtract_prior(scaled(rows.semantic, sigma), scaled(rows.content_free[None], sigma)[0])
+
+
+def content_free_ratio(rows: Rows, sigma: float) -> Maps:
+    """Rows divided by that of a content-free prompt, as in ViCrop's relative attention."""
+    return published.relative_attention(rows.semantic, rows.content_free, sigma)
+
+
+def sinks_masked(rows: Rows, sigma: float, share: float) -> Maps:
+    """No prior: instead the cells that the instruction's tokens look at most are given each row's lowest value."""
+    sinks = localisation.top_cells(rows.noise.mean(0), share)
+    return scaled(np.where(sinks, rows.semantic.min((1, 2), keepdims=True), rows.semantic), sigma)
+
+
+def variants(
+    sigma: float, cfg: TokensConfig, prior: LearnedPrior, heads: Mapping[str, Sequence[Head]]
+) -> dict[str, dict[str, Variant]]:
+    """TAD and what it is compared with: name -> the values of its own number, in words -> `Variant`.
 
     Args:
         sigma: of the Gaussian, in grid cells.
+        cfg: the numbers that are tried.
+        prior: that of other pictures.
+        heads: `HEADS` and `BOXED` -> heads in the order in which they are taken.
     """
-
-    def everything(case: TokenRows) -> Maps:
-        return np.concatenate([case.noise, case.semantic]).mean(0, keepdims=True)
-
-    return {
-        FIRST: lambda case: scaled(case.answer[[case.layer]], sigma),
-        RAW: lambda case: scaled(everything(case), 0.0),
-        SMOOTHED: lambda case: scaled(everything(case), sigma),
-        ENTITY: lambda case: scaled(case.semantic.mean(0, keepdims=True), sigma),
-        DECOUPLED: lambda case: scaled(case.semantic, sigma),
-        PURIFIED: lambda case: weighted(case, sigma),
+    fixed = {
+        TAD: partial(tad_maps, sigma=sigma),
+        MEAN: partial(mean_map, sigma=sigma),
+        UNSMOOTHED: partial(tad_maps, sigma=0.0),
+        NO_PRIOR: partial(unpurified, sigma=sigma),
+        AVERAGED: partial(learned, sigma=sigma, prior=prior),
+        SUBTRACTED: partial(content_free_subtracted, sigma=sigma),
+        RATIO: partial(content_free_ratio, sigma=sigma),
+    }
+    return {name: {"": Variant(maps)} for name, maps in fixed.items()} | {
+        WEIGHTED: {f"weight {w:g}": Variant(partial(tad_maps, sigma=sigma, weight=w)) for w in cfg.weights},
+        MASKED: {f"{s:.1%} of the cells": Variant(partial(sinks_masked, sigma=sigma, share=s)) for s in cfg.shares},
+    } | {
+        name: {f"{n} heads": Variant(partial(tad_maps, sigma=sigma), tuple(order[:n])) for n in cfg.n_heads}
+        for name, order in heads.items()
     }
 
 
-def weighted(case: TokenRows, sigma: float, weight: float = 1.0) -> Maps:
-    """TAD with `weight` times the instruction's prior."""
-    prior = np.float32(weight) * tad.noise_prior(case.noise, sigma)
-    return tad.subtract_prior(scaled(case.semantic, sigma), prior)
+def measure_settings(
+    candidates: Mapping[str, Mapping[str, Variant]], alphas: Sequence[float], hide: HiDe, session: Session, sample: Sample
+) -> dict[str, Any]:
+    """Box quality of every candidate at every threshold, for `stored_measures`.
 
-
-def weights(sigma: float, values: Iterable[float] = WEIGHTS) -> dict[str, Variant]:
-    """The instruction's prior adapted by one number: a variant for each weight."""
-    return {f"instruction × {w:g}": partial(weighted, sigma=sigma, weight=w) for w in values}
-
-
-def answer_layers(sigma: float, n_layers: int) -> dict[str, Variant]:
-    """`FIRST` at each decoder layer. Names count layers from 1."""
-    return {f"{FIRST}, layer {i + 1} of {n_layers}": partial(_first_map, layer=i, sigma=sigma) for i in range(n_layers)}
-
-
-def _first_map(case: TokenRows, layer: int, sigma: float) -> Maps:
-    return scaled(case.answer[[layer]], sigma)
-
-
-def learned_prior(calibration: Sequence[TokenRows], sigma: float, grid_hw: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-    """Mean of the calibration pictures' priors, resized to a grid."""
-    return localisation.average_prior([tad.noise_prior(case.noise, sigma) for case in calibration], grid_hw)
-
-
-def other_priors(sigma: float, calibration: Sequence[TokenRows]) -> dict[str, Variant]:
-    """What could stand in place of the instruction's prior: one learned from other pictures, or a content-free prompt.
-
-    The learned one is the mean of the calibration pictures' priors, resized to the picture's grid. The content-free
-    prompt's map is subtracted as the instruction's is, or divides the rows before they are scaled (ViCrop).
+    Returns:
+        recall50, iou and area, each a list of candidates (in the order of `variants`) of lists of thresholds.
     """
-    average = cache(partial(learned_prior, calibration, sigma))
+    read: dict[tuple[Head, ...], Rows] = {}
+    quality: dict[str, list[list[float]]] = {"recall50": [], "iou": [], "area": []}
+    for variant in (one for of_name in candidates.values() for one in of_name.values()):
+        if variant.heads not in read:
+            read[variant.heads] = read_rows(hide, session, sample, variant.heads)
+        found = []
+        for boxes in lpd.boxes_grid(variant.maps(read[variant.heads]), alphas):
+            regions = lpd.merge_boxes([box for of_map in boxes for box in of_map], session.image.size)
+            found.append(localisation.box_quality(regions, sample.boxes_xyxy, session.image.size))
+        for name, of_name in quality.items():
+            of_name.append([round(float(one[name]), 5) for one in found])
+    return quality
+
+
+def choose_settings(measured: pd.DataFrame, candidates: Mapping[str, Mapping], alphas: Sequence[float]) -> pd.DataFrame:
+    """The rule for every variant: the most recall minus area on the calibration split, the smallest alpha of equals.
+
+    That is the rule of the models' own settings (`evaluation.calibration`): objects kept minus background kept.
+
+    Args:
+        measured: rows of `measure_settings`.
+        candidates: from `variants`.
+        alphas: thresholds, those of the rows.
+
+    Returns:
+        One row a variant: variant, own (its own number, in words), alpha, recall50, iou, area and worth.
+    """
+    labels = [(name, own) for name, of_name in candidates.items() for own in of_name]
+    means = {name: np.array(measured[name].tolist()).mean(0).ravel() for name in ("recall50", "iou", "area")}
+    places = [(*label, alpha) for label in labels for alpha in alphas]
+    table = pd.DataFrame(places, columns=["variant", "own", "alpha"]).assign(**means)
+    table["worth"] = table["recall50"] - table["area"]
+    best = table.sort_values("alpha", kind="stable").groupby("variant", sort=False)["worth"].idxmax()
+    return table.loc[best[list(candidates)]].reset_index(drop=True)
+
+
+def methods_of(chosen: pd.DataFrame, candidates: Mapping[str, Mapping[str, Variant]]) -> dict[str, Method]:
+    """LPD on each variant's regions at its chosen settings, as methods for `evaluate`."""
+    settings = chosen[["variant", "own", "alpha"]].itertuples(index=False)
+    steps = ("prefill", "search", "compact")
     return {
-        f"averaged over {len(calibration)} pictures": lambda case: tad.subtract_prior(
-            scaled(case.semantic, sigma), average(case.semantic.shape[1:])
-        ),
-        SUBTRACTED: lambda case: tad.subtract_prior(
-            scaled(case.semantic, sigma), scaled(case.content_free[None], sigma)[0]
-        ),
-        RATIO: lambda case: published.relative_attention(case.semantic, case.content_free, sigma),
+        name: of_regions(partial(find_regions, candidates[name][own], float(alpha)), steps=steps)
+        for name, own, alpha in settings
     }
 
 
-def _quality(boxes: Sequence[lpd.Box], case: TokenRows) -> dict[str, float]:
-    return localisation.box_quality(lpd.merge_boxes(boxes, case.size_wh), case.sample.boxes_xyxy, case.size_wh)
-
-
-def sweep_alphas(cases: Sequence[TokenRows], variants: Mapping, alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
-    """Mean quality of the regions of every variant at every alpha.
-
-    Args:
-        cases: the samples.
-        variants: name -> variant.
-        alphas: thresholds in (0, 1].
-
-    Returns:
-        Columns variant, alpha, recall50, iou, area.
-    """
-    rows = []
-    for case in cases:
-        for name, variant in variants.items():
-            for alpha, boxes in zip(alphas, lpd.boxes_grid(variant(case), alphas), strict=True):
-                quality = _quality([box for of_map in boxes for box in of_map], case)
-                rows.append({"variant": name, "alpha": alpha} | quality)
-    return pd.DataFrame(rows).groupby(["variant", "alpha"], sort=False).mean().reset_index()
-
-
-def choose_alphas(table: pd.DataFrame) -> pd.DataFrame:
-    """The rule: for each variant the alpha with the highest mean IoU over the samples, the smallest of equals.
-
-    Args:
-        table: from `sweep_alphas`, of the calibration split.
-
-    Returns:
-        The chosen rows, indexed by variant.
-    """
-    ordered = table.sort_values("alpha", kind="stable")
-    best = ordered.groupby("variant", sort=False)["iou"].idxmax()
-    return ordered.loc[best].set_index("variant").loc[table["variant"].unique()]
-
-
-def measure_variants(cases: Sequence[TokenRows], variants: Mapping, alphas: Mapping) -> pd.DataFrame:
-    """Every measure of `VARIANT_MEASURES` for every sample and variant, at the variant's alpha.
-
-    Args:
-        cases: the samples.
-        variants: name -> variant.
-        alphas: name -> threshold in (0, 1].
-
-    Returns:
-        One row a sample and variant: sample_id, image_id, variant, alpha, the measures, and what a flat map has. That
-        is true_area for energy, and touched for pointing, the share of cells that touch a true box.
-    """
-    rows = []
-    for case in cases:
-        who = {"sample_id": case.sample.id, "image_id": case.sample.image_id}
-        touched = localisation.box_coverage(case.truth, case.content_free.shape) > 1e-9
-        flat = {"true_area": localisation.union_area(case.truth), "touched": float(touched.mean())}
-        for name, variant in variants.items():
-            maps = variant(case)
-            boxes = [box for of_map in lpd.boxes_grid(maps, [alphas[name]])[0] for box in of_map]
-            peaks = {
-                "energy": float(np.nan_to_num(localisation.energy_in_boxes(maps, case.truth)).mean()),
-                "pointing": float(np.nan_to_num(localisation.pointing(maps.mean(0), case.truth))),
-            }
-            rows.append(who | {"variant": name, "alpha": alphas[name]} | _quality(boxes, case) | peaks | flat)
-    return pd.DataFrame(rows)
-
-
-def answer_methods(
-    cases: Sequence[TokenRows], variants: Mapping[str, Variant], alphas: Mapping[str, float], sigma: float
-) -> dict[str, Method]:
-    """LPD on each variant's regions as methods for `evaluate`, named by `method_name`.
-
-    Rows come from the cases, so that a method runs the model for its answer alone.
-
-    Args:
-        cases: the samples that will be answered.
-        variants: name -> variant.
-        alphas: name -> threshold in (0, 1].
-        sigma: of the variants, for the names.
-    """
-    by_id = {case.sample.id: case for case in cases}
-
-    def find(variant: Variant, alpha: float, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-        return lpd.regions_of(variant(by_id[sample.id]), alpha, session.image.size)
-
-    return {
-        method_name(name, alphas[name], sigma): of_regions(partial(find, variant, alphas[name]), steps=("prefill",))
-        for name, variant in variants.items()
-    }
-
-
-def method_name(variant: str, alpha: float, sigma: float) -> str:
-    """Under which the answers of a variant are stored."""
-    return f"{variant} · σ {sigma:g} · α {alpha:g}"
-
-
-def published_sigma() -> float:
-    """The paper's sigma in grid cells, set for Qwen2.5-VL-7B."""
-    return float(paper_numbers("hyperparameters").query("setting == 'sigma'")["value"].iloc[0])
-
-
-def typical_case(table: pd.DataFrame, cases: Sequence[TokenRows], variant: str = PURIFIED) -> TokenRows:
-    """The rule for an example: of the samples with most true boxes, the one of (lower) median energy in them.
-
-    Args:
-        table: from `measure_variants`.
-        cases: of the same samples.
-        variant: whose energy.
-    """
-    most = max(len(case.sample.boxes_xyxy) for case in cases)
-    by_id = {case.sample.id: case for case in cases if len(case.sample.boxes_xyxy) == most}
-    energy = table[(table["variant"] == variant) & table["sample_id"].isin(by_id)].set_index("sample_id")["energy"]
-    return by_id[median_label(energy)]
+def find_regions(variant: Variant, alpha: float, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
+    """Regions of a variant's maps, merged, in pixels of the session's picture."""
+    return lpd.regions_of(variant.maps(read_rows(hide, session, sample, variant.heads)), alpha, session.image.size)
