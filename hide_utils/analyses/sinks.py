@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.heads import sought
+from hide_utils.findings import Finding, of_differences
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, Session
 from hide_utils.prompts import CONTENT_FREE
 from hide_utils.samples import Sample
 from hide_utils.scenes import drawn_things
+from hide_utils.stats import means
 
 SHARE = 0.01  # of the cells of a picture that count as its sinks
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -28,6 +31,21 @@ GROUPS = {
     "entity": Look("entity tokens", PALETTE[0], "o"),
 }
 
+LOOKED_AT: dict[str, Any] = {
+    "claim": "sinks draw entity tokens",
+    "statement": "Entity tokens give the instruction's sinks more attention than a flat map would.",
+    "paper": "what the instruction's tokens look at is noise in the entity tokens' maps too; no number is published",
+    "source": "section on TAD",
+}
+ON_ASKED: dict[str, Any] = {
+    "claim": "sinks beside the objects asked about",
+    "statement": "The sinks lie on the objects asked about no more than other cells do.",
+    "expected": 0,
+}
+ON_DRAWN: dict[str, Any] = {
+    "claim": "sinks on drawn objects",
+    "statement": "The sinks lie on drawn objects, asked about or not, more than other cells do.",
+}
 
 Map: TypeAlias = Float[np.ndarray, "h w"]
 
@@ -39,21 +57,23 @@ def measure_sinks(hide: HiDe, session: Session, sample: Sample) -> dict[str, Any
 
     Returns:
         For each of `GROUPS`: mass, the share of its attention to the picture that falls on the sinks, mean over its
-        rows; and curve, the share on a row's own top cells for each of `SHARES`. Then the share of the sinks' area, and
-        of the whole picture's, that lies in the boxes asked about (asked, asked_flat) and, in a drawn scene, in those
-        of all things (drawn, drawn_flat), else None.
+        rows; and curve, the share on a row's own top cells for each of `SHARES`. flat, what a flat map has on the
+        sinks. Then the share of the sinks' area, and of the whole picture's, that lies in the boxes asked about (asked,
+        asked_flat) and, in a drawn scene, in those of all things (drawn, drawn_flat), else None.
     """
     layer = hide.settings.layer
     found = session.search(sought(hide, session, sample), [layer])
     rows = (found.noise[0], session.rows_of_last(CONTENT_FREE, [layer]), found.semantic[0])
-    groups = {name: of / np.maximum(of.sum((1, 2), keepdims=True), 1e-12) for name, of in zip(GROUPS, rows, strict=True)}
+    groups = {
+        name: of / np.maximum(of.sum((1, 2), keepdims=True), 1e-12) for name, of in zip(GROUPS, rows, strict=True)
+    }
     instruction = groups["instruction"]
     sinks = localisation.top_cells(instruction.mean(0), SHARE)
     mass = {name: float(of[:, sinks].sum(1).mean()) for name, of in groups.items()}
     if len(instruction) > 1:
         others = [localisation.top_cells(np.delete(instruction, i, 0).mean(0), SHARE) for i in range(len(instruction))]
         mass["instruction"] = float(np.mean([row[of].sum() for row, of in zip(instruction, others, strict=True)]))
-    measures: dict[str, Any] = {f"mass_{name}": value for name, value in mass.items()}
+    measures: dict[str, Any] = {"flat": float(sinks.mean())} | {f"mass_{name}": of for name, of in mass.items()}
     measures |= {f"curve_{name}": mass_curve(of) for name, of in groups.items()}
     things = drawn_things(sample)
     boxes = {"asked": sample.boxes_xyxy, "drawn": None if things is None else [thing.box_xyxy for thing in things]}
@@ -74,3 +94,42 @@ def mass_curve(rows: Float[np.ndarray, "_rows h w"]) -> list[float]:
 def coverage(boxes: Sequence[Sequence[float]], size_wh: tuple[int, int], grid_hw: Sequence[int]) -> Map:
     """Share of each cell that lies in boxes of a picture's pixels."""
     return localisation.box_coverage(np.reshape(boxes, (-1, 4)) / [*size_wh, *size_wh], grid_hw)
+
+
+def sink_cards(measured: pd.DataFrame) -> list[Finding]:
+    """What the sinks take and where they lie, in points of a hundred.
+
+    Args:
+        measured: rows of `measure_sinks`. Without drawn scenes the card of drawn objects is left out.
+    """
+    pictures, flat = measured["image_id"].tolist(), measured["flat"]
+    differences = [(LOOKED_AT, measured["mass_entity"] - flat), (ON_ASKED, measured["asked"] - measured["asked_flat"])]
+    if measured["drawn"].notna().all():
+        differences.append((ON_DRAWN, measured["drawn"] - measured["drawn_flat"]))
+    return [of_differences((100 * of.astype(float)).tolist(), pictures, "points", **words) for words, of in differences]
+
+
+def concentration_curves(measured: pd.DataFrame) -> pd.DataFrame:
+    """Mean share of each group's attention on its own top cells: columns group, share, n, estimate, low, high."""
+    rows = [
+        (group, share, picture, mass)
+        for group in GROUPS
+        for picture, curve in zip(measured["image_id"], measured[f"curve_{group}"], strict=True)
+        for share, mass in zip(SHARES, curve, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["group", "share", "image_id", "mass"])
+    return means(table, ["group", "share"], ["mass"], 2000).drop(columns="measure")
+
+
+def places(measured: pd.DataFrame) -> pd.DataFrame:
+    """What stands where the sinks are and in the whole picture: columns place, cells, n, estimate, low, high."""
+    known = {"asked": "objects asked about", "drawn": "all drawn objects"}
+    rows = [
+        (place, cells, picture, value)
+        for name, place in known.items()
+        if measured[name].notna().all()
+        for cells, column in {"sinks": name, "all cells": f"{name}_flat"}.items()
+        for picture, value in zip(measured["image_id"], measured[column].astype(float), strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["place", "cells", "image_id", "share"])
+    return means(table, ["place", "cells"], ["share"], 2000).drop(columns="measure")

@@ -7,22 +7,17 @@ by one rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
-from hide_utils.baselines import Method, of_regions, published
+from hide_utils.baselines import Method, of_regions
 from hide_utils.config import Alpha, Count, RunConfig, Share
-from hide_utils.evaluation import localisation
-from hide_utils.evaluation.heads import Head, sought
-from hide_utils.evaluation.keys import hash_samples
-from hide_utils.method import HiDe, Session, lpd, tad
-from hide_utils.prompts import CONTENT_FREE
+from hide_utils.evaluation import tad_variants as maps
+from hide_utils.evaluation.heads import Head
+from hide_utils.evaluation.tad_variants import LearnedPrior, Variant, find_regions
 from hide_utils.samples import Sample
 from hide_utils.stats import median_label
 
@@ -51,129 +46,90 @@ class TokensConfig(RunConfig):
 TAD = "TAD"
 MEAN, UNSMOOTHED, NO_PRIOR = "one map for all tokens", "no smoothing", "no prior"
 WEIGHTED, AVERAGED = "weighted prior", "prior of other pictures"
-SUBTRACTED, RATIO = "content-free, subtracted", "content-free, ratio"
-MASKED = "sinks masked"
+RATIO, MASKED = "content-free ratio", "sinks masked"
 HEADS, BOXED = "heads of low entropy", "heads that see the boxes"
 
-Map: TypeAlias = Float[np.ndarray, "h w"]
-Maps: TypeAlias = Float[np.ndarray, "_maps h w"]
-
-
-@dataclass
-class Rows:
-    """Attention rows over one picture.
-
-    Attributes:
-        tokens: texts of the entity tokens.
-        noise: `(n_noise, h, w)` rows of the instruction's tokens.
-        semantic: `(tokens, h, w)` rows of the entity tokens.
-        reference: runs the content-free prompt and gives the row of its last position.
-    """
-
-    tokens: tuple[str, ...]
-    noise: Maps = field(repr=False)
-    semantic: Maps = field(repr=False)
-    reference: Callable[[], Map] = field(repr=False)
-
-    @cached_property
-    def content_free(self) -> Map:
-        """Row of the content-free prompt, which is run when it is first asked for."""
-        return self.reference()
-
-
-@dataclass(frozen=True)
-class Variant:
-    """How rows become maps.
-
-    Attributes:
-        maps: rows -> maps in [0, 1].
-        heads: the heads whose rows are read. Without any, the mean of all heads at HiDe's layer.
-    """
-
-    maps: Callable[[Rows], Maps]
-    heads: tuple[Head, ...] = ()
-
-
-def read_rows(hide: HiDe, session: Session, sample: Sample, heads: Sequence[Head] = ()) -> Rows:
-    """Rows of the search for a sample's entities: at HiDe's layer, or the mean of the heads that are named."""
-    entities, layer = sought(hide, session, sample), hide.settings.layer
-    found = session.search(entities, {of for of, _ in heads} or {layer}, heads=bool(heads))
-    found = found.of_heads(heads) if heads else found
-    return Rows(found.tokens, found.noise[0], found.semantic[0], partial(_content_free, session, layer))
-
-
-def _content_free(session: Session, layer: int) -> Map:
-    return session.rows_of_last(CONTENT_FREE, [layer])[0]
-
-
-class LearnedPrior:
-    """The mean prior of other pictures, which are run when it is first asked for.
-
-    It is known by its pictures, so that answers made with it are found again on another machine.
-
-    Args:
-        hide: the method's settings, with its model.
-        samples: whose priors are averaged.
-    """
-
-    __slots__ = ("_hide", "_priors", "_samples")
-
-    def __init__(self, hide: HiDe, samples: Sequence[Sample]) -> None:
-        self._hide, self._samples = hide, samples
-        self._priors: list[Map] | None = None
-
-    def __repr__(self) -> str:
-        return f"LearnedPrior({len(self._samples)} pictures, {hash_samples(self._samples)})"
-
-    def on(self, grid_hw: Sequence[int]) -> Map:
-        """The prior on a grid."""
-        if self._priors is None:
-            rows = (read_rows(self._hide, self._hide.open(sample.image), sample) for sample in self._samples)
-            self._priors = [tad.noise_prior(one.noise, self._hide.settings.sigma) for one in rows]
-        return localisation.average_prior(self._priors, grid_hw)
-
-
-def scaled(rows: Maps, sigma: float) -> Maps:
-    """Rows smoothed (Gaussian of `sigma` cells) and each scaled to [0, 1] by min-max."""
-    return tad.minmax(tad.smooth(rows, sigma))
-
-
-def tad_maps(rows: Rows, sigma: float, weight: float = 1.0) -> Maps:
-    """TAD with `weight` times the instruction's prior. A weight of 1 is HiDe's."""
-    prior = np.float32(weight) * tad.noise_prior(rows.noise, sigma)
-    return tad.subtract_prior(scaled(rows.semantic, sigma), prior)
-
-
-def mean_map(rows: Rows, sigma: float) -> Maps:
-    """One map: TAD of the mean of the entity tokens' rows."""
-    prior = tad.noise_prior(rows.noise, sigma)
-    return tad.subtract_prior(scaled(rows.semantic.mean(0, keepdims=True), sigma), prior)
-
-
-def unpurified(rows: Rows, sigma: float) -> Maps:
-    """A map a token, smoothed and scaled, from which nothing is subtracted."""
-    return scaled(rows.semantic, sigma)
-
-
-def learned(rows: Rows, sigma: float, prior: LearnedPrior) -> Maps:
-    """TAD with the mean prior of other pictures."""
-    return tad.subtract_prior(scaled(rows.semantic, sigma), prior.on(rows.semantic.shape[1:]))
-
-
-def content_free_subtracted(rows: Rows, sigma: float) -> Maps:
-    """TAD with the map of a content-free prompt as the prior."""
-    return tad.subtract_prior(scaled(rows.semantic, sigma), scaled(rows.content_free[None], sigma)[0])
-
-
-def content_free_ratio(rows: Rows, sigma: float) -> Maps:
-    """Rows divided by that of a content-free prompt, as in ViCrop's relative attention."""
-    return published.relative_attention(rows.semantic, rows.content_free, sigma)
-
-
-def sinks_masked(rows: Rows, sigma: float, share: float) -> Maps:
-    """No prior: instead the cells that the instruction's tokens look at most are given each row's lowest value."""
-    sinks = localisation.top_cells(rows.noise.mean(0), share)
-    return scaled(np.where(sinks, rows.semantic.min((1, 2), keepdims=True), rows.semantic), sigma)
+COMPONENTS = (
+    {
+        "method": TAD,
+        "against": MEAN,
+        "claim": "one map a token",
+        "statement": "A map for each entity token answers more questions than one map for all of them.",
+        "paper": "each token of an entity is decoupled into a map of its own; no number is published",
+        "source": "section on TAD",
+    },
+    {
+        "method": TAD,
+        "against": UNSMOOTHED,
+        "claim": "smoothing",
+        "statement": "Smoothing the maps answers more questions than leaving them as they are.",
+        "paper": "every map is smoothed with a Gaussian; no number is published",
+        "source": "section on TAD",
+    },
+    {
+        "method": TAD,
+        "against": NO_PRIOR,
+        "claim": "prior subtraction",
+        "statement": "Subtracting what the instruction's tokens look at answers more questions than leaving it.",
+        "paper": "the instruction's mean map is noise and is subtracted; no number is published",
+        "source": "section on TAD",
+    },
+)  # what TAD has that a variant lacks, judged by answers; MAPS has the same by the regions
+MAPS = tuple(
+    {name: words[name] for name in ("against", "paper", "source")}
+    | {"variant": TAD, "measure": "iou", "unit": "IoU", "claim": f"{words['claim']}: regions", "statement": statement}
+    for words, statement in zip(
+        COMPONENTS,
+        (
+            "The regions of a map for each entity token fit the true boxes better than those of one map for all.",
+            "The regions of smoothed maps fit the true boxes better than those of maps as they are.",
+            "The regions fit the true boxes better where the instruction's prior is subtracted.",
+        ),
+        strict=True,
+    )
+)
+PRIORS = (
+    {
+        "method": WEIGHTED,
+        "against": TAD,
+        "claim": "weighted prior",
+        "statement": "The weight of the prior that calibration chooses answers more questions than the weight of one.",
+    },
+    {
+        "method": AVERAGED,
+        "against": TAD,
+        "claim": "prior of other pictures",
+        "statement": "The mean prior of other pictures does as well as the picture's own.",
+        "expected": 0,
+    },
+    {
+        "method": TAD,
+        "against": RATIO,
+        "claim": "against a content-free ratio",
+        "statement": "Subtracting the instruction's prior answers more than dividing by a content-free map (ViCrop).",
+    },
+    {
+        "method": MASKED,
+        "against": TAD,
+        "claim": "sinks masked",
+        "statement": "Masking the cells that the instruction looks at most does as well as subtracting its prior.",
+        "expected": 0,
+    },
+)
+FEW_HEADS = (
+    {
+        "method": HEADS,
+        "against": TAD,
+        "claim": "heads of low entropy",
+        "statement": "A few heads of lowest spatial entropy answer more questions than the mean of all heads.",
+    },
+    {
+        "method": BOXED,
+        "against": TAD,
+        "claim": "heads that see the boxes",
+        "statement": "A few heads that look into calibration's true boxes answer more than the mean of all heads.",
+    },
+)
 
 
 def variants(
@@ -188,43 +144,23 @@ def variants(
         heads: `HEADS` and `BOXED` -> heads in the order in which they are taken.
     """
     fixed = {
-        TAD: partial(tad_maps, sigma=sigma),
-        MEAN: partial(mean_map, sigma=sigma),
-        UNSMOOTHED: partial(tad_maps, sigma=0.0),
-        NO_PRIOR: partial(unpurified, sigma=sigma),
-        AVERAGED: partial(learned, sigma=sigma, prior=prior),
-        SUBTRACTED: partial(content_free_subtracted, sigma=sigma),
-        RATIO: partial(content_free_ratio, sigma=sigma),
+        TAD: partial(maps.tad_maps, sigma=sigma),
+        MEAN: partial(maps.mean_map, sigma=sigma),
+        UNSMOOTHED: partial(maps.tad_maps, sigma=0.0),
+        NO_PRIOR: partial(maps.unpurified, sigma=sigma),
+        AVERAGED: partial(maps.learned, sigma=sigma, prior=prior),
+        RATIO: partial(maps.content_free_ratio, sigma=sigma),
     }
-    return {name: {"": Variant(maps)} for name, maps in fixed.items()} | {
-        WEIGHTED: {f"weight {w:g}": Variant(partial(tad_maps, sigma=sigma, weight=w)) for w in cfg.weights},
-        MASKED: {f"{s:.1%} of the cells": Variant(partial(sinks_masked, sigma=sigma, share=s)) for s in cfg.shares},
-    } | {
-        name: {f"{n} heads": Variant(partial(tad_maps, sigma=sigma), tuple(order[:n])) for n in cfg.n_heads}
-        for name, order in heads.items()
+    of_shares = {
+        f"{share:.1%} of the cells": partial(maps.sinks_masked, sigma=sigma, share=share) for share in cfg.shares
     }
-
-
-def measure_settings(
-    candidates: Mapping[str, Mapping[str, Variant]], alphas: Sequence[float], hide: HiDe, session: Session, sample: Sample
-) -> dict[str, Any]:
-    """Box quality of every candidate at every threshold, for `stored_measures`.
-
-    Returns:
-        recall50, iou and area, each a list of candidates (in the order of `variants`) of lists of thresholds.
-    """
-    read: dict[tuple[Head, ...], Rows] = {}
-    quality: dict[str, list[list[float]]] = {"recall50": [], "iou": [], "area": []}
-    for variant in (one for of_name in candidates.values() for one in of_name.values()):
-        if variant.heads not in read:
-            read[variant.heads] = read_rows(hide, session, sample, variant.heads)
-        found = []
-        for boxes in lpd.boxes_grid(variant.maps(read[variant.heads]), alphas):
-            regions = lpd.merge_boxes([box for of_map in boxes for box in of_map], session.image.size)
-            found.append(localisation.box_quality(regions, sample.boxes_xyxy, session.image.size))
-        for name, of_name in quality.items():
-            of_name.append([round(float(one[name]), 5) for one in found])
-    return quality
+    of_weights = {f"weight {w:g}": partial(maps.tad_maps, sigma=sigma, weight=w) for w in cfg.weights}
+    found = {name: {"": Variant(of)} for name, of in fixed.items()}
+    for name, numbered in ((WEIGHTED, of_weights), (MASKED, of_shares)):
+        found[name] = {own: Variant(of) for own, of in numbered.items()}
+    for name, order in heads.items():
+        found[name] = {f"{n} heads": Variant(fixed[TAD], tuple(order[:n])) for n in cfg.n_heads}
+    return found
 
 
 def choose_settings(measured: pd.DataFrame, candidates: Mapping[str, Mapping], alphas: Sequence[float]) -> pd.DataFrame:
@@ -259,6 +195,14 @@ def methods_of(chosen: pd.DataFrame, candidates: Mapping[str, Mapping[str, Varia
     }
 
 
-def find_regions(variant: Variant, alpha: float, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-    """Regions of a variant's maps, merged, in pixels of the session's picture."""
-    return lpd.regions_of(variant.maps(read_rows(hide, session, sample, variant.heads)), alpha, session.image.size)
+def typical_sample(answers: pd.DataFrame, samples: Sequence[Sample]) -> Sample:
+    """The rule for an example: of the samples with most true boxes, that of (lower) median IoU under `TAD`.
+
+    Args:
+        answers: rows of `TAD`.
+        samples: those of the rows.
+    """
+    most = max(len(sample.boxes_xyxy) for sample in samples)
+    by_id = {sample.id: sample for sample in samples if len(sample.boxes_xyxy) == most}
+    quality = answers[(answers["method"] == TAD) & answers["sample_id"].isin(by_id)].set_index("sample_id")["iou"]
+    return by_id[median_label(quality.astype(float).fillna(0.0))]

@@ -54,6 +54,7 @@ def measure_heads(hide: HiDe, session: Session, sample: Sample) -> dict[str, Any
     """
     found = session.search(sought(hide, session, sample), range(hide.model.n_layers), heads=True)
     rows = found.semantic_heads
+    assert rows is not None  # heads=True
     truth = np.reshape(sample.boxes_xyxy, (-1, 4)) / [*session.image.size, *session.image.size]
     entropy = np.array([spatial_entropy(one) for one in rows.reshape(-1, *rows.shape[-2:])])
     measures = {

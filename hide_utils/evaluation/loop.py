@@ -136,15 +136,6 @@ def stored_answers(
     Raises:
         ValueError, RuntimeError: as for `evaluate`.
     """
-    out, _ = results_of(hide, config, name, draw)
-    return evaluate(
-        hide.model, samples, methods, out,
-        hide=hide, protocol=config.protocol, engine=config.engine, workers=config.workers,
-    )  # fmt: skip
-
-
-def results_of(hide: HiDe, config: RunConfig, name: str, draw: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """Path of a notebook's rows, and the settings of which it holds a hash. `draw` is that of `stored_answers`."""
     commit = revision_of(config.benchmark)
     settings = {
         **run_settings(hide, config.protocol),
@@ -154,7 +145,11 @@ def results_of(hide: HiDe, config: RunConfig, name: str, draw: Mapping[str, Any]
         "seed": config.seed,
         **({"benchmark_revision": commit} if commit else {}),
     }
-    return results_path(config.notebook, name, settings), settings
+    out = results_path(config.notebook, name, settings)
+    return evaluate(
+        hide.model, samples, methods, out,
+        hide=hide, protocol=config.protocol, engine=config.engine, workers=config.workers,
+    )  # fmt: skip
 
 
 def _checked(

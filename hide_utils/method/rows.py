@@ -60,7 +60,9 @@ class SearchAttention:
         if not heads:
             raise ValueError("no heads: name at least one, as (layer, head)")
         if missing := {layer for layer, _ in heads} - set(self.layers):
-            raise ValueError(f"layers {sorted(missing)} (counted from 0) were not captured, only {self.layers}: search them")
+            raise ValueError(
+                f"layers {sorted(missing)} (counted from 0) were not captured, only {self.layers}: search them"
+            )
         layers, numbers = [self.layers.index(layer) for layer, _ in heads], [head for _, head in heads]
         noise, semantic = (of[layers, numbers].mean(0)[None] for of in self._apart())
         return SearchAttention((max(layer for layer, _ in heads),), self.tokens, noise, semantic)

@@ -1,8 +1,8 @@
 """Figures in one look, a file for each kind. They take pictures, arrays and tables, and know no model and no method.
 
 Read `style` first, then `pictures` and `dots`, which draw what the others arrange: `galleries` and `maps` of pictures,
-`curves`, `layers`, `settings` and `costs` over numbers, `bars`, `matrices`, `claims` of finding cards. `marks` stand
-beside measured points.
+`curves`, `layers`, `settings` and `costs` over numbers, `bars`, `matrices`, `heads`, `claims` of finding cards. `marks`
+stand beside measured points.
 """
 
 from hide_utils.looks import NEUTRAL, PALETTE, Look, Looks, look_of, looks_of
@@ -16,7 +16,6 @@ from hide_utils.plots.curves import (
     bands,
     error_curves,
     lines,
-    mass_curves,
     points_at_rates,
     ticks_at,
 )
@@ -24,11 +23,9 @@ from hide_utils.plots.dots import (
     ACCURACY,
     DIFFERENCE,
     ESTIMATE,
-    answer_rows,
     difference_rows,
     dot_rows,
     forest,
-    measure_rows,
     method_differences,
     offsets,
     points,
@@ -44,8 +41,9 @@ from hide_utils.plots.galleries import (
     second_picture,
     stages,
 )
+from hide_utils.plots.heads import head_dots
 from hide_utils.plots.layers import LAYER_AXIS, answer_curve, layer_axis, layer_curves, size_curves, split_curves
-from hide_utils.plots.maps import layer_maps, sink_maps, token_maps
+from hide_utils.plots.maps import layer_maps, sink_panels, token_maps
 from hide_utils.plots.marks import (
     level,
     margin_lines,
