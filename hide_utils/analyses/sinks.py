@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from hide_utils.evaluation import localisation
+from hide_utils.config import RunConfig
+from hide_utils.evaluation import localisation, stored_measures
 from hide_utils.evaluation.heads import sought
 from hide_utils.findings import Finding, of_differences
 from hide_utils.looks import PALETTE, Look
@@ -31,6 +32,7 @@ GROUPS = {
     "entity": Look("entity tokens", PALETTE[0], "o"),
 }
 
+CELLS = {"sinks": Look("sinks", PALETTE[1], "s"), "all cells": Look("all cells", PALETTE[7], "o")}
 LOOKED_AT: dict[str, Any] = {
     "claim": "sinks draw entity tokens",
     "statement": "Entity tokens give the instruction's sinks more attention than a flat map would.",
@@ -94,6 +96,18 @@ def mass_curve(rows: Float[np.ndarray, "_rows h w"]) -> list[float]:
 def coverage(boxes: Sequence[Sequence[float]], size_wh: tuple[int, int], grid_hw: Sequence[int]) -> Map:
     """Share of each cell that lies in boxes of a picture's pixels."""
     return localisation.box_coverage(np.reshape(boxes, (-1, 4)) / [*size_wh, *size_wh], grid_hw)
+
+
+def measured_sinks(hide: HiDe, samples: Sequence[Sample], cfg: RunConfig) -> pd.DataFrame:
+    """`measure_sinks` of every sample, read from disk or measured."""
+    return stored_measures(hide, samples, measure_sinks, cfg, "sinks")
+
+
+def sinks_of(hide: HiDe, session: Session, sample: Sample) -> Bool[np.ndarray, "h w"]:
+    """The sinks of a sample's picture: the top `SHARE` of cells of the mean row of the instruction's tokens."""
+    found = session.search(sought(hide, session, sample), [hide.settings.layer])
+    noise = found.noise[0]
+    return localisation.top_cells((noise / np.maximum(noise.sum((1, 2), keepdims=True), 1e-12)).mean(0), SHARE)
 
 
 def sink_cards(measured: pd.DataFrame) -> list[Finding]:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from hide_utils.looks import PALETTE
 from hide_utils.plots.marks import level
 from hide_utils.plots.style import COLUMN_WIDTH, new_figure
 
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 RINGS = ((PALETTE[3], 50), (PALETTE[0], 110))  # color and size in square points: two around one dot both show
 
 
@@ -28,7 +30,7 @@ def head_dots(table: pd.DataFrame, chosen: Mapping[str, Collection[tuple[int, in
     kinds = {
         f"layer {layer + 1}": (own & candidate, "s", "0.35"),
         "other layers": (~own & candidate, "o", "0.35"),
-        "looks elsewhere": (~candidate, "o", "white"),
+        "looks at the text": (~candidate, "o", "white"),
     }
     for label, (which, marker, face) in kinds.items():
         style: dict[str, Any] = {"marker": marker, "s": 18, "facecolor": face, "edgecolor": "0.35", "linewidth": 0.8}
@@ -42,5 +44,6 @@ def head_dots(table: pd.DataFrame, chosen: Mapping[str, Collection[tuple[int, in
         ax.annotate(number, at, (7, -2), textcoords="offset points", fontsize=7)
     level(ax, 1, "flat map", across=True)
     ax.set(yscale="log", xlabel="spatial entropy of its maps, nats", ylabel="attention in true boxes, times a flat map")
+    ax.yaxis.set_major_formatter(PLAIN)
     fig.legend(loc="outside upper center", ncols=3, columnspacing=1.2)
     return fig

@@ -142,7 +142,7 @@ def sink_panels(
         cells: of a grid over the picture, those that are outlined.
         curve: columns group, share, estimate, low and high; share is that of the cells, the highest first.
         places: columns place, cells, estimate, low and high: shares of what lies in a place, a series for each cells.
-        looks: of the groups.
+        looks: of the groups and of the cells.
     """
     options: dict[str, Any] = {"width_ratios": [1, 1.25, 1]}
     fig, (left, middle, right) = new_figure(1, 3, width=PAGE_WIDTH, height=2.5, **options)
@@ -157,7 +157,7 @@ def sink_panels(
     middle.xaxis.set_major_formatter(PERCENT)
     middle.yaxis.set_major_formatter(PERCENT)
     middle.legend(loc="upper left")
-    dot_rows(right, places, "place", "cells", wrap=12, markersize=5)
+    dot_rows(right, places, "place", "cells", looks=looks, wrap=12, markersize=5)
     right.set(xlabel="share of their area", xlim=(0, None))
     right.xaxis.set_major_formatter(PERCENT)
     legend_above(right, 2)
