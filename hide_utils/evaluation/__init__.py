@@ -16,4 +16,3 @@ from hide_utils.evaluation.provenance import hash_notebook, picture_entry, prove
 from hide_utils.evaluation.saving import save_figure, save_findings, save_table
 from hide_utils.evaluation.store import results_path
 from hide_utils.evaluation.tables import styled
-from hide_utils.evaluation.token_rows import TokenRows

@@ -80,7 +80,7 @@ def head_table(measured: pd.DataFrame) -> pd.DataFrame:
     n_layers, n_heads = values["entropy"].shape[1:]
     places = {"layer": np.repeat(np.arange(n_layers), n_heads), "head": np.tile(np.arange(n_heads), n_layers)}
     table = pd.DataFrame(places | {name: of.mean(0).ravel() for name, of in values.items()})
-    table["candidate"] = table["attention"] >= elbow(table["attention"])
+    table["candidate"] = table["attention"] >= elbow(table["attention"].tolist())
     entropy = np.where(table["candidate"], values["entropy"].reshape(len(measured), -1), np.inf)
     among = np.argsort(np.argsort(entropy, axis=1, kind="stable"), axis=1) < N_LOWEST
     table["chosen"] = (among & np.isfinite(entropy)).mean(0)

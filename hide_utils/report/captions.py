@@ -21,8 +21,6 @@ TABLE_OF = {
     ("01_background_interference", "expand_crop_ratio"): "canvas_comparison",
     ("01_background_interference", "fills"): "fill_comparison",
     ("01_background_interference", "factorial"): "factorial_cells",
-    ("03_token_decoupling", "components"): "components_paired",
-    ("03_token_decoupling", "priors"): "priors_paired",
     ("02_layer_sweep", "accuracy_by_layer"): "answers",
     ("02_layer_sweep", "attention_by_layer"): "entity_against_instruction",
     ("02_layer_sweep", "localisation_by_layer"): "layers",
