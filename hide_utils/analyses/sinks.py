@@ -42,7 +42,7 @@ LOOKED_AT: dict[str, Any] = {
 ON_ASKED: dict[str, Any] = {
     "claim": "sinks beside the objects asked about",
     "statement": "The sinks lie on the objects asked about no more than other cells do.",
-    "expected": 0,
+    "expected": "no gain",
 }
 ON_DRAWN: dict[str, Any] = {
     "claim": "sinks on drawn objects",

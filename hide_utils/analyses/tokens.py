@@ -103,7 +103,7 @@ PRIORS = (
         "against": TAD,
         "claim": "prior of other pictures",
         "statement": "The mean prior of other pictures does as well as the picture's own.",
-        "expected": 0,
+        "expected": "no harm",
     },
     {
         "method": TAD,
@@ -116,7 +116,7 @@ PRIORS = (
         "against": TAD,
         "claim": "sinks masked",
         "statement": "Masking the cells that the instruction looks at most does as well as subtracting its prior.",
-        "expected": 0,
+        "expected": "no harm",
     },
 )
 FEW_HEADS = (

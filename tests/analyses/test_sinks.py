@@ -107,5 +107,7 @@ def test_figures_tables_have_a_row_for_each_point(hide):
         ["objects asked about", "sinks"], ["objects asked about", "all cells"],
         ["all drawn objects", "sinks"], ["all drawn objects", "all cells"],
     ]  # fmt: skip
-    assert set(places["cells"]) == set(sinks.CELLS) and places["estimate"].tolist() == pytest.approx([0, 0.04, 0.6, 0.3])
+    assert set(places["cells"]) == set(sinks.CELLS) and places["estimate"].tolist() == pytest.approx(
+        [0, 0.04, 0.6, 0.3]
+    )
     assert len(sinks.places(table(hide))) == 2

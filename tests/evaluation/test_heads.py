@@ -79,7 +79,9 @@ def test_heads_that_are_low_more_often_come_first():
     often[1, 11] = 0.5
     seen["entropy"] = [often.tolist(), often.tolist(), measured(1)["entropy"][0]]
     table = heads.head_table(seen)
-    assert table.iloc[-1]["chosen"] == pytest.approx(2 / 3) and table.iloc[heads.N_LOWEST]["chosen"] == pytest.approx(1 / 3)
+    assert table.iloc[-1]["chosen"] == pytest.approx(2 / 3) and table.iloc[heads.N_LOWEST]["chosen"] == pytest.approx(
+        1 / 3
+    )
     assert heads.ranked_heads(table)[heads.N_LOWEST - 1] == (1, 11)
 
 

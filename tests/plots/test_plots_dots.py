@@ -1,6 +1,5 @@
 """Estimates as dots with their intervals: where each stands, what it looks like, and what stands beside it."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
