@@ -9,7 +9,10 @@ from hide_utils import paths
 from hide_utils.notebooks import discover
 
 # notebooks that keep to the limits of size so far
-IN_THEIR_FORM = ["00_quickstart", "04_layout_ablations", "10_decoupled_training"]
+IN_THEIR_FORM = [
+    *("00_quickstart", "01_background_interference", "03_token_decoupling", "04_layout_ablations"),
+    "10_decoupled_training",
+]
 
 
 @pytest.mark.parametrize("name", IN_THEIR_FORM)

@@ -6,16 +6,22 @@ other tokens, for a cell that only the instruction looks at is no sink.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from hide_utils.evaluation import TokenRows, localisation
+from hide_utils.config import RunConfig
+from hide_utils.evaluation import localisation, stored_measures
+from hide_utils.evaluation.heads import sought
+from hide_utils.findings import Finding, of_differences
 from hide_utils.looks import PALETTE, Look
+from hide_utils.method import HiDe, Session
+from hide_utils.prompts import CONTENT_FREE
+from hide_utils.samples import Sample
+from hide_utils.scenes import drawn_things
 from hide_utils.stats import means
 
 SHARE = 0.01  # of the cells of a picture that count as its sinks
@@ -24,114 +30,120 @@ GROUPS = {
     "instruction": Look("instruction tokens", PALETTE[1], "s"),
     "content_free": Look("content-free prompt", PALETTE[9], "d"),
     "entity": Look("entity tokens", PALETTE[0], "o"),
-    "answer": Look("first answer token", PALETTE[5], "^"),
 }
 
-Map = Float[np.ndarray, "h w"]
+CELLS = {"sinks": Look("sinks", PALETTE[1], "s"), "all cells": Look("all cells", PALETTE[7], "o")}
+LOOKED_AT: dict[str, Any] = {
+    "claim": "sinks draw entity tokens",
+    "statement": "Entity tokens give the instruction's sinks more attention than a flat map would.",
+    "paper": "what the instruction's tokens look at is noise in the entity tokens' maps too; no number is published",
+    "source": "section on TAD",
+}
+ON_ASKED: dict[str, Any] = {
+    "claim": "sinks beside the objects asked about",
+    "statement": "The sinks lie on the objects asked about no more than other cells do.",
+    "expected": "no gain",
+}
+ON_DRAWN: dict[str, Any] = {
+    "claim": "sinks on drawn objects",
+    "statement": "The sinks lie on drawn objects, asked about or not, more than other cells do.",
+}
+
+Map: TypeAlias = Float[np.ndarray, "h w"]
 
 
-def rows_by_group(case: TokenRows) -> dict[str, Float[np.ndarray, "_rows h w"]]:
-    """Rows of each of `GROUPS` at the case's layer, each scaled to sum 1 over the picture."""
-    rows = (case.noise, case.content_free[None], case.semantic, case.answer[[case.layer]])
-    return {name: of / np.maximum(of.sum((1, 2), keepdims=True), 1e-12) for name, of in zip(GROUPS, rows, strict=True)}
-
-
-def top_cells(map_hw: Map, share: float = SHARE) -> Bool[np.ndarray, "h w"]:
-    """The cells with the highest values, the first of equals.
-
-    Args:
-        map_hw: any map.
-        share: of all cells, in (0, 1], rounded up to whole cells.
-
-    Raises:
-        ValueError: the share is out of its range.
-    """
-    if not 0 < share <= 1:
-        raise ValueError(f"share={share}: a share of the cells lies in (0, 1]")
-    mask = np.zeros(map_hw.size, bool)
-    mask[np.argsort(-map_hw.ravel(), kind="stable")[: int(np.ceil(share * map_hw.size - 1e-9))]] = True
-    return mask.reshape(map_hw.shape)
-
-
-def sinks(case: TokenRows, share: float = SHARE) -> Bool[np.ndarray, "h w"]:
-    """The picture's sinks: the top cells of the mean row of the instruction's tokens."""
-    return top_cells(rows_by_group(case)["instruction"].mean(0), share)
-
-
-def sink_table(cases: Sequence[TokenRows], share: float = SHARE) -> pd.DataFrame:
-    """What each group of tokens gives to the sinks, and whether these lie on the objects asked about.
+def measure_sinks(hide: HiDe, session: Session, sample: Sample) -> dict[str, Any]:
+    """What each group of tokens gives to a picture's sinks, and what stands there, for `stored_measures`.
 
     An instruction token is held against the sinks of the other instruction tokens, so that none defines its own.
 
     Returns:
-        One row a sample and group: sample_id, image_id and group. mass, the share of the attention to the picture that
-        falls on the sinks, mean over the rows. above, the share of the rows with more than a flat map has there.
-        inside, the share of the picture's sinks that touch a true box, and touched, the same share of all cells.
+        For each of `GROUPS`: mass, the share of its attention to the picture that falls on the sinks, mean over its
+        rows; and curve, the share on a row's own top cells for each of `SHARES`. flat, what a flat map has on the
+        sinks. Then the share of the sinks' area, and of the whole picture's, that lies in the boxes asked about (asked,
+        asked_flat) and, in a drawn scene, in those of all things (drawn, drawn_flat), else None.
     """
-    rows = []
-    for case in cases:
-        groups, mask = rows_by_group(case), sinks(case, share)
-        touched = localisation.box_coverage(case.truth, mask.shape) > 1e-9
-        known: dict[str, Any] = {
-            "sample_id": case.sample.id,
-            "image_id": case.sample.image_id,
-            "inside": float(touched[mask].mean()),
-            "touched": float(touched.mean()),
-        }
-        for group, of in groups.items():
-            masks = [
-                top_cells(np.delete(of, i, 0).mean(0), share) if i is not None else mask for i in _left_out(group, of)
-            ]
-            mass = np.array([row[where].sum() for row, where in zip(of, masks, strict=True)])
-            flat = mask.sum() / mask.size
-            rows.append(known | {"group": group, "mass": float(mass.mean()), "above": float((mass > flat).mean())})
-    return pd.DataFrame(rows)
+    layer = hide.settings.layer
+    found = session.search(sought(hide, session, sample), [layer])
+    rows = (found.noise[0], session.rows_of_last(CONTENT_FREE, [layer]), found.semantic[0])
+    groups = {
+        name: of / np.maximum(of.sum((1, 2), keepdims=True), 1e-12) for name, of in zip(GROUPS, rows, strict=True)
+    }
+    instruction = groups["instruction"]
+    sinks = localisation.top_cells(instruction.mean(0), SHARE)
+    mass = {name: float(of[:, sinks].sum(1).mean()) for name, of in groups.items()}
+    if len(instruction) > 1:
+        others = [localisation.top_cells(np.delete(instruction, i, 0).mean(0), SHARE) for i in range(len(instruction))]
+        mass["instruction"] = float(np.mean([row[of].sum() for row, of in zip(instruction, others, strict=True)]))
+    measures: dict[str, Any] = {"flat": float(sinks.mean())} | {f"mass_{name}": of for name, of in mass.items()}
+    measures |= {f"curve_{name}": mass_curve(of) for name, of in groups.items()}
+    things = drawn_things(sample)
+    boxes = {"asked": sample.boxes_xyxy, "drawn": None if things is None else [thing.box_xyxy for thing in things]}
+    for name, known in boxes.items():
+        inside = None if known is None else coverage(known, session.image.size, sinks.shape)
+        measures[name] = None if inside is None else float(inside[sinks].mean())
+        measures[f"{name}_flat"] = None if inside is None else float(inside.mean())
+    return measures
 
 
-def _left_out(group: str, rows: np.ndarray) -> list[int | None]:
-    return [number if group == "instruction" and len(rows) > 1 else None for number in range(len(rows))]
+def mass_curve(rows: Float[np.ndarray, "_rows h w"]) -> list[float]:
+    """Mean share of rows' mass (each sums to 1) that lies on their own top cells, for each of `SHARES` of the cells."""
+    ordered = -np.sort(-rows.reshape(len(rows), -1), axis=1)
+    ends = np.ceil(np.array(SHARES) * ordered.shape[1] - 1e-9).astype(int) - 1
+    return ordered.cumsum(1)[:, ends].mean(0).round(5).tolist()
 
 
-def mass_curve(cases: Sequence[TokenRows], shares: Sequence[float] = SHARES, seed: int = 0) -> pd.DataFrame:
-    """How concentrated rows are: the mass on a row's own top cells, for several shares of the cells.
+def coverage(boxes: Sequence[Sequence[float]], size_wh: tuple[int, int], grid_hw: Sequence[int]) -> Map:
+    """Share of each cell that lies in boxes of a picture's pixels."""
+    return localisation.box_coverage(np.reshape(boxes, (-1, 4)) / [*size_wh, *size_wh], grid_hw)
 
-    Returns:
-        Columns group, share, and the mean over pictures with a bootstrapped 95 % interval: n, estimate, low, high.
+
+def measured_sinks(hide: HiDe, samples: Sequence[Sample], cfg: RunConfig) -> pd.DataFrame:
+    """`measure_sinks` of every sample, read from disk or measured."""
+    return stored_measures(hide, samples, measure_sinks, cfg, "sinks")
+
+
+def sinks_of(hide: HiDe, session: Session, sample: Sample) -> Bool[np.ndarray, "h w"]:
+    """The sinks of a sample's picture: the top `SHARE` of cells of the mean row of the instruction's tokens."""
+    found = session.search(sought(hide, session, sample), [hide.settings.layer])
+    noise = found.noise[0]
+    return localisation.top_cells((noise / np.maximum(noise.sum((1, 2), keepdims=True), 1e-12)).mean(0), SHARE)
+
+
+def sink_cards(measured: pd.DataFrame) -> list[Finding]:
+    """What the sinks take and where they lie, in points of a hundred.
+
+    Args:
+        measured: rows of `measure_sinks`. Without drawn scenes the card of drawn objects is left out.
     """
-    rows = []
-    for group in GROUPS:
-        for case in cases:
-            ordered = -np.sort(-rows_by_group(case)[group].reshape(-1, case.content_free.size), axis=1)
-            ends = np.ceil(np.array(shares) * ordered.shape[1] - 1e-9).astype(int) - 1
-            masses = ordered.cumsum(1)[:, ends].mean(0)
-            rows += [(group, share, case.sample.image_id, mass) for share, mass in zip(shares, masses, strict=True)]
+    pictures, flat = measured["image_id"].tolist(), measured["flat"]
+    differences = [(LOOKED_AT, measured["mass_entity"] - flat), (ON_ASKED, measured["asked"] - measured["asked_flat"])]
+    if measured["drawn"].notna().all():
+        differences.append((ON_DRAWN, measured["drawn"] - measured["drawn_flat"]))
+    return [of_differences((100 * of.astype(float)).tolist(), pictures, "points", **words) for words, of in differences]
+
+
+def concentration_curves(measured: pd.DataFrame) -> pd.DataFrame:
+    """Mean share of each group's attention on its own top cells: columns group, share, n, estimate, low, high."""
+    rows = [
+        (group, share, picture, mass)
+        for group in GROUPS
+        for picture, curve in zip(measured["image_id"], measured[f"curve_{group}"], strict=True)
+        for share, mass in zip(SHARES, curve, strict=True)
+    ]
     table = pd.DataFrame(rows, columns=["group", "share", "image_id", "mass"])
-    return means(table, ["group", "share"], ["mass"], 2000, seed).drop(columns="measure")
+    return means(table, ["group", "share"], ["mass"], 2000).drop(columns="measure")
 
 
-def mean_maps(cases: Sequence[TokenRows]) -> dict[str, Map]:
-    """Mean over pictures of each group's mean row, in units of a flat map, resized to the most common grid."""
-    (grid_hw, _), *_ = Counter(case.content_free.shape for case in cases).most_common(1)
-    by_case = [rows_by_group(case) for case in cases]
-    return {g: localisation.average_prior([of[g].mean(0) * of[g][0].size for of in by_case], grid_hw) for g in GROUPS}
-
-
-def same_place(cases: Sequence[TokenRows], share: float = SHARE) -> float:
-    """Share of one picture's sinks that are another's too, mean over all pairs of pictures of the most common grid.
-
-    It is 1 where every picture has the same cells, and about `share` where they are no more alike than by chance. It is
-    NaN for fewer than two pictures.
-    """
-    (grid_hw, n), *_ = Counter(case.content_free.shape for case in cases).most_common(1)
-    count = np.sum([sinks(case, share) for case in cases if case.content_free.shape == grid_hw], axis=0)
-    return float((count * (count - 1)).sum() / (count.sum() * (n - 1))) if n > 1 else float("nan")
-
-
-def left_on_sinks(cases: Sequence[TokenRows], variant, share: float = SHARE) -> list[float]:
-    """For each case the share of a variant's mass that lies on the sinks, mean over its maps. An empty map has 0."""
-    shares = []
-    for case in cases:
-        maps = variant(case)
-        total = maps.sum((1, 2))
-        shares.append(float((maps[:, sinks(case, share)].sum(1) / np.where(total > 0, total, 1)).mean()))
-    return shares
+def places(measured: pd.DataFrame) -> pd.DataFrame:
+    """What stands where the sinks are and in the whole picture: columns place, cells, n, estimate, low, high."""
+    known = {"asked": "objects asked about", "drawn": "all drawn objects"}
+    rows = [
+        (place, cells, picture, value)
+        for name, place in known.items()
+        if measured[name].notna().all()
+        for cells, column in {"sinks": name, "all cells": f"{name}_flat"}.items()
+        for picture, value in zip(measured["image_id"], measured[column].astype(float), strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["place", "cells", "image_id", "share"])
+    return means(table, ["place", "cells"], ["share"], 2000).drop(columns="measure")

@@ -1,24 +1,25 @@
-"""Notebook 03. Token-wise decoupling (TAD) taken apart: other tokens, its components one at a time, and other priors.
+"""Notebook 03. Token-wise decoupling (TAD) taken apart: TAD as it is, and variants that change one thing in it each.
 
-A *variant* turns the rows of one picture into maps. Its regions are those of all its maps together, as in LPD. Every
-variant gets the threshold that the same rule chooses for it on the calibration split.
+A *variant* turns the attention rows of one picture into maps. Its regions are those of all its maps together, as in
+LPD. The threshold of every variant, and the one number that some have of their own, is chosen on the calibration split
+by one rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+import textwrap
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
-from hide_utils.baselines import LOOKS, Method, of_regions, published
-from hide_utils.config import Alpha, Count, RunConfig, Sigma
-from hide_utils.evaluation import TokenRows, localisation
-from hide_utils.findings import paper_numbers
-from hide_utils.looks import Look
-from hide_utils.method import HiDe, Session, lpd, tad
+from hide_utils.baselines import METHODS, Method, of_regions
+from hide_utils.config import Alpha, Count, RunConfig, Share
+from hide_utils.evaluation import heads, stored_measures
+from hide_utils.evaluation import tad_variants as maps
+from hide_utils.evaluation.tad_variants import Variant
+from hide_utils.method import HiDe, Session, tad
 from hide_utils.samples import Sample
 from hide_utils.stats import median_label
 
@@ -28,234 +29,244 @@ class TokensConfig(RunConfig):
 
     Attributes:
         n_calibration: samples of the calibration split. None takes all.
-        alphas: thresholds from which that of a variant is chosen.
-        sigmas: grid of the sweep of sigma, in grid cells.
+        n_prior: of them, those whose priors are averaged.
+        alphas: thresholds from which that of every variant is chosen.
+        weights: of the prior, from which one is chosen.
+        shares: of the cells that count as sinks, from which that of the masked ones is chosen.
+        n_heads: numbers of heads from which one is chosen.
     """
 
     notebook: str = "03_token_decoupling"
     n_calibration: Count | None = None
+    n_prior: Count = 20
     alphas: tuple[Alpha, ...] = ()
-    sigmas: tuple[Sigma, ...] = ()
+    weights: tuple[float, ...] = ()
+    shares: tuple[Share, ...] = ()
+    n_heads: tuple[Count, ...] = ()
 
 
-ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-WEIGHTS = (0.25, 0.5, 0.75, 1.25, 1.5)  # of the prior, without 0 and 1, which are variants of their own
+TAD = "TAD"
+MEAN, UNSMOOTHED, NO_PRIOR = "one map for all tokens", "no smoothing", "no prior"
+WEIGHTED, AVERAGED = "weighted prior", "prior of other pictures"
+RATIO, MASKED = "content-free ratio", "sinks masked"
+HEADS, BOXED = "heads of low entropy", "heads that see the boxes"
+HEADS_BY = {HEADS: "chosen", BOXED: "concentration"}  # the column of `head_table` by which they are put in order
 
-FIRST = "first answer token"
-RAW = "all text tokens, raw"
-SMOOTHED = "all text tokens, smoothed"
-ENTITY = "entity tokens, mean"
-DECOUPLED = "entity tokens, a map each"
-PURIFIED = "prior subtracted (HiDe)"
-RATIO = "content-free, ratio"
-SUBTRACTED = "content-free, subtracted"
-STEPS = {
-    "smoothing": (SMOOTHED, RAW),
-    "entity tokens only": (ENTITY, SMOOTHED),
-    "a map for each token": (DECOUPLED, ENTITY),
-    "subtracting the prior": (PURIFIED, DECOUPLED),
-}  # what each of TAD's components adds: the variant with it and the one without
-
-VARIANT_LOOKS = LOOKS | {PURIFIED: Look(PURIFIED, LOOKS["hide"].color)}
-PRIOR_LOOKS = {True: VARIANT_LOOKS[PURIFIED], False: Look("no prior")}
-
-VARIANT_MEASURES = {
-    "iou": "IoU of regions and true boxes (the rule for α)",
-    "recall50": "share of the true boxes of which at least half lies in the regions",
-    "area": "share of the picture in the regions",
-    "energy": "mass of the maps in the true boxes, mean over the maps",
-    "pointing": "peak of the mean map in a true box",
-}
-
-Maps = Float[np.ndarray, "_maps _h _w"]
-Variant = Callable[[TokenRows], Maps]
-
-
-def scaled(rows: Maps, sigma: float) -> Maps:
-    """Rows smoothed (Gaussian of `sigma` cells) and each scaled to [0, 1] by min-max."""
-    return tad.minmax(tad.smooth(rows, sigma))
-
-
-def components(sigma: float) -> dict[str, Variant]:
-    """TAD's components switched on one at a time, and what the paper sets against it.
-
-    * `FIRST`: the row that predicts the first answer token, smoothed and scaled. One map.
-    * `RAW`: the mean of the rows of all text tokens behind the picture (instruction and entities), scaled. One map.
-    * `SMOOTHED`: the same, smoothed before it is scaled.
-    * `ENTITY`: the same of the entity tokens alone.
-    * `DECOUPLED`: each entity token's row smoothed and scaled on its own. One map a token.
-    * `PURIFIED`: from each of these the mean map of the instruction's tokens is subtracted. The rest is clipped at 0
-      and scaled again, which is TAD.
-
-    Args:
-        sigma: of the Gaussian, in grid cells.
-    """
-
-    def everything(case: TokenRows) -> Maps:
-        return np.concatenate([case.noise, case.semantic]).mean(0, keepdims=True)
-
-    return {
-        FIRST: lambda case: scaled(case.answer[[case.layer]], sigma),
-        RAW: lambda case: scaled(everything(case), 0.0),
-        SMOOTHED: lambda case: scaled(everything(case), sigma),
-        ENTITY: lambda case: scaled(case.semantic.mean(0, keepdims=True), sigma),
-        DECOUPLED: lambda case: scaled(case.semantic, sigma),
-        PURIFIED: lambda case: weighted(case, sigma),
-    }
-
-
-def weighted(case: TokenRows, sigma: float, weight: float = 1.0) -> Maps:
-    """TAD with `weight` times the instruction's prior."""
-    prior = np.float32(weight) * tad.noise_prior(case.noise, sigma)
-    return tad.subtract_prior(scaled(case.semantic, sigma), prior)
-
-
-def weights(sigma: float, values: Iterable[float] = WEIGHTS) -> dict[str, Variant]:
-    """The instruction's prior adapted by one number: a variant for each weight."""
-    return {f"instruction × {w:g}": partial(weighted, sigma=sigma, weight=w) for w in values}
-
-
-def answer_layers(sigma: float, n_layers: int) -> dict[str, Variant]:
-    """`FIRST` at each decoder layer. Names count layers from 1."""
-    return {f"{FIRST}, layer {i + 1} of {n_layers}": partial(_first_map, layer=i, sigma=sigma) for i in range(n_layers)}
-
-
-def _first_map(case: TokenRows, layer: int, sigma: float) -> Maps:
-    return scaled(case.answer[[layer]], sigma)
-
-
-def learned_prior(calibration: Sequence[TokenRows], sigma: float, grid_hw: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-    """Mean of the calibration pictures' priors, resized to a grid."""
-    return localisation.average_prior([tad.noise_prior(case.noise, sigma) for case in calibration], grid_hw)
-
-
-def other_priors(sigma: float, calibration: Sequence[TokenRows]) -> dict[str, Variant]:
-    """What could stand in place of the instruction's prior: one learned from other pictures, or a content-free prompt.
-
-    The learned one is the mean of the calibration pictures' priors, resized to the picture's grid. The content-free
-    prompt's map is subtracted as the instruction's is, or divides the rows before they are scaled (ViCrop).
-    """
-    average = cache(partial(learned_prior, calibration, sigma))
-    return {
-        f"averaged over {len(calibration)} pictures": lambda case: tad.subtract_prior(
-            scaled(case.semantic, sigma), average(case.semantic.shape[1:])
+COMPONENTS = (
+    {
+        "method": TAD,
+        "against": MEAN,
+        "claim": "one map a token",
+        "statement": "A map for each entity token answers more questions than one map for all of them.",
+        "paper": "each token of an entity is decoupled into a map of its own; no number is published",
+        "source": "section on TAD",
+    },
+    {
+        "method": TAD,
+        "against": UNSMOOTHED,
+        "claim": "smoothing",
+        "statement": "Smoothing the maps answers more questions than leaving them as they are.",
+        "paper": "every map is smoothed with a Gaussian; no number is published",
+        "source": "section on TAD",
+    },
+    {
+        "method": TAD,
+        "against": NO_PRIOR,
+        "claim": "prior subtraction",
+        "statement": "Subtracting what the instruction's tokens look at answers more questions than leaving it.",
+        "paper": "the instruction's mean map is noise and is subtracted; no number is published",
+        "source": "section on TAD",
+    },
+)  # what TAD has that a variant lacks, judged by answers; MAPS has the same by the regions
+MAPS = tuple(
+    {name: words[name] for name in ("against", "paper", "source")}
+    | {"variant": TAD, "measure": "iou", "unit": "IoU", "claim": f"{words['claim']}: regions", "statement": statement}
+    for words, statement in zip(
+        COMPONENTS,
+        (
+            "The regions of a map for each entity token fit the true boxes better than those of one map for all.",
+            "The regions of smoothed maps fit the true boxes better than those of maps as they are.",
+            "The regions fit the true boxes better where the instruction's prior is subtracted.",
         ),
-        SUBTRACTED: lambda case: tad.subtract_prior(
-            scaled(case.semantic, sigma), scaled(case.content_free[None], sigma)[0]
-        ),
-        RATIO: lambda case: published.relative_attention(case.semantic, case.content_free, sigma),
+        strict=True,
+    )
+)
+PRIORS = (
+    {
+        "method": WEIGHTED,
+        "against": TAD,
+        "claim": "weighted prior",
+        "statement": "The weight of the prior that calibration chooses answers more questions than the weight of one.",
+    },
+    {
+        "method": AVERAGED,
+        "against": TAD,
+        "claim": "prior of other pictures",
+        "statement": "The mean prior of other pictures does as well as the picture's own.",
+        "expected": "no harm",
+    },
+    {
+        "method": TAD,
+        "against": RATIO,
+        "claim": "against a content-free ratio",
+        "statement": "Subtracting the instruction's prior answers more than dividing by a content-free map (ViCrop).",
+    },
+    {
+        "method": MASKED,
+        "against": TAD,
+        "claim": "sinks masked",
+        "statement": "Masking the cells that the instruction looks at most does as well as subtracting its prior.",
+        "expected": "no harm",
+    },
+)
+FEW_HEADS = (
+    {
+        "method": HEADS,
+        "against": TAD,
+        "claim": "heads of low entropy",
+        "statement": "A few heads of lowest spatial entropy answer more questions than the mean of all heads.",
+    },
+    {
+        "method": BOXED,
+        "against": TAD,
+        "claim": "heads that see the boxes",
+        "statement": "A few heads that look into calibration's true boxes answer more than the mean of all heads.",
+    },
+)
+
+
+def head_table(hide: HiDe, calibration: Sequence[Sample], cfg: TokensConfig) -> pd.DataFrame:
+    """Every head of the model on the calibration split, as `heads.head_table` has it, read from disk or measured."""
+    return heads.head_table(stored_measures(hide, calibration, heads.measure_heads, cfg, "heads"))
+
+
+def variants(
+    hide: HiDe, calibration: Sequence[Sample], seen: pd.DataFrame, cfg: TokensConfig
+) -> dict[str, dict[str, Variant]]:
+    """TAD and what it is compared with: name -> the values of its own number, in words -> `Variant`.
+
+    Args:
+        hide: the method's settings, with its model.
+        calibration: the calibration split.
+        seen: from `head_table`.
+        cfg: the numbers that are tried.
+    """
+    sigma, prior = hide.settings.sigma, maps.LearnedPrior(hide, calibration[: cfg.n_prior])
+    fixed = {
+        TAD: partial(maps.tad_maps, sigma=sigma),
+        MEAN: partial(maps.mean_map, sigma=sigma),
+        UNSMOOTHED: partial(maps.tad_maps, sigma=0.0),
+        NO_PRIOR: partial(maps.unpurified, sigma=sigma),
+        AVERAGED: partial(maps.learned, sigma=sigma, prior=prior),
+        RATIO: partial(maps.content_free_ratio, sigma=sigma),
+    }
+    of_shares = {f"{s:.1%} of the cells": partial(maps.sinks_masked, sigma=sigma, share=s) for s in cfg.shares}
+    of_weights = {f"weight {w:g}": partial(maps.tad_maps, sigma=sigma, weight=w) for w in cfg.weights}
+    found = {name: {"": Variant(of)} for name, of in fixed.items()}
+    for name, numbered in ((WEIGHTED, of_weights), (MASKED, of_shares)):
+        found[name] = {own: Variant(of) for own, of in numbered.items()}
+    for name, by in HEADS_BY.items():
+        order = heads.ranked_heads(seen, by)
+        found[name] = {f"{n} heads": Variant(fixed[TAD], order[:n]) for n in cfg.n_heads}
+    return found
+
+
+def choose_settings(
+    hide: HiDe, calibration: Sequence[Sample], candidates: Mapping[str, Mapping[str, Variant]], cfg: TokensConfig
+) -> pd.DataFrame:
+    """`best_settings` of every variant on the calibration split, whose measures are read from disk or measured."""
+    measure = partial(maps.measure_settings, candidates, cfg.alphas)
+    return best_settings(stored_measures(hide, calibration, measure, cfg, "settings"), candidates, cfg.alphas)
+
+
+def best_settings(measured: pd.DataFrame, candidates: Mapping[str, Mapping], alphas: Sequence[float]) -> pd.DataFrame:
+    """The rule for every variant: the most recall minus area on the calibration split, the smallest alpha of equals.
+
+    That is the rule of the models' own settings (`evaluation.calibration`): objects kept minus background kept.
+
+    Args:
+        measured: rows of `measure_settings`.
+        candidates: from `variants`.
+        alphas: thresholds, those of the rows.
+
+    Returns:
+        One row a variant: variant, own (its own number, in words), alpha, recall50, iou, area and worth.
+    """
+    labels = [(name, own) for name, of_name in candidates.items() for own in of_name]
+    means = {name: np.array(measured[name].tolist()).mean(0).ravel() for name in ("recall50", "iou", "area")}
+    places = [(*label, alpha) for label in labels for alpha in alphas]
+    table = pd.DataFrame(places, columns=["variant", "own", "alpha"]).assign(**means)
+    table["worth"] = table["recall50"] - table["area"]
+    best = table.sort_values("alpha", kind="stable").groupby("variant", sort=False)["worth"].idxmax()
+    return table.loc[best[list(candidates)]].reset_index(drop=True)
+
+
+def methods_of(chosen: pd.DataFrame, candidates: Mapping[str, Mapping[str, Variant]]) -> dict[str, Method]:
+    """Direct answering, and LPD on each variant's regions at its chosen settings, as methods for `evaluate`."""
+    settings = chosen[["variant", "own", "alpha"]].itertuples(index=False)
+    steps = ("prefill", "search", "compact")
+    return {"direct": METHODS["direct"]} | {
+        name: of_regions(partial(maps.find_regions, candidates[name][own], float(alpha)), steps=steps)
+        for name, own, alpha in settings
     }
 
 
-def _quality(boxes: Sequence[lpd.Box], case: TokenRows) -> dict[str, float]:
-    return localisation.box_quality(lpd.merge_boxes(boxes, case.size_wh), case.sample.boxes_xyxy, case.size_wh)
-
-
-def sweep_alphas(cases: Sequence[TokenRows], variants: Mapping, alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
-    """Mean quality of the regions of every variant at every alpha.
+def with_results(chosen: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Every method's settings, and what it does on the test split.
 
     Args:
-        cases: the samples.
-        variants: name -> variant.
-        alphas: thresholds in (0, 1].
+        chosen: from `choose_settings`.
+        answers: rows of `methods_of` these settings.
 
     Returns:
-        Columns variant, alpha, recall50, iou, area.
+        One row a method: method, own (its own number, in words), alpha, n, recall50, iou, area and right, means over
+        the samples. A sample without regions has 0 of the first three.
     """
-    rows = []
-    for case in cases:
-        for name, variant in variants.items():
-            for alpha, boxes in zip(alphas, lpd.boxes_grid(variant(case), alphas), strict=True):
-                quality = _quality([box for of_map in boxes for box in of_map], case)
-                rows.append({"variant": name, "alpha": alpha} | quality)
-    return pd.DataFrame(rows).groupby(["variant", "alpha"], sort=False).mean().reset_index()
+    known = answers.assign(n=answers["correct"].notna(), right=answers["correct"].astype(float))
+    measures = known[["recall50", "iou", "area"]].astype(float)
+    known[measures.columns] = measures.where(known["method"] == "direct", measures.fillna(0.0))
+    means = known.groupby("method", sort=False).agg(
+        {"n": "sum", "recall50": "mean", "iou": "mean", "area": "mean", "right": "mean"}
+    )
+    settings = chosen.set_index("variant")[["own", "alpha"]]
+    return settings.join(means, how="right").rename_axis("method").reset_index()
 
 
-def choose_alphas(table: pd.DataFrame) -> pd.DataFrame:
-    """The rule: for each variant the alpha with the highest mean IoU over the samples, the smallest of equals.
+def example_maps(
+    hide: HiDe, session: Session, sample: Sample, chosen: pd.DataFrame, candidates: Mapping, most: int = 8
+) -> dict[str, tuple[list[str], list[np.ndarray]]]:
+    """Maps of one sample for `plots.token_maps`: the prior and the one map for all tokens, then a row a variant.
 
     Args:
-        table: from `sweep_alphas`, of the calibration split.
-
-    Returns:
-        The chosen rows, indexed by variant.
+        hide: the method's settings, with its model.
+        session: the sample's picture.
+        sample: the sample.
+        chosen: from `choose_settings`.
+        candidates: from `variants`.
+        most: tokens that are shown, the first ones.
     """
-    ordered = table.sort_values("alpha", kind="stable")
-    best = ordered.groupby("variant", sort=False)["iou"].idxmax()
-    return ordered.loc[best].set_index("variant").loc[table["variant"].unique()]
+    own = dict(chosen[["variant", "own"]].to_numpy())
+    rows = maps.read_rows(hide, session, sample)
+    prior = tad.noise_prior(rows.noise, hide.settings.sigma)
+    (mean,) = candidates[MEAN][""].maps(rows)
+    sections = {"one map": (["prior", "all tokens"], [prior, mean])}
+    for name in (TAD, UNSMOOTHED, NO_PRIOR, RATIO, HEADS, BOXED):
+        variant = candidates[name][own[name]]
+        read = maps.read_rows(hide, session, sample, variant.heads) if variant.heads else rows
+        sections[textwrap.fill(name, 14)] = (list(rows.tokens[:most]), list(variant.maps(read)[:most]))
+    return sections
 
 
-def measure_variants(cases: Sequence[TokenRows], variants: Mapping, alphas: Mapping) -> pd.DataFrame:
-    """Every measure of `VARIANT_MEASURES` for every sample and variant, at the variant's alpha.
+def typical_sample(answers: pd.DataFrame, samples: Sequence[Sample]) -> Sample:
+    """The rule for an example: of the samples with most to look for, that of (lower) median IoU under `TAD`.
+
+    Most to look for have those with most true boxes, and of these the ones with most words in their entities.
 
     Args:
-        cases: the samples.
-        variants: name -> variant.
-        alphas: name -> threshold in (0, 1].
-
-    Returns:
-        One row a sample and variant: sample_id, image_id, variant, alpha, the measures, and what a flat map has. That
-        is true_area for energy, and touched for pointing, the share of cells that touch a true box.
+        answers: rows of `TAD`.
+        samples: those of the rows.
     """
-    rows = []
-    for case in cases:
-        who = {"sample_id": case.sample.id, "image_id": case.sample.image_id}
-        touched = localisation.box_coverage(case.truth, case.content_free.shape) > 1e-9
-        flat = {"true_area": localisation.union_area(case.truth), "touched": float(touched.mean())}
-        for name, variant in variants.items():
-            maps = variant(case)
-            boxes = [box for of_map in lpd.boxes_grid(maps, [alphas[name]])[0] for box in of_map]
-            peaks = {
-                "energy": float(np.nan_to_num(localisation.energy_in_boxes(maps, case.truth)).mean()),
-                "pointing": float(np.nan_to_num(localisation.pointing(maps.mean(0), case.truth))),
-            }
-            rows.append(who | {"variant": name, "alpha": alphas[name]} | _quality(boxes, case) | peaks | flat)
-    return pd.DataFrame(rows)
-
-
-def answer_methods(
-    cases: Sequence[TokenRows], variants: Mapping[str, Variant], alphas: Mapping[str, float], sigma: float
-) -> dict[str, Method]:
-    """LPD on each variant's regions as methods for `evaluate`, named by `method_name`.
-
-    Rows come from the cases, so that a method runs the model for its answer alone.
-
-    Args:
-        cases: the samples that will be answered.
-        variants: name -> variant.
-        alphas: name -> threshold in (0, 1].
-        sigma: of the variants, for the names.
-    """
-    by_id = {case.sample.id: case for case in cases}
-
-    def find(variant: Variant, alpha: float, hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-        return lpd.regions_of(variant(by_id[sample.id]), alpha, session.image.size)
-
-    return {
-        method_name(name, alphas[name], sigma): of_regions(partial(find, variant, alphas[name]), steps=("prefill",))
-        for name, variant in variants.items()
-    }
-
-
-def method_name(variant: str, alpha: float, sigma: float) -> str:
-    """Under which the answers of a variant are stored."""
-    return f"{variant} · σ {sigma:g} · α {alpha:g}"
-
-
-def published_sigma() -> float:
-    """The paper's sigma in grid cells, set for Qwen2.5-VL-7B."""
-    return float(paper_numbers("hyperparameters").query("setting == 'sigma'")["value"].iloc[0])
-
-
-def typical_case(table: pd.DataFrame, cases: Sequence[TokenRows], variant: str = PURIFIED) -> TokenRows:
-    """The rule for an example: of the samples with most true boxes, the one of (lower) median energy in them.
-
-    Args:
-        table: from `measure_variants`.
-        cases: of the same samples.
-        variant: whose energy.
-    """
-    most = max(len(case.sample.boxes_xyxy) for case in cases)
-    by_id = {case.sample.id: case for case in cases if len(case.sample.boxes_xyxy) == most}
-    energy = table[(table["variant"] == variant) & table["sample_id"].isin(by_id)].set_index("sample_id")["energy"]
-    return by_id[median_label(energy)]
+    sought = {sample.id: (len(sample.boxes_xyxy), len(" ".join(sample.entities).split())) for sample in samples}
+    by_id = {sample.id: sample for sample in samples if sought[sample.id] == max(sought.values())}
+    quality = answers[(answers["method"] == TAD) & answers["sample_id"].isin(by_id)].set_index("sample_id")["iou"]
+    return by_id[median_label(quality.astype(float).fillna(0.0))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from hide_utils.method import BoxesXYXY, as_boxes, tad
@@ -29,6 +29,23 @@ def average_prior(priors: Sequence[Float[np.ndarray, "_ _"]], grid_hw: Sequence[
     zooms = [tuple(new / old for new, old in zip(grid_hw, prior.shape, strict=True)) for prior in priors]
     resized = [ndimage.zoom(p, z, order=1, mode="nearest", grid_mode=True) for p, z in zip(priors, zooms, strict=True)]
     return np.stack(resized).mean(0, dtype=np.float32)
+
+
+def top_cells(map_hw: Float[np.ndarray, "h w"], share: float) -> Bool[np.ndarray, "h w"]:
+    """The cells with the highest values, the first of equals.
+
+    Args:
+        map_hw: any map.
+        share: of all cells, in (0, 1], rounded up to whole cells.
+
+    Raises:
+        ValueError: the share is out of its range.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share={share}: a share of the cells lies in (0, 1]")
+    mask = np.zeros(map_hw.size, bool)
+    mask[np.argsort(-map_hw.ravel(), kind="stable")[: int(np.ceil(share * map_hw.size - 1e-9))]] = True
+    return mask.reshape(map_hw.shape)
 
 
 def box_coverage(boxes_xyxy: BoxesXYXY, grid_hw: Sequence[int]) -> Float[np.ndarray, "h w"]:

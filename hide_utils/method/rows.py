@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,30 @@ class SearchAttention:
             ValueError: the heads were not kept apart.
             IndexError: the model has fewer heads.
         """
+        noise, semantic = self._apart()
+        return SearchAttention(self.layers, self.tokens, noise[:, head], semantic[:, head])
+
+    def of_heads(self, heads: Sequence[tuple[int, int]]) -> SearchAttention:
+        """The mean row of some heads of any layers, as the rows of a single layer, the last of theirs.
+
+        Args:
+            heads: layer and head of each, counted from 0; at least one.
+
+        Raises:
+            ValueError: there is no head, a layer was not captured, or the heads were not kept apart.
+            IndexError: the model has fewer heads.
+        """
+        if not heads:
+            raise ValueError("no heads: name at least one, as (layer, head)")
+        if missing := {layer for layer, _ in heads} - set(self.layers):
+            raise ValueError(
+                f"layers {sorted(missing)} (counted from 0) were not captured, only {self.layers}: search them"
+            )
+        layers, numbers = [self.layers.index(layer) for layer, _ in heads], [head for _, head in heads]
+        noise, semantic = (of[layers, numbers].mean(0)[None] for of in self._apart())
+        return SearchAttention((max(layer for layer, _ in heads),), self.tokens, noise, semantic)
+
+    def _apart(self) -> tuple[np.ndarray, np.ndarray]:
         if self.noise_heads is None or self.semantic_heads is None:
             raise ValueError("only the mean over heads was captured: search with heads=True")
-        return SearchAttention(self.layers, self.tokens, self.noise_heads[:, head], self.semantic_heads[:, head])
+        return self.noise_heads, self.semantic_heads

@@ -1,7 +1,7 @@
 """Figures in one look, a file for each kind. They take pictures, arrays and tables, and know no model and no method.
 
 Read `style` first, then `pictures` and `dots`, which draw what the others arrange: `galleries` and `maps` of pictures,
-`curves`, `layers` and `costs` over numbers, `bars`, `matrices`, `claims` of finding cards. `marks` stand
+`curves`, `layers` and `costs` over numbers, `bars`, `matrices`, `heads`, `claims` of finding cards. `marks` stand
 beside measured points.
 """
 
@@ -16,7 +16,6 @@ from hide_utils.plots.curves import (
     bands,
     error_curves,
     lines,
-    mass_curves,
     points_at_rates,
     ticks_at,
 )
@@ -24,10 +23,8 @@ from hide_utils.plots.dots import (
     ACCURACY,
     DIFFERENCE,
     ESTIMATE,
-    answer_rows,
     difference_rows,
     dot_rows,
-    measure_rows,
     method_differences,
     offsets,
     points,
@@ -43,8 +40,9 @@ from hide_utils.plots.galleries import (
     second_picture,
     stages,
 )
+from hide_utils.plots.heads import head_dots
 from hide_utils.plots.layers import LAYER_AXIS, answer_curve, layer_axis, layer_curves, size_curves, split_curves
-from hide_utils.plots.maps import layer_maps, sink_maps, token_maps
+from hide_utils.plots.maps import layer_maps, sink_panels, token_maps
 from hide_utils.plots.marks import (
     level,
     margin_lines,

@@ -6,7 +6,7 @@ costs in `costs`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from hide_utils.looks import NO_LOOKS, Look, Looks, look_of, looks_of
-from hide_utils.plots.dots import ACCURACY, ESTIMATE, dot_rows, offsets, points
+from hide_utils.plots.dots import ACCURACY, ESTIMATE, offsets, points
 from hide_utils.plots.marks import level
 from hide_utils.plots.style import legend_above, note_left_out
 from hide_utils.stats import accuracies
@@ -131,30 +131,3 @@ def points_at_rates(ax: Axes, table: pd.DataFrame, series: str, *, looks: Looks 
     for marker, (name, part) in zip("*Xd", table.groupby(series, sort=False), strict=False):
         across = np.abs([part["rate"] - part["rate_low"], part["rate_high"] - part["rate"]])
         points(ax, part, part["rate"], look_of(looks, name)._replace(marker=marker), upright=True, xerr=across, **edge)
-
-
-def mass_curves(
-    axes: Iterable[Axes], curve: pd.DataFrame, on_cells: pd.DataFrame, share: float, *, looks: Looks = NO_LOOKS
-) -> None:
-    """How much attention the highest cells of each group of rows hold, and how much certain cells hold.
-
-    Args:
-        axes: two panels, one above the other.
-        curve: columns group, share, estimate, low and high; for the upper panel.
-        on_cells: columns group, estimate, low and high; for the lower panel.
-        share: of all cells that the certain ones are.
-        looks: of the groups.
-    """
-    upper, lower = axes
-    bands(upper, curve, "share", "group", looks=looks)
-    ends = np.geomspace(curve["share"].min(), 1, 60)
-    upper.plot(ends, ends, color="0.3", linestyle=":", linewidth=0.8, label="flat map")
-    upper.set(xscale="log", ylim=(0, 1), xlabel="share of the cells, highest first", ylabel="attention they hold")
-    legend_above(upper, 2)
-    labels = {group: look_of(looks, group).label for group in on_cells["group"]}
-    dot_rows(lower, on_cells, "group", rows=labels, looks=looks, markersize=5, capsize=2)
-    level(lower, share)
-    lower.set_xlabel(f"attention on the sinks ({100 * share:g} % of the cells)")
-    lower.set_xlim(left=0)
-    for ax in (upper, lower):
-        ax.xaxis.set_major_formatter(PERCENT)

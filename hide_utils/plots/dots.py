@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from hide_utils.looks import NO_LOOKS, Look, Looks, look_of, looks_of
-from hide_utils.plots.marks import level, margin_lines, references
-from hide_utils.plots.style import MARKERS, PAGE_WIDTH, SPREAD, new_figure, note_left_out
+from hide_utils.plots.marks import level, margin_lines
+from hide_utils.plots.style import MARKERS, SPREAD, note_left_out
 
 ESTIMATE = ("estimate", "low", "high")
 ACCURACY = ("accuracy", "low", "high")
@@ -160,75 +159,3 @@ def ratio_rows(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> Non
         ax.text(np.fmax(point.high, point.target), y, f"  {point.estimate:.2f}", fontsize=7, va="center")
         ax.plot([point.target] * 2, [y - 0.3, y + 0.3], color="0.3", linewidth=1.2)
     level(ax, 1, color="0.6")
-
-
-def measure_rows(
-    summaries: Mapping[str, pd.DataFrame],
-    titles: Mapping[str, str],
-    *,
-    row: str = "variant",
-    labels: Mapping[str, str] | None = None,
-    looks: Looks = NO_LOOKS,
-    flat: Mapping[str, float] | None = None,
-) -> Figure:
-    """`dot_rows` of several measures side by side, the names of the lines on the left.
-
-    Args:
-        summaries: measure -> columns `row`, estimate, low and high, the same lines in each.
-        titles: measure -> name on its axis.
-        row: the column that says on which line a point stands.
-        labels: for lines that are called something else here.
-        looks: of the lines.
-        flat: measure -> what a flat map would have.
-    """
-    n, flat = max(len(table) for table in summaries.values()), flat or {}
-    fig, axes = new_figure(1, len(titles), width=PAGE_WIDTH, height=0.21 * n + 0.85, sharey=True, squeeze=False)
-    for ax, (measure, title) in zip(axes[0], titles.items(), strict=True):
-        table = summaries[measure]
-        dot_rows(ax, table, row, rows=_called(table[row], labels), looks=looks, capsize=2)
-        top = max(table["high"].max(), flat.get(measure, 0))
-        if measure in flat:
-            level(ax, flat[measure], "flat map")
-        ax.set(xlabel=title, xlim=(min(0, table["low"].min()) - 0.03 * top, 1.06 * top))
-        ax.locator_params(axis="x", nbins=3)
-    return fig
-
-
-def answer_rows(
-    sections: Mapping[str, pd.DataFrame],
-    compared: pd.DataFrame,
-    *,
-    row: str = "variant",
-    labels: Mapping[str, Mapping[str, str]],
-    looks: Looks = NO_LOOKS,
-    chance: float,
-    width: float,
-) -> Figure:
-    """Accuracies section by section, all beside the same references and on one scale.
-
-    Args:
-        sections: title -> columns `row`, estimate, low and high.
-        compared: references, with the columns method, accuracy, low and high.
-        row: the column that says on which line a point stands.
-        labels: section -> for lines that are called something else there.
-        looks: of the lines and of the references.
-        chance: accuracy by guessing.
-        width: of the figure, in inches.
-    """
-    sizes = [len(table) for table in sections.values()]
-    height = 0.2 * sum(sizes) + 0.32 * len(sizes) + 0.75
-    ratios: dict[str, Any] = {"sharex": True, "height_ratios": sizes, "squeeze": False}
-    fig, axes = new_figure(len(sections), 1, width=width, height=height, **ratios)
-    for ax, (title, table) in zip(axes[:, 0], sections.items(), strict=True):
-        references(ax, compared, looks)
-        level(ax, chance, "chance")
-        dot_rows(ax, table, row, rows=_called(table[row], labels.get(title)), looks=looks, capsize=2)
-        ax.set_title(title, loc="left", fontsize=7, fontweight="bold", pad=2)
-        ax.set_xlim(0, 1)
-    axes[-1, 0].set_xlabel("accuracy")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    return fig
-
-
-def _called(names: Iterable[str], labels: Mapping[str, str] | None) -> dict[str, str]:
-    return {name: (labels or {}).get(name, name) for name in names}

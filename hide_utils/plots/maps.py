@@ -1,18 +1,22 @@
-"""Grids of maps beside their picture: of every token, of every layer, of groups of tokens."""
+"""Grids of maps beside their picture: of every token, of every layer; and the cells that all tokens look at."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hide_utils.looks import NO_LOOKS, PALETTE, Looks, look_of
+from hide_utils.looks import NEUTRAL, NO_LOOKS, PALETTE, Looks
+from hide_utils.plots.curves import PERCENT, bands
+from hide_utils.plots.dots import dot_rows
 from hide_utils.plots.pictures import Map, draw_boxes, overlay, show_map, without_ticks
-from hide_utils.plots.style import PAGE_WIDTH, TRUTH_COLOR, new_figure, plain_text
+from hide_utils.plots.style import PAGE_WIDTH, TRUTH_COLOR, legend_above, new_figure, plain_text
 
 RING = 0.025  # of the picture's longer side: how far outside a true box its outline is drawn, so that its cells show
 
@@ -121,36 +125,40 @@ def layer_maps(
     return fig
 
 
-def sink_maps(
+def sink_panels(
     picture: Image.Image,
     truth: Sequence[Box],
     cells: Bool[np.ndarray, "h w"],
-    maps: Mapping[str, Map],
-    n: int,
+    curve: pd.DataFrame,
+    places: pd.DataFrame,
     *,
     looks: Looks = NO_LOOKS,
 ) -> Figure:
-    """One picture with marked cells, and each group's mean map over `n` pictures, all on one scale.
+    """One picture with marked cells; how much of their attention groups of rows hold in how few cells; what lies there.
 
     Args:
         picture: the example.
         truth: its true boxes, pixel xyxy.
         cells: of a grid over the picture, those that are outlined.
-        maps: group -> mean map in units of a flat map.
-        n: pictures behind the maps.
-        looks: of the groups.
+        curve: columns group, share, estimate, low and high; share is that of the cells, the highest first.
+        places: columns place, cells, estimate, low and high: shares of what lies in a place, a series for each cells.
+        looks: of the groups and of the cells.
     """
-    height = _tallness(picture) * PAGE_WIDTH / (1.35 + len(maps)) + 0.45
-    fig, axes = new_figure(1, 1 + len(maps), width=PAGE_WIDTH, height=height)
-    overlay(axes[0], picture, title="one picture's sinks")
+    options: dict[str, Any] = {"width_ratios": [1, 1.25, 1]}
+    fig, (left, middle, right) = new_figure(1, 3, width=PAGE_WIDTH, height=2.5, **options)
+    overlay(left, picture, title="sinks of one picture")
     side = np.array(picture.size * 2) / np.array(cells.shape[::-1] * 2)
-    outlined = [(side * (x, y, x + 1, y + 1)).tolist() for y, x in np.argwhere(cells)]
-    draw_boxes(axes[0], outlined, color=PALETTE[1])
-    rings(axes[0], truth, picture.size)
-    top = float(np.quantile(np.stack(list(maps.values())), 0.998))
-    for ax, (group, map_hw) in zip(axes[1:], maps.items(), strict=True):
-        drawn = show_map(ax, map_hw, map_hw.shape[::-1], top)
-        ax.set_title(look_of(looks, group).label)
-        ax.set_axis_off()
-    fig.colorbar(drawn, ax=axes.tolist(), label=f"times a flat map,\nmean of {n} pictures", extend="max", fraction=0.02)
+    draw_boxes(left, [(side * (x, y, x + 1, y + 1)).tolist() for y, x in np.argwhere(cells)], color=PALETTE[1])
+    rings(left, truth, picture.size)
+    bands(middle, curve, "share", "group", looks=looks)
+    ends = np.geomspace(curve["share"].min(), 1, 60)
+    middle.plot(ends, ends, color=NEUTRAL, linestyle=":", linewidth=0.8, label="flat map")
+    middle.set(xscale="log", ylim=(0, 1), xlabel="share of the cells, highest first", ylabel="attention they hold")
+    middle.xaxis.set_major_formatter(PERCENT)
+    middle.yaxis.set_major_formatter(PERCENT)
+    middle.legend(loc="upper left")
+    dot_rows(right, places, "place", "cells", looks=looks, wrap=12, markersize=5)
+    right.set(xlabel="share of their area", xlim=(0, None))
+    right.xaxis.set_major_formatter(PERCENT)
+    legend_above(right, 2)
     return fig

@@ -59,7 +59,7 @@ QUESTIONS = (
     Question("Which words should be read: are the others noise?",
              "02_layer_sweep", "1 · Which words", "non-semantic tokens"),
     Question("Can the noise prior be learned, or adapted?",
-             "03_token_decoupling", "4 · Other priors", "the instruction"),
+             "03_token_decoupling", "Is the instruction the right prior", "prior of other pictures"),
     Question("Does it work without enlarging anything?",
              "04_layout_ablations", "5 · Is it a zoom", "native size, against"),
     Question("Next check: does it harm where nothing is to gain?",

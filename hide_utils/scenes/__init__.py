@@ -6,6 +6,6 @@ Read `world` (what there is), `drawing` (how it gets onto a picture), `settings`
 """
 
 from hide_utils.scenes.drawing import GROUNDS, thing_mask
-from hide_utils.scenes.questions import KINDS, Question, ask, scene_samples, stream
+from hide_utils.scenes.questions import KINDS, Question, ask, drawn_things, scene_samples, stream
 from hide_utils.scenes.settings import DIFFICULTIES, SceneConfig
 from hide_utils.scenes.world import COLORS, NOUNS, PHOTOGRAPHS, RECORD, SPLITS, Thing, entity_name

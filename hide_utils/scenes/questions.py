@@ -195,6 +195,15 @@ def unnamed_things(scene: Scene) -> list[Thing]:
     return scatter(rng, config.count("unnamed"), scene.things, config.object_size, config.size_wh, scene.colors)
 
 
+def drawn_things(sample: Sample) -> list[Thing] | None:
+    """Everything that stands in a drawn scene, unnamed objects too; None for a sample that is no drawn scene."""
+    render = sample.render
+    if not (isinstance(render, partial) and render.func is draw):
+        return None
+    (scene,) = render.args
+    return [*unnamed_things(scene), *scene.things]
+
+
 def scene_samples(
     split: str = "test",
     n: int = 400,

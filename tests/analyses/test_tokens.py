@@ -1,180 +1,110 @@
-"""Variants of TAD: each is what its name says, thresholds follow the rule, and answers come from the variant's maps."""
-
-from dataclasses import replace
+"""Notebook 03: settings follow the rule, answers come from each variant's maps, and every claim has its variants."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from checkpoints import FAMILIES, LAYERS, eager_model, tiny_model
-from made_rows import BOX, made_case, sample
-from model_helpers import picture, stock_inputs
+from checkpoints import tiny_model
+from made_rows import BOX, sample
 
+from hide_utils import HiDe, findings
 from hide_utils.analyses import tokens
-from hide_utils.evaluation import token_rows
-from hide_utils.evaluation.captured import RowCache
-from hide_utils.evaluation.loop import evaluate
-from hide_utils.method import tad
-from hide_utils.method.entities import SEARCH_INSTRUCTION
-from hide_utils.method.hide import HiDe
-from hide_utils.method.session import Session
-from hide_utils.prompts import CONTENT_FREE
+from hide_utils.evaluation import evaluate, heads, tad_variants
+from hide_utils.evaluation.tad_variants import Variant
+
+CFG = tokens.TokensConfig(
+    n_prior=1, alphas=(0.3, 0.6), weights=(0.5,), shares=(0.02, 0.05), n_heads=(1, 2), protocol="logits"
+)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_last_positions_rows_equal_eager_attention(family):
-    model, image, text = tiny_model(family), picture(200, 130), "What is it?\nA. dog\nB. truck"
-    session = Session(model, image)
-    rows = session.rows_of_last(text, [2, 0])
-    prompt = model.prompt(image, text)
-    with torch.inference_mode():
-        attentions = eager_model(family)(**stock_inputs(model, prompt), output_attentions=True).attentions
-    (span,) = prompt.images
-    wanted = np.stack([attentions[layer][0].mean(0)[-1][span.positions].numpy() for layer in (0, 2)])
-    np.testing.assert_allclose(rows, wanted, atol=1e-5, rtol=0)
-    np.testing.assert_allclose(Session(model, image, reuse_prefix=False).rows_of_last(text, [0, 2]), rows, atol=1e-5)
-    assert session.counts["last"]["images"] == 0, "the prefill is shared"
+@pytest.fixture(scope="module")
+def hide():
+    return HiDe(tiny_model("qwen3_vl"), 1, 1.0, 0.6)
 
 
-def test_each_component_is_what_its_name_says():
-    case, sigma = made_case(), 1.0
-    maps = {name: variant(case) for name, variant in tokens.components(sigma).items()}
-    every = np.concatenate([case.noise, case.semantic])
-    np.testing.assert_allclose(maps[tokens.RAW][0], tad.minmax(every.mean(0)), atol=1e-6)
-    np.testing.assert_allclose(maps[tokens.SMOOTHED][0], tad.minmax(tad.smooth(every.mean(0), sigma)), atol=1e-6)
-    np.testing.assert_allclose(maps[tokens.ENTITY][0], tad.minmax(tad.smooth(case.semantic, sigma).mean(0)), atol=1e-5)
-    np.testing.assert_array_equal(maps[tokens.DECOUPLED], tad.purify(case.semantic, 0, sigma))
-    np.testing.assert_array_equal(maps[tokens.PURIFIED], tad.purify(every, 2, sigma))
-    np.testing.assert_array_equal(maps[tokens.FIRST][0], tad.minmax(tad.smooth(case.answer[1], sigma)))
-    still = tokens.components(0.0)
-    np.testing.assert_array_equal(still[tokens.RAW](case), still[tokens.SMOOTHED](case))
-    assert set(maps) >= {name for pair in tokens.STEPS.values() for name in pair}
+@pytest.fixture(scope="module")
+def seen(hide):
+    samples = [sample("a"), sample("b")]
+    rows = [heads.measure_heads(hide, hide.open(one.image), one) for one in samples]
+    return heads.head_table(pd.DataFrame(rows))
 
 
-def test_weight_runs_from_no_prior_to_hides():
-    case, components = made_case(), tokens.components(0.5)
-    none, whole, half = tokens.weights(0.5, [0, 1, 0.5]).values()
-    np.testing.assert_allclose(none(case), components[tokens.DECOUPLED](case), atol=1e-6)
-    np.testing.assert_array_equal(whole(case), components[tokens.PURIFIED](case))
-    assert (whole(case) == 0).sum() > (half(case) == 0).sum() > (none(case) == 0).sum()
+def test_variants_are_tried_with_each_of_their_numbers(hide, seen):
+    variants = tokens.variants(hide, [sample("a"), sample("b")], seen, CFG)
+    assert {name: list(of) for name, of in variants.items() if list(of) != [""]} == {
+        tokens.WEIGHTED: ["weight 0.5"],
+        tokens.MASKED: ["2.0% of the cells", "5.0% of the cells"],
+        tokens.HEADS: ["1 heads", "2 heads"],
+        tokens.BOXED: ["1 heads", "2 heads"],
+    }
+    assert variants[tokens.HEADS]["2 heads"].heads == heads.ranked_heads(seen)[:2]
+    assert variants[tokens.BOXED]["1 heads"].heads == heads.ranked_heads(seen, "concentration")[:1]
+    assert all(not one.heads for name, of in variants.items() if name not in tokens.HEADS_BY for one in of.values())
+    one = sample("c")
+    rows = tad_variants.read_rows(hide, hide.open(one.image), one)
+    unsmoothed = tad_variants.tad_maps(rows, 0.0)
+    np.testing.assert_array_equal(variants[tokens.UNSMOOTHED][""].maps(rows), unsmoothed)
+    assert np.abs(variants[tokens.TAD][""].maps(rows) - unsmoothed).max() > 0.1
 
 
-def test_first_answer_token_at_each_layer():
-    case = made_case()
-    layers = tokens.answer_layers(0.0, 4)
-    assert list(layers)[1] == "first answer token, layer 2 of 4", "names count from 1"
-    np.testing.assert_array_equal(
-        np.concatenate([variant(case) for variant in layers.values()]), tad.minmax(case.answer)
-    )
-    np.testing.assert_array_equal(list(layers.values())[1](case), tokens.components(0.0)[tokens.FIRST](case))
+def test_rule_takes_most_recall_minus_area_and_the_smallest_of_equals():
+    candidates = {"x": {"": Variant(max)}, "y": {"few": Variant(max), "many": Variant(max)}}
+    recall = [[0.5, 0.9, 0.9], [0.1, 0.2, 0.3], [0.9, 0.9, 0.9]]
+    area = [[0.1, 0.2, 0.2], [0.0, 0.0, 0.0], [0.5, 0.3, 0.1]]
+    rows = pd.DataFrame({"recall50": [recall] * 2, "iou": [area] * 2, "area": [area] * 2})
+    chosen = tokens.best_settings(rows, candidates, (0.2, 0.4, 0.6))
+    assert chosen[["variant", "own", "alpha"]].to_numpy().tolist() == [["x", "", 0.4], ["y", "many", 0.6]]
+    assert chosen["worth"].tolist() == pytest.approx([0.7, 0.8])
 
 
-def test_other_priors():
-    case, sigma = made_case(), 1.0
-    averaged, subtracted, ratio = tokens.other_priors(sigma, [case]).values()
-    purified = tokens.components(sigma)[tokens.PURIFIED]
-    np.testing.assert_allclose(averaged(case), purified(case), atol=1e-5)
-    others = [made_case(1), made_case(2, side=10)]
-    learned = tokens.learned_prior(others, sigma, (20, 20))
-    elsewhere, *_ = tokens.other_priors(sigma, others).items()
-    assert elsewhere[0] == "averaged over 2 pictures"
-    np.testing.assert_allclose(elsewhere[1](case), tad.subtract_prior(tokens.scaled(case.semantic, sigma), learned))
-    blind = replace(case, content_free=np.full((20, 20), 0.001, np.float32))
-    np.testing.assert_allclose(ratio(blind), tokens.components(sigma)[tokens.DECOUPLED](case), atol=1e-5)
-    alike = replace(case, content_free=case.semantic[0])
-    assert not subtracted(alike)[0].any() and subtracted(alike)[1].any(), "nothing is left of what equals the prior"
-
-
-def peaked_case(name="s0"):
-    """Its only entity token looks into the box (cells 2 to 5), strongest in the upper half of it."""
-    row = np.zeros((20, 20), np.float32)
-    row[2:6, 2:6], row[2:4, 2:6] = 0.5, 1.0
-    return replace(made_case(name=name), semantic=row[None], tokens=("star",))
-
-
-def test_rule_takes_the_best_and_the_smallest_of_equals():
-    cases = [peaked_case("a"), peaked_case("b")]
-    variants = {tokens.DECOUPLED: tokens.components(0.0)[tokens.DECOUPLED]}
-    table = tokens.sweep_alphas(cases, variants, (0.3, 0.5, 0.7, 0.9))
-    assert table["recall50"].tolist() == [1, 1, 1, 1]
-    assert table["area"].tolist() == pytest.approx([0.04, 0.04, 0.02, 0.02])
-    assert table["iou"].tolist() == pytest.approx([1, 1, 0.5, 0.5])
-    chosen = tokens.choose_alphas(table)
-    assert chosen["alpha"].to_dict() == {tokens.DECOUPLED: 0.3}
-    assert chosen.loc[tokens.DECOUPLED, "iou"] == pytest.approx(1)
-    shuffled = tokens.choose_alphas(table.sample(frac=1, random_state=0))
-    assert shuffled.loc[tokens.DECOUPLED, "alpha"] == 0.3
-
-
-def test_measures_that_can_be_worked_out_by_hand():
-    variants = {tokens.DECOUPLED: tokens.components(0.0)[tokens.DECOUPLED]}
-    (row,) = tokens.measure_variants([peaked_case()], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
-    assert (row["recall50"], row["iou"], row["energy"], row["pointing"]) == (1, pytest.approx(1), pytest.approx(1), 1)
-    assert (row["area"], row["true_area"], row["touched"]) == pytest.approx((0.04, 0.04, 0.04))
-    away = replace(peaked_case(), semantic=np.roll(peaked_case().semantic, 10, 2))
-    (row,) = tokens.measure_variants([away], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
-    assert [row[name] for name in ("recall50", "iou", "energy", "pointing")] == [0, 0, 0, 0]
-    assert row["area"] == pytest.approx(0.04)
-    empty = replace(peaked_case(), semantic=np.zeros((1, 20, 20), np.float32))
-    (row,) = tokens.measure_variants([empty], variants, {tokens.DECOUPLED: 0.4}).to_dict("records")
-    assert [row[name] for name in tokens.VARIANT_MEASURES] == [0] * 5, "nothing found is no error"
-
-
-def test_example_is_the_lower_median_among_those_with_most_boxes():
-    two = (BOX, (80.0, 80.0, 90.0, 90.0))
-    cases = [made_case(name=name, boxes=two) for name in "abcd"] + [made_case(name="e")]
-    energy = {"a": 0.9, "b": 0.1, "c": 0.5, "d": 0.4, "e": 0.45}
-    table = pd.DataFrame({"sample_id": energy.keys(), "energy": energy.values(), "variant": tokens.PURIFIED})
-    assert tokens.typical_case(table, cases).sample.id == "d"
-
-
-@pytest.fixture
-def cases(tmp_path):
+def test_answers_come_from_each_variants_maps(hide, seen, tmp_path, monkeypatch):
+    monkeypatch.setenv("HIDE_RESULTS", str(tmp_path))
     samples = [sample("a"), sample("b", entities=("dog", "red star"))]
-    return token_rows.load_token_rows(RowCache(tmp_path / "rows"), tiny_model("qwen3_vl"), samples, 1)
-
-
-def test_cases_hold_the_rows_of_three_prompts(cases):
-    model = tiny_model("qwen3_vl")
-    for case in cases:
-        session = Session(model, case.sample.image)
-        asked = "What is red?\nA. star\nB. dog\nAnswer with the option's letter from the given choices directly."
-        np.testing.assert_array_equal(case.answer, session.rows_of_last(asked, range(LAYERS)))
-        np.testing.assert_array_equal(case.content_free, session.rows_of_last(CONTENT_FREE, [1])[0])
-        assert len(case.noise) == len(token_rows.instruction_tokens(model)) and len(case.semantic) == len(case.tokens)
-
-
-def test_purified_variant_finds_and_answers_what_hide_does(cases, tmp_path):
-    model = tiny_model("qwen3_vl")
-    hide = HiDe(model, 1, 1.0, 0.6)
-    variants = tokens.components(1.0)
-    table = tokens.measure_variants(cases, variants, dict.fromkeys(variants, 0.6)).set_index(["sample_id", "variant"])
-    methods = tokens.answer_methods(cases, variants, dict.fromkeys(variants, 0.6), 1.0)
-    samples = [case.sample for case in cases]
-    answers = evaluate(model, samples, methods, tmp_path / "a.parquet", hide=hide, progress=False)
-    answers = answers.set_index(["sample_id", "method"])
+    variants = tokens.variants(hide, samples, seen, CFG)
+    chosen = tokens.choose_settings(hide, samples, variants, CFG)
+    assert chosen["variant"].tolist() == list(variants) and set(chosen["alpha"]) <= set(CFG.alphas)
+    answers = evaluate(hide.model, samples, tokens.methods_of(chosen, variants), hide=hide, progress=False)
+    by_key = answers.set_index(["sample_id", "method"])
     for one in samples:
-        whole = hide(one.image, one.question, one.options, one.entities, compare=False)
-        stored = answers.loc[(one.id, tokens.method_name(tokens.PURIFIED, 0.6, 1.0))]
-        assert np.reshape(stored["regions"], (-1, 4)).tolist() == [list(box) for box in whole.boxes]
-        assert (stored["reply"], stored["letter"]) == (whole.answer, whole.letter)
-        assert table.loc[(one.id, tokens.PURIFIED), "iou"] == pytest.approx(stored["iou"])
-    assert len({tokens.method_name(tokens.FIRST, *s) for s in ((0.6, 1.0), (0.7, 1.0), (0.6, 0.5))}) == 3
+        session = hide.open(one.image)
+        for name, own, alpha in chosen[["variant", "own", "alpha"]].to_numpy():
+            regions = tad_variants.find_regions(variants[name][own], alpha, hide, session, one)
+            stored = by_key.loc[(one.id, name), "regions"]
+            assert np.reshape([] if stored is None else stored, (-1, 4)).tolist() == [list(box) for box in regions]
+    table = tokens.with_results(chosen, answers)
+    assert table["method"].tolist() == ["direct", *variants] and (table["n"] == 2).all()
+    assert len(table) <= 12 and table.shape[1] <= 8, "is printed in the notebook"
+    assert table.set_index("method").loc["direct", ["alpha", "recall50"]].isna().all()
+    maps = tokens.example_maps(hide, session, samples[1], chosen, variants, most=2)
+    assert [len(of) for _, of in maps.values()] == [2] * 7 and all(len(t) == len(m) for t, m in maps.values())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_instruction_is_read_token_by_token(family):
-    words = token_rows.instruction_tokens(tiny_model(family))
-    assert "".join(words) == SEARCH_INSTRUCTION.replace(" ", "")
+def test_sample_without_regions_counts_as_one_where_nothing_was_found():
+    chosen = pd.DataFrame({"variant": ["x"], "own": [""], "alpha": [0.5]})
+    answers = pd.DataFrame({"method": "x", "sample_id": list("ab"), "correct": [True, False], "recall50": [1.0, None]})
+    table = tokens.with_results(chosen, answers.assign(iou=answers["recall50"], area=answers["recall50"]))
+    assert table[["n", "recall50", "right"]].to_numpy().tolist() == [[2, 0.5, 0.5]]
 
 
-def test_what_it_refuses(tmp_path):
-    rows, model = RowCache(tmp_path), tiny_model("qwen3_vl")
-    with pytest.raises(ValueError, match=r"1 samples have no ground-truth boxes \(bare"):
-        token_rows.load_token_rows(rows, model, [sample("a"), sample("bare", boxes=())], 1)
-    with pytest.raises(ValueError, match="no samples with ground-truth boxes"):
-        token_rows.load_token_rows(rows, model, [], 1)
+def test_every_claim_is_about_variants_that_are_answered(hide, seen):
+    variants = tokens.variants(hide, [sample("a")], seen, CFG)
+    claims = [*tokens.COMPONENTS, *tokens.PRIORS, *tokens.FEW_HEADS]
+    assert {words["method"] for words in claims} | {words["against"] for words in claims} == set(variants)
+    rows = [
+        {"sample_id": str(i), "image_id": str(i), "method": name, "correct": i % 3 > 0, "iou": i / 10, "kind": "k"}
+        for name in variants
+        for i in range(8)
+    ]
+    answers = pd.DataFrame(rows).astype({"correct": "boolean"})
+    cards = [findings.of_answers(answers, **words) for words in claims]
+    fitted = answers.rename(columns={"method": "variant"})
+    cards += [findings.of_measure(fitted, **words) for words in tokens.MAPS]
+    assert len({card.claim for card in findings.corrected(cards)}) == len(claims) + 3
 
 
-def test_published_sigma():
-    assert tokens.published_sigma() == 3
+def test_example_has_most_to_look_for_and_the_lower_median():
+    two, words = (BOX, (80.0, 80.0, 90.0, 90.0)), ("red star", "dog")
+    samples = [sample(name, boxes=two, entities=words) for name in "abcd"]
+    samples += [sample("e", entities=words), sample("f", boxes=two, entities=("star", "dog"))]
+    quality = {"a": 0.9, "b": 0.1, "c": 0.5, "d": None, "e": 0.2, "f": 0.2}
+    answers = pd.DataFrame({"sample_id": quality.keys(), "iou": quality.values(), "method": tokens.TAD})
+    assert tokens.typical_sample(answers, samples).id == "b", "one without regions has an IoU of 0"

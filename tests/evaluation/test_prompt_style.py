@@ -16,7 +16,6 @@ from hide_utils.analyses.explorer import ExplorerConfig
 from hide_utils.baselines import METHODS, of_pictures, of_regions
 from hide_utils.evaluation import tuning
 from hide_utils.evaluation.captured import RowCache
-from hide_utils.evaluation.token_rows import load_token_rows
 from hide_utils.explorer.case import Knobs, ask_model, view_of
 from hide_utils.explorer.opening import open_first, open_sample, open_typed
 from hide_utils.explorer.sample_list import SampleList
@@ -60,6 +59,11 @@ def explored(hide):
         ask_model(hide, case, knobs, view_of(case, knobs))
 
 
+def answering_rows(cache, model, one):
+    texts = {"answer": lambda sample: multiple_choice(sample.question, sample.options, sample.style)}
+    return cache.load_with_last(model, [one], texts, [1], progress=False)
+
+
 PLACES = {
     "methods": lambda hide, folder: evaluate(hide.model, [SAMPLE], list(METHODS), hide=hide, progress=False),
     "changed pictures": lambda hide, folder: of_pictures(lambda s, _: [s.image.rotate(90)])(
@@ -68,7 +72,7 @@ PLACES = {
     "other regions": lambda hide, folder: of_regions(lambda *_: [(0, 0, 28, 28)])(
         hide, hide.open(SAMPLE.image), SAMPLE
     ),
-    "rows of the answering token": lambda hide, folder: load_token_rows(RowCache(folder), hide.model, [SAMPLE], 1),
+    "rows of the answering token": lambda hide, folder: answering_rows(RowCache(folder), hide.model, SAMPLE),
     "tuning": lambda hide, folder: tuning.last_rows(hide.model, [SAMPLE], progress=False),
     "timing": lambda hide, folder: cost.side_by_side(hide.model, [SAMPLE]),
     "a call": lambda hide, folder: hide(SAMPLE.image, QUESTION, OPTIONS, ["dog"], style=SAMPLE.style),
@@ -95,8 +99,8 @@ def test_a_call_without_a_style_has_the_papers_words(model, monkeypatch):
 def test_rows_of_two_styles_are_kept_apart(model, tmp_path):
     cache = RowCache(tmp_path)
     for one in (SAMPLE, replace(SAMPLE, style="letters"), SAMPLE):
-        load_token_rows(cache, model, [one], 1)
-    assert (cache.captured, cache.hits) == (2 + 2, 1 + 1 + 3)  # search and content-free once, answers once a style
+        answering_rows(cache, model, one)
+    assert (cache.captured, cache.hits) == (1 + 2, 1 + 2)  # the search once, answers once a style
 
 
 def test_no_code_asks_a_samples_options_without_its_style():

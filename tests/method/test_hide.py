@@ -88,8 +88,17 @@ def test_a_search_keeps_heads_apart_in_the_same_pass(family, reuse_prefix):
     one = found.of_head(heads - 1)
     rows = np.concatenate([found.noise_heads[2, -1], found.semantic_heads[2, -1]])
     np.testing.assert_array_equal(one.maps(2, 1.0), tad.purify(rows, len(found.noise_heads[2, -1]), 1.0))
-    with pytest.raises(ValueError, match="heads=True"):
-        usual.of_head(0)
+    few = found.of_heads([(0, 0), (2, heads - 1)])
+    assert few.layers == (2,) and few.tokens == found.tokens
+    for mean, apart in ((few.noise, found.noise_heads), (few.semantic, found.semantic_heads)):
+        np.testing.assert_allclose(mean[0], (apart[0, 0] + apart[2, -1]) / 2, atol=1e-6, rtol=0)
+    for refused in (lambda: usual.of_head(0), lambda: usual.of_heads([(0, 0)])):
+        with pytest.raises(ValueError, match="heads=True"):
+            refused()
+    with pytest.raises(ValueError, match="name at least one"):
+        found.of_heads([])
+    with pytest.raises(ValueError, match=rf"layers \[{LAYERS}\] .* were not captured"):
+        found.of_heads([(0, 0), (LAYERS, 0)])
 
 
 def test_no_box_falls_back_to_the_direct_answer(monkeypatch):

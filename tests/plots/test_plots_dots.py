@@ -1,11 +1,9 @@
 """Estimates as dots with their intervals: where each stands, what it looks like, and what stands beside it."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from hide_utils import plots
-from hide_utils.analyses.tokens import DECOUPLED, FIRST, PURIFIED, VARIANT_LOOKS
 from hide_utils.baselines import LOOKS
 
 
@@ -45,9 +43,9 @@ def test_dots_stand_at_their_estimates(ax):
 
 
 def test_rows_without_series_have_their_own_looks_and_long_names_are_broken(ax):
-    table = rows_table(FIRST, PURIFIED, "a name that is far too long for one line")
-    plots.dot_rows(ax, table, "variant", looks=VARIANT_LOOKS, wrap=22)
-    assert row_names(ax)[:2] == [FIRST, "prior subtracted\n(HiDe)"] and row_names(ax)[2].count("\n") == 1
+    table = rows_table("direct", "hide", "a name that is far too long for one line")
+    plots.dot_rows(ax, table, "variant", looks={"hide": LOOKS["hide"]}, wrap=22)
+    assert row_names(ax)[:2] == ["direct", "hide"] and row_names(ax)[2].count("\n") == 1
     assert [p.get_color() for p in points(ax)] == [plots.NEUTRAL, LOOKS["hide"].color, plots.NEUTRAL]
     assert labels(ax) == []
 
@@ -84,29 +82,3 @@ def test_ratios_are_written_beside_their_dots_and_targets(ax):
     assert [text.get_text().strip() for text in ax.texts] == ["1.10", "2.00"]
     assert [text.get_position()[0] for text in ax.texts] == [3.0, 2.5], "behind the target or the interval"
     assert points(ax)[0].get_color() == "C3"
-
-
-# --- panels of rows ---------------------------------------------------------------------------------------------------
-
-
-def test_measures_share_the_names_of_the_variants():
-    summaries = {"iou": rows_table(FIRST, DECOUPLED), "energy": rows_table(FIRST, DECOUPLED)}
-    summaries["iou"].loc[0, ["estimate", "low"]] = [-0.1, -0.2]
-    fig = plots.measure_rows(summaries, {"iou": "IoU", "energy": "energy"}, flat={"energy": 0.9})
-    first, energy = fig.axes
-    assert (first.get_xlabel(), energy.get_xlabel()) == ("IoU", "energy")
-    assert first.get_xlim()[0] < -0.2 and energy.get_xlim()[1] > 0.9, "neither interval nor the flat map is cut off"
-    assert labels(energy) == ["flat map"]
-    plt.close(fig)
-
-
-def test_answers_lie_between_their_references():
-    compared = pd.DataFrame({"method": ["direct", "oracle"], "accuracy": [0.4, 0.9]})
-    compared = compared.assign(low=compared["accuracy"] - 0.1, high=compared["accuracy"] + 0.1)
-    sections = {"components": rows_table(FIRST, PURIFIED), "priors": rows_table(PURIFIED)}
-    called = {"priors": {PURIFIED: "instruction"}}
-    fig = plots.answer_rows(sections, compared, labels=called, looks=VARIANT_LOOKS, chance=0.3, width=4)
-    assert [row_names(ax) for ax in fig.axes] == [[FIRST, PURIFIED], ["instruction"]]
-    (legend,) = fig.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["direct", "oracle boxes", "chance"]
-    plt.close(fig)

@@ -2,11 +2,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from made_rows import made_case, sunk
+from made_rows import BOX
 from PIL import Image
 
 from hide_utils import plots
-from hide_utils.analyses import sinks
 
 PICTURE = Image.new("RGB", (160, 160))
 
@@ -19,10 +18,9 @@ def style():
 
 
 def test_every_map_is_shown_on_one_scale_with_its_title():
-    case = made_case()
     maps = np.random.default_rng(0).random((5, 20, 20), dtype=np.float32) / 2
     sections = {"one map": (["x$y", "prior"], maps[:2]), "entity": (list("abcde"), maps)}
-    fig = plots.token_maps(PICTURE, case.sample.boxes_xyxy, sections, per_row=3)
+    fig = plots.token_maps(PICTURE, [BOX], sections, per_row=3)
     panels = np.array(fig.axes[:-1]).reshape(3, 3)
     titles = [[ax.get_title() for ax in line] for line in panels]
     assert titles == [["picture", r"x\$y", "prior"], ["a", "b", "c"], ["d", "e", ""]]
@@ -34,23 +32,31 @@ def test_every_map_is_shown_on_one_scale_with_its_title():
     assert drawn[0].patches[0].get_width() > 32, "a little outside the box, so that its cells stay visible"
 
 
-def test_sinks_are_outlined_and_maps_share_a_scale():
-    case, other = sunk(), sunk(name="s1")
-    means = sinks.mean_maps([case, other])
-    fig = plots.sink_maps(PICTURE, case.sample.boxes_xyxy, sinks.sinks(case), means, 2, looks=sinks.GROUPS)
-    picture, *maps = fig.axes[:5]
+def test_sinks_are_outlined_beside_curves_and_places():
+    cells = np.zeros((20, 20), bool)
+    cells[0, :4] = True
+    curve = pd.DataFrame({"group": ["a", "a", "b", "b"], "share": [0.01, 1.0] * 2, "estimate": 0.5})
+    places = pd.DataFrame({"place": ["things"] * 2, "cells": ["sinks", "all cells"], "estimate": [0.6, 0.3]})
+    curve, places = (table.assign(low=0.2, high=0.7) for table in (curve, places))
+    looks = {"a": plots.Look("entity tokens", "C0"), "sinks": plots.Look("sinks", "C3")}
+    fig = plots.sink_panels(PICTURE, [BOX], cells, curve, places, looks=looks)
+    picture, curves, shares = fig.axes
     assert len(picture.patches) == 4 + 1, "four sinks and the true box"
     assert picture.patches[0].get_width() == pytest.approx(8)
-    assert [ax.get_title() for ax in maps] == [look.label for look in sinks.GROUPS.values()]
-    assert len({ax.images[0].get_clim() for ax in maps}) == 1
-
-
-def test_curves_of_concentration_and_mass_on_the_sinks():
-    curve = sinks.mass_curve([sunk(), sunk()], shares=(0.01, 0.1, 1.0))
-    on_sinks = pd.DataFrame({"group": list(sinks.GROUPS), "estimate": 0.2, "low": 0.1, "high": 0.3})
-    fig, axes = plots.new_figure(2, 1)
-    plots.mass_curves(axes, curve, on_sinks, 0.01, looks=sinks.GROUPS)
-    assert axes[0].get_legend_handles_labels()[1] == [*(look.label for look in sinks.GROUPS.values()), "flat map"]
-    colors = [container.lines[0].get_color() for container in axes[1].containers]
-    assert colors == [look.color for look in sinks.GROUPS.values()], "a group has one color in both"
+    assert curves.get_legend_handles_labels()[1] == ["entity tokens", "b", "flat map"]
+    assert shares.get_legend_handles_labels()[1] == ["sinks", "all cells"]
+    assert shares.containers[0].lines[0].get_color() == "C3" and shares.get_xlim()[0] == 0
     assert plots.PERCENT(0.001, 0) == "0.1 %" and plots.PERCENT(0.025, 0) == "2.5 %"
+
+
+def test_heads_are_dots_and_the_chosen_ones_have_rings():
+    table = pd.DataFrame({"layer": [0, 0, 1, 1], "head": [0, 1, 0, 1], "entropy": [0.5, 1.0, 1.5, 2.0]})
+    table = table.assign(concentration=[30.0, 2.0, 1.0, 0.5], candidate=[True, False, True, True])
+    fig = plots.head_dots(table, {"low": [(0, 0), (1, 1)], "boxes": [(0, 0)]}, 1)
+    (ax,) = fig.axes
+    own, others, text, low, boxes = (ax.collections[i].get_offsets().tolist() for i in range(5))
+    assert (own, others, text) == ([[1.5, 1.0], [2.0, 0.5]], [[0.5, 30.0]], [[1.0, 2.0]])
+    assert (low, boxes) == ([[0.5, 30.0], [2.0, 0.5]], [[0.5, 30.0]])
+    assert [t.get_text() for t in ax.texts] == ["1.1", "2.2"], "layer and head from 1, each once"
+    names = [t.get_text() for t in fig.legends[0].get_texts()]
+    assert names == ["layer 2", "other layers", "looks at the text", "low", "boxes", "flat map"]
