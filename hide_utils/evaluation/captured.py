@@ -16,12 +16,10 @@ import hashlib
 import io
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from hide_utils import paths
@@ -35,11 +33,10 @@ from hide_utils.samples import Sample
 
 FORMAT = 1  # is raised when the same model, picture and text would give other rows
 MEGABYTE = 1_000_000
-LastRows = Float[np.ndarray, "layers _h _w"]
 
 
 class RowCache:
-    """Rows of searches for entities and of other prompts' last positions, kept below a number of bytes.
+    """Rows of searches for entities, kept below a number of bytes.
 
     Where nothing can be written, on a full disk say, rows are captured all the same, with a warning.
 
@@ -72,7 +69,13 @@ class RowCache:
         )
 
     def load(
-        self, model: VLM, samples: Sequence[Sample], layers: Sequence[int] | None = None, *, progress: bool = True
+        self,
+        model: VLM,
+        samples: Sequence[Sample],
+        layers: Sequence[int] | None = None,
+        *,
+        heads: bool = False,
+        progress: bool = True,
     ) -> tuple[list[SearchAttention], list[tuple[int, int]]]:
         """Rows of every sample's entities, read or captured.
 
@@ -82,63 +85,38 @@ class RowCache:
             model: captures what is missing.
             samples: one without reference entities is searched for those that the model lists for its question.
             layers: counted from 0; None: all.
+            heads: keep the heads apart as well, in files of their own; see `Session.search` for their size.
             progress: show a bar.
 
         Returns:
             One `SearchAttention` a sample, and the size (width, height) in pixels of its picture as the model sees it.
         """
-        return self.load_with_last(model, samples, {}, layers, progress=progress)[:2]
-
-    def load_with_last(
-        self,
-        model: VLM,
-        samples: Sequence[Sample],
-        texts: Mapping[str, Callable[[Sample], str]],
-        layers: Sequence[int] | None = None,
-        text_layers: Sequence[int] | None = None,
-        *,
-        progress: bool = True,
-    ) -> tuple[list[SearchAttention], list[tuple[int, int]], dict[str, list[LastRows]]]:
-        """What `load` gives, and on the same prefill the row of the last position of other prompts about the picture.
-
-        The model runs only where a row is missing.
-
-        Args:
-            model, samples, layers, progress: as in `load`.
-            texts: name -> function that gives what is asked about a sample's picture; see `Session.rows_of_last`.
-            text_layers: layers of these rows, counted from 0; None: those of the search.
-
-        Returns:
-            What `load` returns, and name -> one array `(layers, h, w)` a sample, layers ascending.
-        """
         layers = sorted(set(range(model.n_layers) if layers is None else layers))
-        text_layers = layers if text_layers is None else sorted(set(text_layers))
         hide, shared = HiDe(model), model_key(model)
-        last: dict[str, list] = {name: [] for name in texts}
         found, sizes = [], []
         for sample in tqdm(samples, desc="rows", disable=not progress):
             picture = read_image(sample.image)  # `sample.image` draws or decodes it anew at each access
             session, common = Session(model, picture), shared | {"picture": hash_picture(picture)}
-            found.append(self._found(hide, session, sample, layers, common))
-            for name, text in texts.items():
-                key = common | {"layers": text_layers, "last": text(sample)}
-                last[name].append(self._stored(key, partial(_of_last, session, text(sample), text_layers))["rows"])
+            found.append(self._found(hide, session, sample, layers, heads, common))
             sizes.append(session.image.size)
-        return found, sizes, last
+        return found, sizes
 
-    def _found(self, hide: HiDe, session: Session, sample: Sample, layers: list[int], common: dict) -> SearchAttention:
+    def _found(
+        self, hide: HiDe, session: Session, sample: Sample, layers: list[int], heads: bool, common: dict
+    ) -> SearchAttention:
         own = {"question": sample.question, "extraction": EXTRACTION_PROMPT}
         key = common | {"layers": layers, "instruction": SEARCH_INSTRUCTION, "entities": sample.entities or own}
+        names = ("noise", "semantic", "noise_heads", "semantic_heads")[: 4 if heads else 2]
 
         def capture() -> dict[str, np.ndarray]:
             entities = given_entities(sample.entities) if sample.entities else hide.extractor(sample.question)
-            rows = session.search(entities, layers)
+            rows = session.search(entities, layers, heads)
             texts = {"layers": np.array(rows.layers), "tokens": np.array(rows.tokens, dtype=np.str_)}
-            return texts | {"noise": rows.noise, "semantic": rows.semantic}
+            return texts | {name: getattr(rows, name) for name in names}
 
-        stored = self._stored(key, capture)
+        stored = self._stored(key | ({"heads": True} if heads else {}), capture)
         stored_layers, tokens = tuple(stored["layers"].tolist()), tuple(stored["tokens"].tolist())
-        return SearchAttention(stored_layers, tokens, stored["noise"], stored["semantic"])
+        return SearchAttention(stored_layers, tokens, **{name: stored[name] for name in names})
 
     def _stored(self, key: dict, capture: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """The arrays stored under what they depend on; captured and stored where they are missing or damaged."""
@@ -200,10 +178,6 @@ class RowCache:
             path.unlink(missing_ok=True)
             self.removed += 1
             total -= size
-
-
-def _of_last(session: Session, text: str, layers: Sequence[int]) -> dict[str, np.ndarray]:
-    return {"rows": session.rows_of_last(text, layers)}
 
 
 def _name(key: str, content: bytes) -> str:

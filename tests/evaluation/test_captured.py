@@ -117,35 +117,18 @@ def test_file_that_a_killed_run_left_is_counted_and_removed_in_time(model, cache
     assert not left.exists() and len(list(cache.folder.iterdir())) == 1
 
 
-def test_rows_of_other_prompts_come_from_the_same_prefill(model, cache):
-    samples = [sample(0), sample(1)]
-    texts = {"asked": lambda s: s.question, "described": lambda s: "Describe it."}
-    before = model.counts["images"]
-    found, sizes, last = cache.load_with_last(model, samples, texts, [1], [3, 0, 3], progress=False)
-    assert model.counts["images"] - before == 2, "one picture encoded a sample, whatever is asked about it"
-    assert (cache.captured, len(found), sizes) == (6, 2, [(112, 84)] * 2)
-    for number, one in enumerate(samples):
-        session = Session(model, one.image)
-        np.testing.assert_array_equal(last["asked"][number], session.rows_of_last("What?", [0, 3]))
-        np.testing.assert_array_equal(last["described"][number], session.rows_of_last("Describe it.", [0, 3]))
-        assert same(found[number], session.search(given_entities(one.entities), [1]))
-    before = sum(model.counts.values())
+def test_heads_are_kept_apart_on_request_in_files_of_their_own(model, cache):
+    (usual,), _ = cache.load(model, [sample(0)], [1, 3], progress=False)
+    (apart,), _ = cache.load(model, [sample(0)], [1, 3], heads=True, progress=False)
+    assert usual.noise_heads is None and (cache.captured, cache.hits) == (2, 0)
+    wanted = Session(model, sample(0).image).search(given_entities(["red star", "dog"]), [1, 3], heads=True)
+    np.testing.assert_array_equal(apart.semantic_heads, wanted.semantic_heads)
+    np.testing.assert_array_equal(apart.noise_heads, wanted.noise_heads)
     again = RowCache(cache.folder)
-    _, _, stored = again.load_with_last(model, samples, texts, [1], [0, 3], progress=False)
-    assert sum(model.counts.values()) == before and (again.hits, again.captured) == (6, 0)
-    assert all(np.array_equal(*pair) for name in texts for pair in zip(stored[name], last[name], strict=True))
-
-
-def test_only_the_missing_prompt_is_run_again(model, cache):
-    texts = {"asked": lambda s: s.question}
-    cache.load(model, [sample(0)], [1], progress=False)
-    cache.load_with_last(model, [sample(0)], texts, [1], progress=False)
-    assert (cache.captured, cache.hits) == (2, 1), "the search is shared, and the text's layers are those of the search"
-    others = {"asked": lambda s: "Why?"}
-    _, _, why = cache.load_with_last(model, [sample(0)], others, [1], progress=False)
-    _, _, what = cache.load_with_last(model, [sample(0)], texts, [1], progress=False)
-    assert (cache.captured, cache.hits) == (3, 4)
-    assert not np.array_equal(why["asked"][0], what["asked"][0])
+    (read,), _ = again.load(model, [sample(0)], [1, 3], heads=True, progress=False)
+    assert again.hits == 1 and same(read, apart) and np.array_equal(read.semantic_heads, apart.semantic_heads)
+    (read,), _ = again.load(model, [sample(0)], [1, 3], progress=False)
+    assert again.hits == 2 and same(read, usual) and read.semantic_heads is None
 
 
 def test_sample_without_entities_is_searched_for_the_models_own(model, cache):

@@ -2,7 +2,6 @@
 
 import ast
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from hide_utils.analyses import cost
 from hide_utils.analyses.explorer import ExplorerConfig
 from hide_utils.baselines import METHODS, of_pictures, of_regions
 from hide_utils.evaluation import tuning
-from hide_utils.evaluation.captured import RowCache
 from hide_utils.explorer.case import Knobs, ask_model, view_of
 from hide_utils.explorer.opening import open_first, open_sample, open_typed
 from hide_utils.explorer.sample_list import SampleList
@@ -59,11 +57,6 @@ def explored(hide):
         ask_model(hide, case, knobs, view_of(case, knobs))
 
 
-def answering_rows(cache, model, one):
-    texts = {"answer": lambda sample: multiple_choice(sample.question, sample.options, sample.style)}
-    return cache.load_with_last(model, [one], texts, [1], progress=False)
-
-
 PLACES = {
     "methods": lambda hide, folder: evaluate(hide.model, [SAMPLE], list(METHODS), hide=hide, progress=False),
     "changed pictures": lambda hide, folder: of_pictures(lambda s, _: [s.image.rotate(90)])(
@@ -72,7 +65,6 @@ PLACES = {
     "other regions": lambda hide, folder: of_regions(lambda *_: [(0, 0, 28, 28)])(
         hide, hide.open(SAMPLE.image), SAMPLE
     ),
-    "rows of the answering token": lambda hide, folder: answering_rows(RowCache(folder), hide.model, SAMPLE),
     "tuning": lambda hide, folder: tuning.last_rows(hide.model, [SAMPLE], progress=False),
     "timing": lambda hide, folder: cost.side_by_side(hide.model, [SAMPLE]),
     "a call": lambda hide, folder: hide(SAMPLE.image, QUESTION, OPTIONS, ["dog"], style=SAMPLE.style),
@@ -94,13 +86,6 @@ def test_a_call_without_a_style_has_the_papers_words(model, monkeypatch):
     assert result.letter == result.letter and {text for text in texts if "red" in text} == {USUAL}
     with pytest.raises(ValueError, match="unknown prompt style 'mme'"):
         HiDe(model)(SAMPLE.image, QUESTION, OPTIONS, style="mme")
-
-
-def test_rows_of_two_styles_are_kept_apart(model, tmp_path):
-    cache = RowCache(tmp_path)
-    for one in (SAMPLE, replace(SAMPLE, style="letters"), SAMPLE):
-        answering_rows(cache, model, one)
-    assert (cache.captured, cache.hits) == (1 + 2, 1 + 2)  # the search once, answers once a style
 
 
 def test_no_code_asks_a_samples_options_without_its_style():

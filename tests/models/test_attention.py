@@ -7,6 +7,7 @@ import transformers
 from checkpoints import FAMILIES, LAYERS, checkpoint, eager_model, tiny_model
 from model_helpers import picture, stock_inputs
 
+from hide_utils.method import Session
 from hide_utils.models import load_model
 from hide_utils.models.attention import AttentionInterface, _active, attention_rows, capturing
 from hide_utils.models.patches import patches_as_products
@@ -85,6 +86,21 @@ def test_heads_apart_are_those_of_eager_attention_and_take_one_pass(family, with
     np.testing.assert_allclose(maps, wanted, atol=5e-5, rtol=0)  # of one head, whose rounding no mean hides
     mean = model.capture(prompt, queries, range(LAYERS), prefix=prefix).maps[0]
     np.testing.assert_allclose(maps.mean(1), mean, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_last_positions_rows_equal_eager_attention(family):
+    model, image, text = tiny_model(family), picture(200, 130), "What is it?\nA. dog\nB. truck"
+    session = Session(model, image)
+    rows = session.rows_of_last(text, [2, 0])
+    prompt = model.prompt(image, text)
+    with torch.inference_mode():
+        attentions = eager_model(family)(**stock_inputs(model, prompt), output_attentions=True).attentions
+    (span,) = prompt.images
+    wanted = np.stack([attentions[layer][0].mean(0)[-1][span.positions].numpy() for layer in (0, 2)])
+    np.testing.assert_allclose(rows, wanted, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(Session(model, image, reuse_prefix=False).rows_of_last(text, [0, 2]), rows, atol=1e-5)
+    assert session.counts["last"]["images"] == 0, "the prefill is shared"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
