@@ -9,7 +9,7 @@ from hide_utils import paths
 from hide_utils.notebooks import discover
 
 # notebooks that keep to the limits of size so far
-IN_THEIR_FORM = ["00_quickstart", "04_layout_ablations", "10_decoupled_training"]
+IN_THEIR_FORM = ["00_quickstart", "02_layer_sweep", "04_layout_ablations", "10_decoupled_training"]
 
 
 @pytest.mark.parametrize("name", IN_THEIR_FORM)
