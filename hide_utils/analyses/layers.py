@@ -1,27 +1,29 @@
-"""Notebook 02. Where in the network localisation lives: measures of every layer, the choice of one, and its answers.
+"""Notebook 02. Where in the network localisation lives: which layer, which words, and whether answers agree.
 
-Two groups of tokens are compared, both read from one search prompt. `entity` are the words that are searched for, the
-paper's semantic tokens. `instruction` are the words around them, its non-semantic tokens and noise prior.
+The measures are those of `evaluation.layer_measures`. A layer and each layer's threshold are chosen by `choose`
+on the calibration split.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wilcoxon
 
-from hide_utils.baselines import Method, with_hide
+from hide_utils import findings
+from hide_utils.baselines import LOOKS as METHOD_LOOKS
+from hide_utils.baselines import Method, named, with_hide
 from hide_utils.config import Count, Layer, RunConfig
-from hide_utils.evaluation import ALPHAS, held_out_maps, localisation
-from hide_utils.findings import paper_numbers
+from hide_utils.evaluation import stored_measures
+from hide_utils.evaluation.layer_measures import WORDS, measure_layers
+from hide_utils.findings import Finding, paper_numbers
 from hide_utils.looks import PALETTE, Look
-from hide_utils.method import HiDe, SearchAttention
+from hide_utils.method import HiDe, SearchAttention, given_entities
 from hide_utils.samples import Sample
-from hide_utils.stats import cluster_bootstrap, holm
 
 
 class LayersConfig(RunConfig):
@@ -30,184 +32,238 @@ class LayersConfig(RunConfig):
     Attributes:
         layers: decoder layers that are swept, counted from 0. Empty takes all.
         n_calibration: samples of the calibration split. None takes all.
+        n_curve: test samples that are answered at every layer. None takes all.
     """
 
     notebook: str = "02_layer_sweep"
     layers: tuple[Layer, ...] = ()
     n_calibration: Count | None = None
+    n_curve: Count | None = None
 
 
-TOKENS = ("entity", "instruction")
-LOOKS = {
-    "entity": Look("entity tokens", PALETTE[0]),
-    "instruction": Look("instruction tokens", PALETTE[1]),
+LOOKS = METHOD_LOOKS | {
     "calibration": Look("calibration split", PALETTE[5]),
     "test": Look("test split", PALETTE[0]),
-}
-LAYER_MEASURES = {
-    "attention": "share of a token's attention that lands in the true boxes",
-    "concentration": "attention in the boxes over their share of the area (flat: 1)",
-    "pointing": "peak of the mean purified map in a box",
-    "energy": "mass of the purified maps in the boxes",
-    "iou": "IoU of {map ≥ α} with the boxes, best α for each sample",
+    "entity": Look("entity tokens", PALETTE[0], "o"),
+    "instruction": Look("instruction tokens", PALETTE[1], "s"),
+    "first": Look("first answer token", PALETTE[4], "^"),
+    "noun": Look("noun", PALETTE[0], "o"),
+    "with": Look("“with”", PALETTE[7], "s"),
+    "value": Look("value, as “cyan”", PALETTE[4], "^"),
+    "property": Look("property, as “color”", PALETTE[2], "D"),
 }
 # Decoder layers of the models whose layer peak was published, from their config.json.
 PUBLISHED_DEPTHS = {"Qwen2.5-VL-7B": 28, "InternVL3-8B": 28}
 
+_PEAK = "mean attention on the true boxes peaks at layer 15 of 28 (Qwen2.5-VL-7B) and 17 of 28 (InternVL3-8B)"
+_TAUGHT = "search lines with what is looked up right behind each name were among its lessons"
+CLAIMS: dict[str, dict[str, Any]] = {
+    "peak": {
+        "claim": "layer peak in the middle",
+        "statement": "The best layer for localisation lies in the middle third and beats the best of each outer third.",
+        "paper": _PEAK,
+        "source": "plot of attention by layer",
+    },
+    "another layer": {
+        "claim": "maps and answers",
+        "statement": "The best layer for maps answers as many questions rightly as another one, the best for answers.",
+        "expected": 0,
+        "paper": f"the layer that is used is that of the peak: {_PEAK}",
+        "source": "settings and plot of attention by layer",
+    },
+    "same layer": {
+        "claim": "maps and answers",
+        "statement": "One layer is the best for maps and for answers; the second best for answers is as good as it.",
+        "expected": 0,
+    },
+    "semantic tokens": {
+        "claim": "semantic tokens look at the object",
+        "statement": "At the chosen layer the entities' tokens look at the object more than the instruction's do.",
+        "paper": "semantic tokens look at what is asked about, the others' attention is noise",
+        "source": "section on token-wise attention decoupling",
+        "taught": _TAUGHT,
+    },
+    "with": {
+        "claim": "“with” against the noun",
+        "statement": "At the chosen layer “with” looks at the object less than its noun does.",
+    },
+    "value": {
+        "claim": "value against the noun",
+        "statement": "At the chosen layer the value, such as “cyan”, looks at the object less than its noun does.",
+    },
+    "property": {
+        "claim": "property against the noun",
+        "statement": "At the chosen layer the property, such as “color”, looks at the object less than its noun does.",
+    },
+    "first answer token": {
+        "claim": "entity tokens against the first answer token",
+        "statement": "At their best layers, the entities' tokens find more than the first answer token does.",
+        "taught": _TAUGHT,
+    },
+}
 
-def layer_measures(
-    found: Sequence[SearchAttention],
-    samples: Sequence[Sample],
-    sizes_wh: Sequence[tuple[int, int]],
-    sigma: float,
-    alphas: Sequence[float] = ALPHAS,
-) -> pd.DataFrame:
-    """How well each layer's tokens find the true boxes, from captured rows. The model does not run.
 
-    Raw rows give `attention` and `concentration`. Purified maps give `pointing`, `energy` and `iou`. Of each sample the
-    measures are means over the tokens, save two: the peak is that of the mean map, and {map >= alpha} is the union over
-    tokens, as in LPD. A token of which purifying leaves nothing counts as 0. An instruction token is purified as an
-    entity's would be, with the prior made of the others.
+def measured(hide: HiDe, samples: Sequence[Sample], config: LayersConfig) -> pd.DataFrame:
+    """What `measure_layers` gives for each sample, read from disk or measured."""
+    layers = tuple(sorted(set(config.layers))) or tuple(range(hide.model.n_layers))
+    return stored_measures(hide, samples, partial(measure_layers, layers=layers, sigma=hide.settings.sigma), config)
 
-    Args:
-        found: attention rows of each sample.
-        samples: with true boxes.
-        sizes_wh: pixel sizes of the samples' pictures as the model sees them.
-        sigma: of the Gaussian, in grid cells.
-        alphas: thresholds of which `iou` takes the best.
 
-    Returns:
-        One row a sample, layer (counted from 0) and group of `TOKENS`: sample_id, image_id, layer, tokens, the
-        `LAYER_MEASURES`, and what a flat map would have. That is area for energy and iou, and touched for pointing, the
-        share of cells that touch a box.
+@dataclass(frozen=True)
+class Choice:
+    """What the calibration split chooses.
 
-    Raises:
-        ValueError: a sample has no ground-truth boxes.
+    Attributes:
+        layer: the best of all (counted from 0), the earliest of equals.
+        alphas: layer -> its best threshold, the lowest of equals.
+        worths: layer -> the mean worth of its regions at that threshold.
     """
-    rows = []
-    for one, sample, size in zip(found, samples, sizes_wh, strict=True):
-        if not sample.boxes_xyxy:
-            raise ValueError(f"sample {sample.id} has no ground-truth boxes: sweep layers on a benchmark that has them")
-        truth = np.array(sample.boxes_xyxy) / [*size, *size]
-        inside = localisation.box_coverage(truth, one.noise.shape[-2:])
-        flat = {"area": localisation.union_area(truth), "touched": float((inside > 1e-9).mean())}
-        for number, layer in enumerate(one.layers):
-            groups = (
-                (one.semantic[number], one.maps(layer, sigma)),
-                (one.noise[number], held_out_maps(one.noise[number], sigma)),
-            )
-            for tokens, (raw, pure) in zip(TOKENS, groups, strict=True):
-                who = {"sample_id": sample.id, "image_id": sample.image_id, "layer": layer, "tokens": tokens}
-                rows.append(who | _measure(raw, pure, truth, inside, alphas) | flat)
-    return pd.DataFrame(rows)
+
+    layer: int
+    alphas: dict[int, float]
+    worths: dict[int, float]
+
+    def best_of(self, layers: Sequence[int]) -> int:
+        """The best of some layers."""
+        return max(layers, key=lambda layer: self.worths[layer])
 
 
-def _measure(raw, pure, truth, inside, alphas) -> dict[str, float]:
-    return {
-        "attention": float((raw * inside).sum((1, 2)).mean()),
-        "concentration": float(np.nan_to_num(localisation.concentration(raw, truth)).mean()),
-        "pointing": float(np.nan_to_num(localisation.pointing(pure.mean(0), truth))),
-        "energy": float(np.nan_to_num(localisation.energy_in_boxes(pure, truth)).mean()),
-        "iou": float(localisation.map_iou(pure.max(0), truth, alphas).max()),
-    }
-
-
-def entity_against_instruction(table: pd.DataFrame, measure: str, seed: int = 0) -> pd.DataFrame:
-    """Paired test in each layer: does a measure differ between the entity tokens and the instruction's?
+def choose(calibration: pd.DataFrame, tokens: str = "entity") -> Choice:
+    """The rule: each layer's threshold, then the layer, by the mean worth of the regions.
 
     Args:
-        table: from `layer_measures`.
-        measure: one of `LAYER_MEASURES`.
-        seed: of the bootstrap.
-
-    Returns:
-        Columns layer, n (pictures, the questions of one averaged), difference (entity - instruction) with a
-        bootstrapped 95 % interval (low, high), p of Wilcoxon's signed-rank test, and p_holm, corrected over the layers.
+        calibration: measures of the calibration split.
+        tokens: "entity" or "first".
     """
-    wide = table.groupby(["layer", "image_id", "tokens"])[measure].mean().unstack()
-    rows = []
-    for layer, difference in (wide["entity"] - wide["instruction"]).groupby(level="layer"):
-        interval = cluster_bootstrap(difference.to_numpy(), range(len(difference)), seed=seed)
-        p = float(wilcoxon(difference).pvalue) if (difference != 0).any() else 1.0
-        rows.append((layer, len(difference), interval.estimate, interval.low, interval.high, p))
-    result = pd.DataFrame(rows, columns=["layer", "n", "difference", "low", "high", "p"])
-    return result.assign(p_holm=holm(result["p"].tolist()))
+    layers, alphas = calibration["layers"].iloc[0], calibration["alphas"].iloc[0]
+    mean = np.array(calibration[f"worth_{tokens}"].tolist()).mean(0)
+    at = dict(zip(layers, mean.argmax(1).tolist(), strict=True))
+    worths = {layer: float(mean[number, at[layer]]) for number, layer in enumerate(layers)}
+    best = max(layers, key=lambda layer: worths[layer])
+    return Choice(best, {layer: alphas[number] for layer, number in at.items()}, worths)
 
 
-def entity_scores(table: pd.DataFrame, measure: str = "energy") -> pd.DataFrame:
-    """A measure of the entity tokens: one row a sample, one column a layer."""
-    return table[table["tokens"] == "entity"].pivot(index="sample_id", columns="layer", values=measure)
+def worth_by_layer(measures: pd.DataFrame, choice: Choice, tokens: str = "entity") -> pd.DataFrame:
+    """Worth of each layer's regions at its threshold: sample_id, image_id, layer (counted from 0), tokens, worth."""
+    layers, alphas = measures["layers"].iloc[0], measures["alphas"].iloc[0]
+    at = [alphas.index(choice.alphas[layer]) for layer in layers]
+    values = np.array(measures[f"worth_{tokens}"].tolist())[:, np.arange(len(layers)), at]
+    return _long(measures, layers, values, "worth").assign(tokens=tokens)
 
 
-def choose_layer(scores: pd.DataFrame) -> int:
-    """The rule: the layer (counted from 0) with the highest mean over the samples, the earliest of equals.
+def auc_by_layer(measures: pd.DataFrame, tokens: Sequence[str]) -> pd.DataFrame:
+    """The AUC of some tokens' rows by layer, likewise. Samples for which it is not known are left out."""
+    parts = []
+    for name in tokens:
+        known = measures[measures[f"auc_{name}"].notna()]
+        if len(known):
+            values = np.array(known[f"auc_{name}"].tolist())
+            parts.append(_long(known, known["layers"].iloc[0], values, "auc").assign(tokens=name))
+    columns = ["sample_id", "image_id", "layer", "auc", "tokens"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
-    Args:
-        scores: from `entity_scores`, of the calibration split.
+
+def _long(measures: pd.DataFrame, layers: Sequence[int], values: np.ndarray, name: str) -> pd.DataFrame:
+    wide = pd.DataFrame(values, columns=list(layers)).assign(**measures[["sample_id", "image_id"]].to_dict("list"))
+    return wide.melt(["sample_id", "image_id"], var_name="layer", value_name=name).astype({"layer": int})
+
+
+def thirds(layers: Sequence[int], n_layers: int) -> tuple[list[int], list[int], list[int]]:
+    """Which layers (counted from 0) lie in the first, middle and last third of a network, by their middles."""
+    third = {layer: int(3 * (layer + 0.5) / n_layers) for layer in layers}
+    return tuple([layer for layer in layers if third[layer] == number] for number in range(3))  # type: ignore
+
+
+def peak(test: pd.DataFrame, choice: Choice, n_layers: int) -> list[Finding]:
+    """The card of the layer peak: the middle third's best layer against the best of each outer third.
+
+    All three are chosen on the calibration split and compared on the test split, whose `worth_by_layer` is given. Both
+    differences have to hold, so the card shows the smaller one with the larger p. It is refuted where the best of all
+    layers lies in an outer third. There is no card where a third has no layer that is swept.
     """
-    return int(scores.columns[int(scores.mean().to_numpy().argmax())])
+    parts = thirds(list(choice.alphas), n_layers)
+    if not all(parts):
+        return []
+    first, middle, last = map(choice.best_of, parts)
+    table, words = test.assign(variant=test["layer"].map(str)), CLAIMS["peak"] | {"refuted": choice.layer != middle}
+    pairs = [(str(middle), str(outer)) for outer in (first, last)]
+    cards = [findings.of_measure(table, "worth", *pair, "recall", **words) for pair in pairs]
+    return [replace(min(cards, key=lambda card: card.estimate), p=max(card.p for card in cards))]
 
 
-def choices_by_measure(calibration: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
-    """What the rule chooses with each of the `LAYER_MEASURES`, and what that is worth.
+def at_layers(table: pd.DataFrame, layers: Mapping[str, int]) -> pd.DataFrame:
+    """The rows of each kind of tokens at its layer, which is the `variant` that `findings.of_measure` takes."""
+    return table[table["layer"] == table["tokens"].map(layers)].assign(variant=table["tokens"])
+
+
+def word_cards(test: pd.DataFrame, layer: int) -> list[Finding]:
+    """Cards of the other words of an entity against its noun at a layer; none where words are not known.
 
     Args:
-        calibration: from `layer_measures`, of the calibration split.
+        test: from `auc_by_layer`, of the `WORDS`.
+        layer: counted from 0.
+    """
+    if test.empty:
+        return []
+    table, words = at_layers(test, dict.fromkeys(WORDS, layer)), {"expected": -1, "taught": _TAUGHT}
+    return [findings.of_measure(table, "auc", word, "noun", "AUC", **CLAIMS[word] | words) for word in WORDS[1:]]
+
+
+def layer_method(layer: int) -> str:
+    """Name under which the answers of HiDe at a layer (counted from 0) are stored."""
+    return f"layer {layer}"
+
+
+def layer_methods(hide: HiDe, alphas: Mapping[int, float], also: Sequence[str] = ()) -> dict[str, Method]:
+    """HiDe at each layer (counted from 0) with that layer's threshold, and before it other methods by name."""
+    at = {layer: replace(hide.settings, layer=layer, alpha=alpha, source="given") for layer, alpha in alphas.items()}
+    return named(also) | {layer_method(layer): partial(with_hide, settings=settings) for layer, settings in at.items()}
+
+
+def rival(answers: pd.DataFrame, choice: Choice) -> tuple[int, str]:
+    """The layer that the best one for maps is compared with, and which of the `CLAIMS` is about the two.
+
+    It is the layer with the most right answers on the calibration split, the earliest of equals. Where that is the best
+    for maps too, it is the second best for answers.
+
+    Args:
+        answers: of the calibration split, at every layer.
+        choice: of the calibration split, from maps.
+    """
+    right = answers.groupby("method")["correct"].mean()
+    ranked = sorted(choice.alphas, key=lambda layer: -right[layer_method(layer)])
+    return (ranked[1 % len(ranked)], "same layer") if ranked[0] == choice.layer else (ranked[0], "another layer")
+
+
+def by_layer(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """A table with a column method, with the layer (counted from 0) that each is at; missing for other methods."""
+    names = accuracies["method"].str.extract(r"^layer (\d+)$")[0]
+    return accuracies.assign(layer=names.astype(float))
+
+
+def choices_by_size(calibration: pd.DataFrame, test: pd.DataFrame, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """How the chosen layer depends on the number of calibration samples: the choice on many draws with replacement.
+
+    Thresholds stay as they are.
+
+    Args:
+        calibration: from `worth_by_layer`, of the calibration split.
         test: the same of the test split.
-
-    Returns:
-        Columns measure, meaning, chosen_on_calibration and best_on_test (layers counted from 0), test_at_chosen and
-        test_at_best (means of the measure over the test split).
-    """
-    rows = []
-    for measure, meaning in LAYER_MEASURES.items():
-        on_test = entity_scores(test, measure)
-        chosen, best = choose_layer(entity_scores(calibration, measure)), choose_layer(on_test)
-        rows.append((measure, meaning, chosen, best, on_test[chosen].mean(), on_test[best].mean()))
-    columns = ["measure", "meaning", "chosen_on_calibration", "best_on_test", "test_at_chosen", "test_at_best"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def choices_by_size(
-    calibration: pd.DataFrame, test: pd.DataFrame, sizes: Sequence[int], draws: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """How the choice depends on the number of calibration samples: `choose_layer` on many draws with replacement.
-
-    Args:
-        calibration: from `entity_scores`, of the calibration split.
-        test: the same of the test split, with the same layers.
-        sizes: numbers of samples in a draw.
-        draws: of each size.
+        draws: of each size: 1, 2, 4, ... samples, and all.
         seed: of the draws.
 
     Returns:
         One row a size: n, same (share of the draws that choose the layer which all calibration samples choose), and the
-        chosen layers' mean score on the test split (estimate) with the range of the middle 95 % of draws (low, high).
-
-    Raises:
-        ValueError: the two tables have different layers.
+        chosen layers' mean worth on the test split (estimate) with the range of the middle 95 % of draws (low, high).
     """
-    if list(calibration.columns) != list(test.columns):
-        raise ValueError("the two splits have scores of different layers: capture the same ones for both")
-    scores, on_test = calibration.to_numpy(), test.mean().to_numpy()
-    whole, rng, rows = scores.mean(0).argmax(), np.random.default_rng(seed), []
-    for size in sizes:
-        chosen = scores[rng.integers(0, len(scores), (draws, size))].mean(1).argmax(1)
+    scores = calibration.pivot(index="sample_id", columns="layer", values="worth").to_numpy()
+    on_test = test.groupby("layer")["worth"].mean().to_numpy()
+    n, whole, rng, rows = len(scores), scores.mean(0).argmax(), np.random.default_rng(seed), []
+    for size in [2**power for power in range(n.bit_length()) if 2**power < n] + [n]:
+        chosen = scores[rng.integers(0, n, (draws, size))].mean(1).argmax(1)
         low, high = np.quantile(on_test[chosen], [0.025, 0.975])
         rows.append((size, float((chosen == whole).mean()), float(on_test[chosen].mean()), float(low), float(high)))
     return pd.DataFrame(rows, columns=["n", "same", "estimate", "low", "high"])
-
-
-def calibration_sizes(n: int) -> list[int]:
-    """1, 2, 4, ... below n, and n."""
-    return [2**power for power in range(n.bit_length()) if 2**power < n] + [n]
-
-
-def local_maxima(curve: pd.Series) -> list[int]:
-    """Layers whose value is above that of both neighbours (an end has one)."""
-    curve = curve.astype(float)
-    above = (curve > curve.shift(1, fill_value=-np.inf)) & (curve > curve.shift(-1, fill_value=-np.inf))
-    return [int(layer) for layer in curve.index[above]]
 
 
 def published_peaks() -> pd.DataFrame:
@@ -218,19 +274,13 @@ def published_peaks() -> pd.DataFrame:
     return table.assign(depth=table["layer"] / table["n_layers"])
 
 
-def layer_method(layer: int) -> str:
-    """Name under which the answers of HiDe at a layer (counted from 0) are stored."""
-    return f"layer {layer}"
-
-
-def layer_methods(hide: HiDe, layers: Sequence[int]) -> dict[str, Method]:
-    """HiDe at each layer (counted from 0) as methods for `evaluate`, with sigma, alpha and protocol of `hide`."""
-    at = {layer: replace(hide.settings, layer=layer, source="given") for layer in layers}
-    return {layer_method(layer): partial(with_hide, settings=settings) for layer, settings in at.items()}
+def rows_of(hide: HiDe, sample: Sample, layers: Sequence[int]) -> SearchAttention:
+    """Attention rows of the search for a sample's reference entities, at some layers counted from 0."""
+    return hide.open(sample.image).search(given_entities(sample.entities), layers)
 
 
 def maps_by_layer(found: SearchAttention, sigma: float) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Mean maps of one sample at every captured layer, for `hide_utils.plots.layer_maps`.
+    """Maps of one sample at every captured layer, of each cell the most of all tokens, for `plots.layer_maps`.
 
     Args:
         found: the sample's attention rows.
@@ -239,10 +289,8 @@ def maps_by_layer(found: SearchAttention, sigma: float) -> tuple[dict[str, np.nd
     Returns:
         Raw maps by name, (layers, h, w) in units of a flat map with as much attention, and purified maps in [0, 1].
     """
-    rows = {"entity,\nraw": found.semantic, "instruction,\nraw": found.noise}
-    means = {name: np.stack([maps.mean(0) for maps in layers]) for name, layers in rows.items()}
     raw = {}
-    for name, maps in means.items():
-        flat = maps.mean((1, 2), keepdims=True)
-        raw[name] = maps / np.where(flat > 0, flat, 1)
-    return raw, {"entity,\npurified": np.stack([found.maps(layer, sigma).mean(0) for layer in found.layers])}
+    for name, rows in {"entity,\nraw": found.semantic, "instruction,\nraw": found.noise}.items():
+        flat = rows.mean((2, 3), keepdims=True)
+        raw[name] = (rows / np.where(flat > 0, flat, 1)).max(1)
+    return raw, {"entity,\npurified": np.stack([found.maps(layer, sigma).max(0) for layer in found.layers])}

@@ -1,8 +1,8 @@
 """Rows for samples and methods: who answers them, where they are kept, what is measured on them, and how it is saved.
 
 Read `answers`, `loop`, `workers`, `engines`, `keys`, `store` and `shards` for answers, then `captured`, `measured`,
-`localisation`, `tad_variants`, `heads`, `calibration`, `tuning` and `failures` for what is made of attention,
-`procedures` to `profiling` for cost, and `provenance` and `saving` for files.
+`localisation`, `tad_variants`, `heads`, `layer_measures`, `calibration`, `tuning` and `failures` for what is made of
+attention, `procedures` to `profiling` for cost, and `provenance` and `saving` for files.
 """
 
 from hide_utils.evaluation.calibration import ALPHAS

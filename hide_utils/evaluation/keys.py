@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from hide_utils import paths
-from hide_utils.baselines import METHODS, Method
+from hide_utils.baselines import METHODS
 from hide_utils.evaluation.answers import SCHEMA
 from hide_utils.evaluation.hashes import hash_folder, hash_picture
 from hide_utils.files import hash_json
@@ -114,12 +114,12 @@ def _picture_key(sample: Sample) -> str:
         return UNREADABLE
 
 
-def method_key(name: str, method: Method) -> str:
-    """Hash of a method: of its name among `METHODS`, else of its code and all values that it carries."""
+def method_key(name: str, method: Callable[..., Any]) -> str:
+    """Hash of a method or measure: of its name among `METHODS`, else of its code and all values that it carries."""
     return hash_json(name if METHODS.get(name) is method else described(method))[:8]
 
 
-def contents(samples: Iterable[Sample], methods: Mapping[str, Method]) -> dict[tuple[str, str], str]:
+def contents(samples: Iterable[Sample], methods: Mapping[str, Callable[..., Any]]) -> dict[tuple[str, str], str]:
     """The column ``content`` of every row that samples and methods make, by (sample_id, method)."""
     keys = {name: method_key(name, method) for name, method in methods.items()}
     of_samples = {sample.id: " ".join(f"{k}={v}" for k, v in sample_content(sample).items()) for sample in samples}

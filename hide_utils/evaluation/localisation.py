@@ -77,6 +77,20 @@ def pointing(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Flo
     return np.where(flat.max(-1) > 0, hit.astype(np.float64), np.nan)
 
 
+def auc(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Float[np.ndarray, "*lead"]:
+    """Probability that a cell inside the union of normalised boxes has more than one outside: the area under the ROC.
+
+    A flat map has 0.5. Equal cells count half. A cell that a box covers in part is inside and outside in these parts.
+    """
+    inside = box_coverage(boxes_xyxy, maps.shape[-2:]).ravel()
+    found = []
+    for flat in np.reshape(maps, (-1, inside.size)):
+        _, rank = np.unique(flat, return_inverse=True)
+        within, without = np.bincount(rank, inside), np.bincount(rank, 1 - inside)
+        found.append(within @ (np.cumsum(without) - without / 2))
+    return np.reshape(found, maps.shape[:-2]) / (inside.sum() * (1 - inside).sum())
+
+
 def map_iou(
     maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY, alphas: Collection[float]
 ) -> Float[np.ndarray, " alphas *lead"]:

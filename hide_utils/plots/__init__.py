@@ -41,7 +41,17 @@ from hide_utils.plots.galleries import (
     stages,
 )
 from hide_utils.plots.heads import head_dots
-from hide_utils.plots.layers import LAYER_AXIS, answer_curve, layer_axis, layer_curves, size_curves, split_curves
+from hide_utils.plots.layers import (
+    LAYER_AXIS,
+    chosen_curves,
+    layer_axis,
+    layer_curves,
+    maps_and_answers,
+    middle_third,
+    own_choices,
+    size_curves,
+    split_curves,
+)
 from hide_utils.plots.maps import layer_maps, sink_panels, token_maps
 from hide_utils.plots.marks import (
     level,

@@ -108,14 +108,14 @@ def layer_maps(
     for ax in axes.flat:
         ax.set_axis_off()
     overlay(axes[0, 0], picture, title="picture")
-    draw_boxes(axes[0, 0], truth, color=TRUTH_COLOR)
+    rings(axes[0, 0], truth, picture.size)
     for number, layer in enumerate(layers):
         block, column = divmod(number, columns)
         for ax, (name, maps, vmax) in zip(axes[n * block : n * (block + 1), column + 1], kinds, strict=True):
             ax.set_axis_on()
             show_map(ax, maps[number], picture.size, vmax)
             ax.set_ylabel(name if column == 0 else "")
-            draw_boxes(ax, truth, color=TRUTH_COLOR)
+            rings(ax, truth, picture.size)
         title = f"layer {layer + 1}" + ("\n(chosen)" if layer == chosen else "")
         axes[n * block, column + 1].set_title(title, fontweight="bold" if layer == chosen else "normal")
     bars = ((0, len(raw), "times a flat map", "max", 24), (len(raw), n, "purified", "neither", 18))

@@ -52,7 +52,11 @@ def test_grid_shows_every_layer_on_shared_scales(ax, n_layers, rows, columns):
     found = SearchAttention(tuple(range(n_layers)), ("a",) * 4, maps[0], maps[1])
     boxes = [(5.0, 5.0, 20.0, 20.0)]
     shown = maps_by_layer(found, 0.5)
-    assert [one.mean((1, 2)).tolist() for one in shown[0].values()] == [pytest.approx([1.0] * n_layers)] * 2
+    in_flats = maps / maps.mean((3, 4), keepdims=True)
+    for raw, of in zip(shown[0].values(), in_flats[::-1], strict=True):  # the entities' stand first
+        np.testing.assert_allclose(raw, of.max(1), rtol=1e-5)
+    (purified,) = shown[1].values()
+    np.testing.assert_allclose(purified, [found.maps(i, 0.5).max(0) for i in range(n_layers)])
     fig = plots.layer_maps(Image.new("RGB", (50, 50)), boxes, found.layers, *shown, chosen=1)
     bars = 2  # color bars, which come last
     panels = np.array(fig.axes[:-bars]).reshape(rows, columns + 1)
@@ -64,18 +68,38 @@ def test_grid_shows_every_layer_on_shared_scales(ax, n_layers, rows, columns):
     assert titles == [f"layer {i + 1}" + ("\n(chosen)" if i == 1 else "") for i in range(n_layers)]
 
 
-def test_answers_lie_between_their_references(ax):
+def test_answers_stand_below_the_maps_of_their_layers(ax):
     table = pd.DataFrame(
-        {
-            "method": ["direct", "oracle", "layer 0", "layer 2"],
-            "layer": [np.nan, np.nan, 0, 2],
-            "accuracy": [0.4, 0.9, 0.5, 0.7],
-        }
+        {"method": ["direct", "layer 0", "layer 2"], "layer": [np.nan, 0, 2], "accuracy": [0.4, 0.5, 0.7], "n": 7}
     )
     table = table.assign(low=table["accuracy"] - 0.1, high=table["accuracy"] + 0.1)
-    plots.answer_curve(ax, table, chosen=2, chance=0.3, looks=METHOD_LOOKS)
-    assert list(ax.lines[0].get_xdata()) == [1, 3]
-    assert set(labels(ax)) == {"HiDe at each layer", "direct", "oracle boxes", "chance", "chosen: layer 3"}
+    worth = summary([0, 2]).query("tokens == 'entity'")
+    fig = plots.maps_and_answers(worth, table, chosen=2, other=0, chance=0.3, looks=METHOD_LOOKS | LOOKS)
+    upper, lower = fig.axes
+    assert list(upper.lines[0].get_xdata()) == list(lower.lines[0].get_xdata()) == [1, 3]
+    assert {"HiDe at each layer, n = 7", "direct", "chance"} <= set(labels(lower))
+    assert labels(upper) == ["maps, n = 9", "best for maps: layer 3", "compared with it: layer 1"]
+
+
+def test_lines_of_words_end_at_the_lowest_and_show_the_chosen_layer(ax):
+    table = summary(range(3)).assign(low=0.3)
+    plots.chosen_curves(ax, table, "tokens", 1, looks=LOOKS)
+    assert ax.get_ylim()[0] == pytest.approx(0.26)
+    assert labels(ax) == ["entity tokens", "instruction tokens", "flat map", "chosen on calibration: layer 2"]
+
+
+def test_each_kind_of_tokens_has_a_line_at_its_own_layer(ax):
+    table = summary(range(4)).replace({"instruction": "first"})
+    plots.own_choices(ax, table, {"entity": 1, "first": 3}, "worth", looks=LOOKS)
+    upright = {line.get_color(): line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"}
+    assert upright == {LOOKS["entity"].color: 2, LOOKS["first"].color: 4}
+
+
+@pytest.mark.parametrize(("n_layers", "edges"), [(12, (4.5, 8.5)), (6, (2.5, 4.5))])
+def test_the_middle_third_is_shaded_between_layers(ax, n_layers, edges):
+    plots.middle_third(ax, n_layers)
+    box = ax.patches[0].get_extents().transformed(ax.transData.inverted())
+    assert (box.x0, box.x1) == pytest.approx(edges)
 
 
 def test_splits_are_told_apart_and_say_their_n(ax):
