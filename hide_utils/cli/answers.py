@@ -15,7 +15,10 @@ from hide_utils.evaluation.shards import shipped_path
 from hide_utils.evaluation.store import read_rows
 from hide_utils.files import replace_file
 
-NOTEBOOKS = ("00_quickstart", "05_benchmarks")  # whose rows ship
+NOTEBOOKS = (  # whose rows ship
+    *("00_quickstart", "01_background_interference", "02_layer_sweep", "03_token_decoupling", "04_layout_ablations"),
+    "05_benchmarks",
+)
 LARGEST = 20_000_000  # bytes of all files together
 
 

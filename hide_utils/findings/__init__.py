@@ -8,11 +8,9 @@ from hide_utils.findings.card import LEVEL, MARGINS, Finding, as_latex, as_table
 from hide_utils.findings.evidence import of_answers, of_differences, of_measure
 from hide_utils.findings.words import (
     agrees,
-    change_in_words,
     difference_in_points,
     difference_in_words,
     in_points,
-    non_inferiority,
     paper_numbers,
     verdict,
 )

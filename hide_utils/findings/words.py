@@ -45,23 +45,6 @@ def agrees(row: Row, expected: float = 1) -> str:
     return {"not shown to differ": "not shown", claimed: "yes"}.get(verdict(row), "no")
 
 
-def non_inferiority(row: Row, margin: float) -> str:
-    """What a row shows about harm, by where its interval lies.
-
-    Args:
-        row: a comparison.
-        margin: loss that would count as harm, in the units of the difference, above 0.
-
-    Returns:
-        "non-inferior" where the whole interval lies above -margin, "worse by more than the margin" where it lies below,
-        else "harm is not excluded".
-    """
-    _, low, high = _interval(row)
-    if low > -margin:
-        return "non-inferior"
-    return "worse by more than the margin" if high < -margin else "harm is not excluded"
-
-
 def in_points(estimate: float, low: float, high: float) -> str:
     """A difference of shares and its interval, in points of a hundred."""
     return f"{100 * estimate:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
@@ -76,15 +59,6 @@ def difference_in_words(row: Row, form: str = "+.3f") -> str:
     """Difference, interval, corrected p and verdict of a row, for a sentence. `form` is that of the numbers."""
     difference, low, high = _interval(row)
     return f"{difference:{form}} ({low:{form}} to {high:{form}}), p = {row['p_holm']:.2g}: {verdict(row)}"
-
-
-def change_in_words(row: Row) -> str:
-    """A row of `interference.comparisons` as a clause: both accuracies, their difference, p and the verdict."""
-    return (
-        f"{row['accuracy_before']:.1%} ({row['before_low']:.1%} to {row['before_high']:.1%}) → "
-        f"**{row['accuracy_after']:.1%}** ({row['after_low']:.1%} to {row['after_high']:.1%}), n = {row['n']}: "
-        f"{difference_in_points(row)}, exact McNemar p = {row['p']:.2g}, Holm {row['p_holm']:.2g}: {verdict(row)}"
-    )
 
 
 def paper_numbers(experiment: str) -> pd.DataFrame:

@@ -23,7 +23,6 @@ from hide_utils.plots.dots import (
     ACCURACY,
     DIFFERENCE,
     ESTIMATE,
-    difference_rows,
     dot_rows,
     method_differences,
     offsets,
@@ -55,7 +54,6 @@ from hide_utils.plots.layers import (
 from hide_utils.plots.maps import layer_maps, sink_panels, token_maps
 from hide_utils.plots.marks import (
     level,
-    margin_lines,
     published_layers,
     published_rows,
     reference,

@@ -117,14 +117,6 @@ def dot_rows(
     label_rows(ax, labels, between=series is not None)
 
 
-def difference_rows(
-    ax: Axes, table: pd.DataFrame, row: str, series: str, margin: float, *, looks: Looks = NO_LOOKS, **options: Any
-) -> None:
-    """`dot_rows` of paired differences (columns difference, low, high), with zero and the margin of non-inferiority."""
-    dot_rows(ax, table, row, series, looks=looks, values=DIFFERENCE, **options)
-    margin_lines(ax, margin)
-
-
 def method_differences(ax: Axes, table: pd.DataFrame, series: str, margin: float, *, looks: Looks = NO_LOOKS) -> None:
     """Differences of methods to one baseline: a line and a color for each method, a marker for each `series`.
 

@@ -17,7 +17,6 @@ from hide_utils.plots.style import SPREAD
 
 PUBLISHED_MARKERS = ("v", "d", "s", "P")
 DASHES = (0, (4, 3))
-THIN_DOTS = (0, (1, 2))
 
 
 def reference(
