@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from hide_utils import paths
-from hide_utils.baselines import METHODS, Method
+from hide_utils.baselines import METHODS
 from hide_utils.evaluation.answers import SCHEMA
 from hide_utils.evaluation.hashes import hash_folder, hash_picture
 from hide_utils.files import hash_json
