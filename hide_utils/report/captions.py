@@ -17,10 +17,6 @@ from hide_utils.stats.rows import left_out_in_words
 
 # The table that holds the numbers of a figure of another name.
 TABLE_OF = {
-    ("02_layer_sweep", "accuracy_by_layer"): "answers",
-    ("02_layer_sweep", "attention_by_layer"): "entity_against_instruction",
-    ("02_layer_sweep", "localisation_by_layer"): "layers",
-    ("02_layer_sweep", "choice"): "rules",
     ("05_benchmarks", "accuracy"): "comparison",
 }
 MOST_NAMED = 4  # methods or groups that a caption names one by one
