@@ -25,7 +25,6 @@ from hide_utils.scenes import drawn_things
 from hide_utils.stats import means
 
 SHARE = 0.01  # of the cells of a picture that count as its sinks
-SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 GROUPS = {
     "instruction": Look("instruction tokens", PALETTE[1], "s"),
     "content_free": Look("content-free prompt", PALETTE[9], "d"),
@@ -58,10 +57,10 @@ def measure_sinks(hide: HiDe, session: Session, sample: Sample) -> dict[str, Any
     An instruction token is held against the sinks of the other instruction tokens, so that none defines its own.
 
     Returns:
-        For each of `GROUPS`: mass, the share of its attention to the picture that falls on the sinks, mean over its
-        rows; and curve, the share on a row's own top cells for each of `SHARES`. flat, what a flat map has on the
-        sinks. Then the share of the sinks' area, and of the whole picture's, that lies in the boxes asked about (asked,
-        asked_flat) and, in a drawn scene, in those of all things (drawn, drawn_flat), else None.
+        For each of `GROUPS` mass_<group>, the share of its attention to the picture that falls on the sinks, mean over
+        its rows. flat, what a flat map has there. Then the share of the sinks' area, and of the whole picture's, that
+        lies in the boxes asked about (asked, asked_flat) and, in a drawn scene, in those of all things (drawn,
+        drawn_flat), else None.
     """
     layer = hide.settings.layer
     found = session.search(sought(hide, session, sample), [layer])
@@ -76,7 +75,6 @@ def measure_sinks(hide: HiDe, session: Session, sample: Sample) -> dict[str, Any
         others = [localisation.top_cells(np.delete(instruction, i, 0).mean(0), SHARE) for i in range(len(instruction))]
         mass["instruction"] = float(np.mean([row[of].sum() for row, of in zip(instruction, others, strict=True)]))
     measures: dict[str, Any] = {"flat": float(sinks.mean())} | {f"mass_{name}": of for name, of in mass.items()}
-    measures |= {f"curve_{name}": mass_curve(of) for name, of in groups.items()}
     things = drawn_things(sample)
     boxes = {"asked": sample.boxes_xyxy, "drawn": None if things is None else [thing.box_xyxy for thing in things]}
     for name, known in boxes.items():
@@ -84,13 +82,6 @@ def measure_sinks(hide: HiDe, session: Session, sample: Sample) -> dict[str, Any
         measures[name] = None if inside is None else float(inside[sinks].mean())
         measures[f"{name}_flat"] = None if inside is None else float(inside.mean())
     return measures
-
-
-def mass_curve(rows: Float[np.ndarray, "_rows h w"]) -> list[float]:
-    """Mean share of rows' mass (each sums to 1) that lies on their own top cells, for each of `SHARES` of the cells."""
-    ordered = -np.sort(-rows.reshape(len(rows), -1), axis=1)
-    ends = np.ceil(np.array(SHARES) * ordered.shape[1] - 1e-9).astype(int) - 1
-    return ordered.cumsum(1)[:, ends].mean(0).round(5).tolist()
 
 
 def coverage(boxes: Sequence[Sequence[float]], size_wh: tuple[int, int], grid_hw: Sequence[int]) -> Map:
@@ -123,16 +114,15 @@ def sink_cards(measured: pd.DataFrame) -> list[Finding]:
     return [of_differences((100 * of.astype(float)).tolist(), pictures, "points", **words) for words, of in differences]
 
 
-def concentration_curves(measured: pd.DataFrame) -> pd.DataFrame:
-    """Mean share of each group's attention on its own top cells: columns group, share, n, estimate, low, high."""
+def masses(measured: pd.DataFrame) -> pd.DataFrame:
+    """Mean share of each group's attention that falls on the sinks: columns group, n, estimate, low, high."""
     rows = [
-        (group, share, picture, mass)
+        (group, picture, mass)
         for group in GROUPS
-        for picture, curve in zip(measured["image_id"], measured[f"curve_{group}"], strict=True)
-        for share, mass in zip(SHARES, curve, strict=True)
+        for picture, mass in zip(measured["image_id"], measured[f"mass_{group}"], strict=True)
     ]
-    table = pd.DataFrame(rows, columns=["group", "share", "image_id", "mass"])
-    return means(table, ["group", "share"], ["mass"], 2000).drop(columns="measure")
+    table = pd.DataFrame(rows, columns=["group", "image_id", "mass"])
+    return means(table, ["group"], ["mass"]).drop(columns="measure")
 
 
 def places(measured: pd.DataFrame) -> pd.DataFrame:
@@ -146,4 +136,4 @@ def places(measured: pd.DataFrame) -> pd.DataFrame:
         for picture, value in zip(measured["image_id"], measured[column].astype(float), strict=True)
     ]
     table = pd.DataFrame(rows, columns=["place", "cells", "image_id", "share"])
-    return means(table, ["place", "cells"], ["share"], 2000).drop(columns="measure")
+    return means(table, ["place", "cells"], ["share"]).drop(columns="measure")

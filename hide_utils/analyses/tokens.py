@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,13 @@ RATIO, MASKED = "content-free ratio", "sinks masked"
 HEADS, BOXED = "heads of low entropy", "heads that see the boxes"
 HEADS_BY = {HEADS: "chosen", BOXED: "concentration"}  # the column of `head_table` by which they are put in order
 
+
+def beside(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Words of `findings.of_measure` for the regions of what words of `findings.of_answers` compare."""
+    kept = {name: words[name] for name in ("against", "statement")}
+    return kept | {"variant": words["method"], "measure": "iou", "unit": "IoU", "claim": f"{words['claim']}: regions"}
+
+
 COMPONENTS = (
     {
         "method": TAD,
@@ -79,8 +87,7 @@ COMPONENTS = (
     },
 )  # what TAD has that a variant lacks, judged by answers; MAPS has the same by the regions
 MAPS = tuple(
-    {name: words[name] for name in ("against", "paper", "source")}
-    | {"variant": TAD, "measure": "iou", "unit": "IoU", "claim": f"{words['claim']}: regions", "statement": statement}
+    beside(words) | {"paper": words["paper"], "source": words["source"], "statement": statement}
     for words, statement in zip(
         COMPONENTS,
         (
@@ -106,10 +113,11 @@ PRIORS = (
         "expected": "no harm",
     },
     {
-        "method": TAD,
-        "against": RATIO,
-        "claim": "against a content-free ratio",
-        "statement": "Subtracting the instruction's prior answers more than dividing by a content-free map (ViCrop).",
+        "method": RATIO,
+        "against": TAD,
+        "claim": "content-free ratio",
+        "statement": "Dividing by a content-free map (ViCrop) answers fewer questions than subtracting the prior.",
+        "expected": -1,
     },
     {
         "method": MASKED,
@@ -133,6 +141,7 @@ FEW_HEADS = (
         "statement": "A few heads that look into calibration's true boxes answer more than the mean of all heads.",
     },
 )
+SHORT = {f"{words['claim']}: regions": words["claim"] for words in (*COMPONENTS, *PRIORS, *FEW_HEADS)}
 
 
 def head_table(hide: HiDe, calibration: Sequence[Sample], cfg: TokensConfig) -> pd.DataFrame:

@@ -21,8 +21,9 @@ def head_dots(table: pd.DataFrame, chosen: Mapping[str, Collection[tuple[int, in
     """Every head by the spatial entropy of its maps and by how much of its attention lies in the true boxes.
 
     Args:
-        table: columns layer, head, entropy, concentration and candidate, whether it looks at the picture enough.
-        chosen: name of a choice -> its heads, which are ringed and numbered; at most two choices.
+        table: columns layer, head, entropy, concentration and candidate, whether it looks at the picture enough
+            to be chosen by entropy.
+        chosen: name of a choice -> its heads, which are ringed; at most two choices.
         layer: whose heads are squares, counted from 0.
     """
     fig, ax = new_figure(width=1.5 * COLUMN_WIDTH, height=1.15 * COLUMN_WIDTH)
@@ -30,7 +31,7 @@ def head_dots(table: pd.DataFrame, chosen: Mapping[str, Collection[tuple[int, in
     kinds = {
         f"layer {layer + 1}": (own & candidate, "s", "0.35"),
         "other layers": (~own & candidate, "o", "0.35"),
-        "looks at the text": (~candidate, "o", "white"),
+        "no candidate": (~candidate, "o", "white"),
     }
     for label, (which, marker, face) in kinds.items():
         style: dict[str, Any] = {"marker": marker, "s": 18, "facecolor": face, "edgecolor": "0.35", "linewidth": 0.8}
@@ -39,9 +40,6 @@ def head_dots(table: pd.DataFrame, chosen: Mapping[str, Collection[tuple[int, in
     for (name, heads), (color, size) in zip(chosen.items(), RINGS, strict=False):
         ringed = places.loc[list(heads)]
         ax.scatter(*ringed.T.to_numpy(), s=size, facecolor="none", edgecolor=color, linewidth=1.4, label=name)
-    for one in dict.fromkeys(head for heads in chosen.values() for head in heads):
-        number, at = ".".join(str(part + 1) for part in one), tuple(places.loc[one])
-        ax.annotate(number, at, (7, -2), textcoords="offset points", fontsize=7)
     level(ax, 1, "flat map", across=True)
     ax.set(yscale="log", xlabel="spatial entropy of its maps, nats", ylabel="attention in true boxes, times a flat map")
     ax.yaxis.set_major_formatter(PLAIN)

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hide_utils.looks import NEUTRAL, NO_LOOKS, PALETTE, Looks
-from hide_utils.plots.curves import PERCENT, bands
+from hide_utils.looks import NO_LOOKS, PALETTE, Looks, look_of
+from hide_utils.plots.curves import PERCENT
 from hide_utils.plots.dots import dot_rows
+from hide_utils.plots.marks import level
 from hide_utils.plots.pictures import Map, draw_boxes, overlay, show_map, without_ticks
 from hide_utils.plots.style import PAGE_WIDTH, TRUTH_COLOR, legend_above, new_figure, plain_text
 
@@ -129,36 +130,35 @@ def sink_panels(
     picture: Image.Image,
     truth: Sequence[Box],
     cells: Bool[np.ndarray, "h w"],
-    curve: pd.DataFrame,
+    masses: pd.DataFrame,
     places: pd.DataFrame,
+    flat: float,
     *,
     looks: Looks = NO_LOOKS,
 ) -> Figure:
-    """One picture with marked cells; how much of their attention groups of rows hold in how few cells; what lies there.
+    """One picture with marked cells; how much of their attention groups of rows give to such cells; what lies there.
 
     Args:
         picture: the example.
         truth: its true boxes, pixel xyxy.
         cells: of a grid over the picture, those that are outlined.
-        curve: columns group, share, estimate, low and high; share is that of the cells, the highest first.
+        masses: columns group, estimate, low and high: shares of attention.
         places: columns place, cells, estimate, low and high: shares of what lies in a place, a series for each cells.
+        flat: share of the attention that a flat map has on such cells.
         looks: of the groups and of the cells.
     """
-    options: dict[str, Any] = {"width_ratios": [1, 1.25, 1]}
-    fig, (left, middle, right) = new_figure(1, 3, width=PAGE_WIDTH, height=2.5, **options)
+    options: dict[str, Any] = {"width_ratios": [1, 0.9, 0.9]}
+    fig, (left, middle, right) = new_figure(1, 3, width=PAGE_WIDTH, height=2.4, **options)
     overlay(left, picture, title="sinks of one picture")
     side = np.array(picture.size * 2) / np.array(cells.shape[::-1] * 2)
     draw_boxes(left, [(side * (x, y, x + 1, y + 1)).tolist() for y, x in np.argwhere(cells)], color=PALETTE[1])
     rings(left, truth, picture.size)
-    bands(middle, curve, "share", "group", looks=looks)
-    ends = np.geomspace(curve["share"].min(), 1, 60)
-    middle.plot(ends, ends, color=NEUTRAL, linestyle=":", linewidth=0.8, label="flat map")
-    middle.set(xscale="log", ylim=(0, 1), xlabel="share of the cells, highest first", ylabel="attention they hold")
-    middle.xaxis.set_major_formatter(PERCENT)
-    middle.yaxis.set_major_formatter(PERCENT)
-    middle.legend(loc="upper left")
+    groups = {group: look_of(looks, group).label for group in masses["group"]}
+    dot_rows(middle, masses, "group", rows=groups, looks=looks, wrap=12, markersize=5, capsize=2)
+    level(middle, flat, "flat map")
     dot_rows(right, places, "place", "cells", looks=looks, wrap=12, markersize=5)
-    right.set(xlabel="share of their area", xlim=(0, None))
-    right.xaxis.set_major_formatter(PERCENT)
-    legend_above(right, 2)
+    for ax, label in ((middle, "attention on the sinks"), (right, "share of their area")):
+        ax.set(xlabel=label, xlim=(0, None))
+        ax.xaxis.set_major_formatter(PERCENT)
+        legend_above(ax, 2)
     return fig

@@ -66,12 +66,6 @@ def test_instruction_token_does_not_define_its_own_sinks(hide):
     assert sinks.measure_sinks(hide, session, sample())["mass_instruction"] == pytest.approx(0.5), "no other to ask"
 
 
-def test_concentration_of_a_flat_row_is_the_share_itself():
-    curve = dict(zip(sinks.SHARES, sinks.mass_curve(np.full((2, 20, 20), 1 / 400)), strict=True))
-    assert curve[0.01] == pytest.approx(0.01, abs=1e-4) and curve[0.5] == pytest.approx(0.5) and curve[1.0] == 1
-    assert sinks.mass_curve(5 * rows(2, SINK, 0.5))[3] == pytest.approx(0.5, abs=1e-4)
-
-
 def test_drawn_scene_says_what_stands_at_its_sinks(hide):
     (one,) = load_benchmark("scenes", split="calibration", n=1, resolution=224)
     session = hide.open(one.image)
@@ -99,9 +93,11 @@ def test_cards_are_in_points(hide):
 
 
 def test_figures_tables_have_a_row_for_each_point(hide):
-    curves = sinks.concentration_curves(table(hide)).set_index(["group", "share"])
-    assert curves.loc[("instruction", 0.01), "estimate"] == pytest.approx(0.5, abs=1e-4)
-    assert len(curves) == len(sinks.GROUPS) * len(sinks.SHARES) and (curves["n"] == 3).all()
+    masses = sinks.masses(table(hide)).set_index("group")
+    assert masses["estimate"].to_dict() == pytest.approx(
+        {"instruction": 0.5, "content_free": 0.4, "entity": 0.85 / 3}, abs=1e-4
+    )
+    assert (masses["n"] == 3).all()
     places = sinks.places(table(hide, 0.6))
     assert places[["place", "cells"]].to_numpy().tolist() == [
         ["objects asked about", "sinks"], ["objects asked about", "all cells"],

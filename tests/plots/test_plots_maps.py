@@ -32,18 +32,19 @@ def test_every_map_is_shown_on_one_scale_with_its_title():
     assert drawn[0].patches[0].get_width() > 32, "a little outside the box, so that its cells stay visible"
 
 
-def test_sinks_are_outlined_beside_curves_and_places():
+def test_sinks_are_outlined_beside_what_they_take_and_where_they_lie():
     cells = np.zeros((20, 20), bool)
     cells[0, :4] = True
-    curve = pd.DataFrame({"group": ["a", "a", "b", "b"], "share": [0.01, 1.0] * 2, "estimate": 0.5})
+    masses = pd.DataFrame({"group": ["a", "b"], "estimate": 0.5})
     places = pd.DataFrame({"place": ["things"] * 2, "cells": ["sinks", "all cells"], "estimate": [0.6, 0.3]})
-    curve, places = (table.assign(low=0.2, high=0.7) for table in (curve, places))
+    masses, places = (table.assign(low=0.2, high=0.7) for table in (masses, places))
     looks = {"a": plots.Look("entity tokens", "C0"), "sinks": plots.Look("sinks", "C3")}
-    fig = plots.sink_panels(PICTURE, [BOX], cells, curve, places, looks=looks)
-    picture, curves, shares = fig.axes
+    fig = plots.sink_panels(PICTURE, [BOX], cells, masses, places, 0.01, looks=looks)
+    picture, taken, shares = fig.axes
     assert len(picture.patches) == 4 + 1, "four sinks and the true box"
     assert picture.patches[0].get_width() == pytest.approx(8)
-    assert curves.get_legend_handles_labels()[1] == ["entity tokens", "b", "flat map"]
+    assert [text.get_text() for text in taken.get_yticklabels()] == ["entity\ntokens", "b"]
+    assert taken.get_legend_handles_labels()[1] == ["flat map"] and taken.lines[-1].get_xdata()[0] == 0.01
     assert shares.get_legend_handles_labels()[1] == ["sinks", "all cells"]
     assert shares.containers[0].lines[0].get_color() == "C3" and shares.get_xlim()[0] == 0
     assert plots.PERCENT(0.001, 0) == "0.1 %" and plots.PERCENT(0.025, 0) == "2.5 %"
@@ -57,6 +58,5 @@ def test_heads_are_dots_and_the_chosen_ones_have_rings():
     own, others, text, low, boxes = (ax.collections[i].get_offsets().tolist() for i in range(5))
     assert (own, others, text) == ([[1.5, 1.0], [2.0, 0.5]], [[0.5, 30.0]], [[1.0, 2.0]])
     assert (low, boxes) == ([[0.5, 30.0], [2.0, 0.5]], [[0.5, 30.0]])
-    assert [t.get_text() for t in ax.texts] == ["1.1", "2.2"], "layer and head from 1, each once"
     names = [t.get_text() for t in fig.legends[0].get_texts()]
-    assert names == ["layer 2", "other layers", "looks at the text", "low", "boxes", "flat map"]
+    assert names == ["layer 2", "other layers", "no candidate", "low", "boxes", "flat map"]
