@@ -20,17 +20,16 @@ from matplotlib.figure import Figure
 from hide_utils import findings, plots
 from hide_utils.baselines import METHODS, Method, Outcome, of_pictures, of_regions, true_regions
 from hide_utils.config import Alpha, Count, RunConfig, Sigma
-from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, model_budget, native_size, order_kept
+from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, enlargement, model_budget, native_size, order_kept
 from hide_utils.evaluation import calibration
 from hide_utils.evaluation.failures import regions_in
 from hide_utils.findings import Finding
 from hide_utils.images import composite_on_white
-from hide_utils.looks import looks_of
 from hide_utils.method import HIDE_STEPS, HiDe, SearchAttention, Session, lpd
 from hide_utils.models import VLM
-from hide_utils.plots import ACCURACY, COLUMN_WIDTH, Panel
+from hide_utils.plots import Panel
 from hide_utils.samples import Sample
-from hide_utils.stats import accuracies, median_label
+from hide_utils.stats import median_label
 
 
 class LayoutsConfig(RunConfig):
@@ -208,22 +207,32 @@ def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
     return [findings.of_answers(answers, claim=claim, **own) for claim, own in answered.items()]
 
 
-def by_kind(answers: pd.DataFrame, cards: Sequence[Finding]) -> Figure:
-    """Forest of cards, and in grey under each the same difference for every kind of question."""
-    kinds = list(dict.fromkeys(answers["kind"]))
+def by_kind(answers: pd.DataFrame, cards: Sequence[Finding], model: VLM) -> Figure:
+    """Forest of cards, and in grey under each the same difference for each of its `_parts`."""
     lines, labels = [], {}
     for card in cards:
         lines.append(card)
-        for kind in kinds if len(kinds) > 1 else []:
-            (of_kind,) = cards_of(answers[answers["kind"] == kind], [card.claim])
-            lines.append(replace(of_kind, claim=f"{card.claim} {kind}"))
-            labels[lines[-1].claim] = kind.replace("_", " ")
+        for part, ids in _parts(answers, CLAIMS[card.claim]["method"], model).items():
+            (of_part,) = cards_of(answers[answers["sample_id"].isin(ids)], [card.claim])
+            lines.append(replace(of_part, claim=f"{card.claim} {part}"))
+            labels[lines[-1].claim] = part
     fig = plots.findings_forest(lines, labels)
     for line, name, bar in zip(lines, fig.axes[0].get_yticklabels(), fig.axes[0].containers, strict=True):
-        if line.claim in labels:
-            for part in (name, *bar.get_children()):
-                setp(part, color="0.5")
+        for artist in (name, *bar.get_children()) if line.claim in labels else ():
+            setp(artist, color="0.5")
     return fig
+
+
+def _parts(answers: pd.DataFrame, method: str, model: VLM) -> dict[str, set[str]]:
+    """Samples of each kind of question. Of a variant that is not enlarged, also those whose compact image would be."""
+    rows, budget = answers[answers["method"] == method].set_index("sample_id"), model_budget(model)
+    kinds = {str(kind).replace("_", " "): set(part.index) for kind, part in rows.groupby("kind", sort=False)}
+    parts = kinds if len(kinds) > 1 else {}
+    if budget and "native_size" in method:
+        with_regions = dict(zip(rows.index[rows["regions"].notna()], regions_in(answers, method), strict=True))
+        larger = {name for name, regions in with_regions.items() if regions and enlargement(regions, budget) > 1}
+        parts |= {"where LPD is enlarged": larger} if larger else {}
+    return parts
 
 
 def order_holds(answers: pd.DataFrame) -> bool:
@@ -265,20 +274,11 @@ def accuracy_alone(answers: pd.DataFrame) -> Figure:
     """Accuracy of the paper's layouts without the original, by kind of question, beside the published values."""
     names = {f"true {name} alone": name for name in OF_PAPER}
     rows = answers[answers["method"].isin(names)]
-    table = accuracies(rows.assign(layout=rows["method"].map(names)), ["layout", "kind"])
-    of = rows.groupby("kind", sort=False)
-    chances, counts = 1 / of["n_options"].mean(), of["sample_id"].nunique()
-    table["kind"] = [f"{kind.replace('_', ' ')}, n = {counts[kind]}" for kind in table["kind"]]
+    rows = rows.assign(layout=rows["method"].map(names), kind=rows["kind"].str.replace("_", " "))
     paper = findings.paper_numbers("aggregation")
     paper = paper.assign(layout=paper["setting"], accuracy=paper["value"] / 100)
-    fig, ax = plots.new_figure(width=COLUMN_WIDTH * 1.5, height=2.9)
-    plots.dot_rows(ax, table, "layout", "kind", rows={name: LABELS[name] for name in OF_PAPER}, values=ACCURACY)
-    plots.published_rows(ax, paper, OF_PAPER, "layout", "V* spatial")
-    for look, chance in zip(looks_of({}, table["kind"]).values(), chances, strict=True):
-        plots.level(ax, chance, f"chance, {look.label.split(',')[0]}", color=look.color)
-    ax.set(xlabel="accuracy of the laid-out regions alone", xlim=(0, 1.03))
-    plots.shared_legend(fig, [ax], columns=2)
-    return fig
+    labels = {name: LABELS[name] for name in OF_PAPER}
+    return plots.rows_beside_published(rows, "layout", labels, paper, "V* spatial")
 
 
 def calibrated(captured: Captured, samples: Sequence[Sample], cfg: LayoutsConfig) -> pd.DataFrame:
