@@ -25,7 +25,7 @@ from hide_utils.evaluation import calibration
 from hide_utils.evaluation.failures import regions_in
 from hide_utils.findings import Finding
 from hide_utils.images import composite_on_white
-from hide_utils.method import HIDE_STEPS, HiDe, SearchAttention, Session, lpd
+from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
 from hide_utils.models import VLM
 from hide_utils.plots import Panel
 from hide_utils.samples import Sample
@@ -46,7 +46,6 @@ class LayoutsConfig(RunConfig):
     alphas: tuple[Alpha, ...] = calibration.ALPHAS
 
 
-Captured = tuple[list[SearchAttention], list[tuple[int, int]]]  # at one layer, from `RowCache.load`
 LABELS = {
     "sequential_tiling": "side by side, in reading order",
     "random_tiling": "side by side, in random order",
@@ -281,17 +280,21 @@ def accuracy_alone(answers: pd.DataFrame) -> Figure:
     return plots.rows_beside_published(rows, "layout", labels, paper, "V* spatial")
 
 
-def calibrated(captured: Captured, samples: Sequence[Sample], cfg: LayoutsConfig) -> pd.DataFrame:
-    """Mean box quality of every sigma and alpha, the best first, from the configuration's grid on."""
-    rows, sizes = captured
-    return calibration.settings_grid(rows, samples, sizes, cfg.sigmas, cfg.alphas)
+def _swept(
+    hide: HiDe, samples: Sequence[Sample], cfg: LayoutsConfig, sigmas: Iterable[float], alphas: Iterable[float]
+) -> pd.DataFrame:
+    """`calibration.stored_sweep` of a grid that is widened to hold the published setting."""
+    return calibration.stored_sweep(hide, samples, cfg, {*sigmas, PUBLISHED[0]}, {*alphas, PUBLISHED[1]})
 
 
-def map_cards(captured: Captured, samples: Sequence[Sample], chosen: tuple[float, float]) -> list[Finding]:
-    """A card for each of `MAP_CLAIMS`: regions at the chosen sigma and alpha against those at the published ones."""
-    rows, sizes = captured
-    tables = [
-        calibration.sweep_settings(rows, samples, sizes, [sigma], [alpha]).assign(variant=name)
-        for name, (sigma, alpha) in {"chosen": chosen, "published": PUBLISHED}.items()
-    ]
-    return [findings.of_measure(pd.concat(tables), **words) for words in MAP_CLAIMS.values()]
+def calibrated(hide: HiDe, samples: Sequence[Sample], cfg: LayoutsConfig) -> pd.DataFrame:
+    """Mean box quality of every sigma and alpha, the best first, on a grid that has the best inside."""
+    return calibration.settings_grid(partial(_swept, hide, samples, cfg), cfg.sigmas, cfg.alphas)
+
+
+def map_cards(hide: HiDe, samples: Sequence[Sample], cfg: LayoutsConfig, means: pd.DataFrame) -> list[Finding]:
+    """A card for each of `MAP_CLAIMS`: regions at the best setting of `calibrated` against those at the published."""
+    swept = _swept(hide, samples, cfg, means["sigma"], means["alpha"]).set_index(["sigma", "alpha"])
+    best = tuple(means.loc[0, ["sigma", "alpha"]])
+    both = pd.concat([swept.loc[[best]].assign(variant="chosen"), swept.loc[[PUBLISHED]].assign(variant="published")])
+    return [findings.of_measure(both, **words) for words in MAP_CLAIMS.values()]
