@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.artist import setp
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from hide_utils import findings, plots
 from hide_utils.baselines import METHODS, Method, Outcome, of_pictures, of_regions, true_regions
@@ -63,7 +64,6 @@ PUBLISHED = (3.0, 0.7)  # sigma in grid cells and alpha, for Qwen2.5-VL-7B
 
 _PLACES = "its second pictures kept the places of what they showed and outranked the first"
 _CUT_OUTS = "its second pictures were close-ups, cut-outs on white and windows, and outranked the first"
-_GROUNDS = "in its second pictures cut-outs stood on white"
 _ZOOMS = "it was shown close-ups at many sizes"
 _AGGREGATION = "V* spatial: LPD 93.4 %, {} % (Qwen2.5-VL-7B); LPD 88.2 %, {} % (InternVL3-8B)"
 _TILED = _AGGREGATION.format("sequential tiling 69.7", "sequential tiling 59.2")
@@ -122,7 +122,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     **{
         f"{ground} fill": _claim(
             f"hide {ground}_fill", "hide",
-            f"It makes no difference whether the gaps between the regions are white or {words}.", _GROUNDS, expected=0,
+            f"It makes no difference whether the gaps between the regions are white or {words}.", "", expected=0,
         )
         for ground, words in {"black": "black", "mean": "the picture's mean color", "blur": "a blurred ground"}.items()
     },
@@ -218,7 +218,7 @@ def by_kind(answers: pd.DataFrame, cards: Sequence[Finding], model: VLM) -> Figu
     fig = plots.findings_forest(lines, labels)
     for line, name, bar in zip(lines, fig.axes[0].get_yticklabels(), fig.axes[0].containers, strict=True):
         for artist in (name, *bar.get_children()) if line.claim in labels else ():
-            setp(artist, color="0.5")
+            setp(artist, color="0.5", **({"mfc": "0.5", "mec": "0.5"} if isinstance(artist, Line2D) else {}))
     return fig
 
 
@@ -263,7 +263,7 @@ def examples(hide: HiDe, sample: Sample) -> list[list[Panel]]:
             if name in named:
                 picture = composite_on_white(named[name](session.image, regions))
                 line.append(
-                    Panel(picture, f"{fill(LABELS[name], 18)}\n{picture.width} × {picture.height}", framed=True)
+                    Panel(picture, f"{fill(LABELS[name], 20)}\n{picture.width} × {picture.height}", framed=True)
                 )
         lines.append(line)
     return lines
