@@ -16,21 +16,21 @@ from typing import Any
 import pandas as pd
 from matplotlib.artist import setp
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from hide_utils import findings, plots
 from hide_utils.baselines import METHODS, Method, Outcome, of_pictures, of_regions, true_regions
 from hide_utils.config import Alpha, Count, RunConfig, Sigma
-from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, model_budget, native_size, order_kept
+from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, enlargement, model_budget, native_size, order_kept
 from hide_utils.evaluation import calibration
 from hide_utils.evaluation.failures import regions_in
 from hide_utils.findings import Finding
 from hide_utils.images import composite_on_white
-from hide_utils.looks import looks_of
-from hide_utils.method import HIDE_STEPS, HiDe, SearchAttention, Session, lpd
+from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
 from hide_utils.models import VLM
-from hide_utils.plots import ACCURACY, COLUMN_WIDTH, Panel
+from hide_utils.plots import Panel
 from hide_utils.samples import Sample
-from hide_utils.stats import accuracies, median_label
+from hide_utils.stats import median_label
 
 
 class LayoutsConfig(RunConfig):
@@ -47,7 +47,6 @@ class LayoutsConfig(RunConfig):
     alphas: tuple[Alpha, ...] = calibration.ALPHAS
 
 
-Captured = tuple[list[SearchAttention], list[tuple[int, int]]]  # at one layer, from `RowCache.load`
 LABELS = {
     "sequential_tiling": "side by side, in reading order",
     "random_tiling": "side by side, in random order",
@@ -65,7 +64,6 @@ PUBLISHED = (3.0, 0.7)  # sigma in grid cells and alpha, for Qwen2.5-VL-7B
 
 _PLACES = "its second pictures kept the places of what they showed and outranked the first"
 _CUT_OUTS = "its second pictures were close-ups, cut-outs on white and windows, and outranked the first"
-_GROUNDS = "in its second pictures cut-outs stood on white"
 _ZOOMS = "it was shown close-ups at many sizes"
 _AGGREGATION = "V* spatial: LPD 93.4 %, {} % (Qwen2.5-VL-7B); LPD 88.2 %, {} % (InternVL3-8B)"
 _TILED = _AGGREGATION.format("sequential tiling 69.7", "sequential tiling 59.2")
@@ -124,7 +122,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     **{
         f"{ground} fill": _claim(
             f"hide {ground}_fill", "hide",
-            f"It makes no difference whether the gaps between the regions are white or {words}.", _GROUNDS, expected=0,
+            f"It makes no difference whether the gaps between the regions are white or {words}.", "", expected=0,
         )
         for ground, words in {"black": "black", "mean": "the picture's mean color", "blur": "a blurred ground"}.items()
     },
@@ -208,22 +206,32 @@ def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
     return [findings.of_answers(answers, claim=claim, **own) for claim, own in answered.items()]
 
 
-def by_kind(answers: pd.DataFrame, cards: Sequence[Finding]) -> Figure:
-    """Forest of cards, and in grey under each the same difference for every kind of question."""
-    kinds = list(dict.fromkeys(answers["kind"]))
+def by_kind(answers: pd.DataFrame, cards: Sequence[Finding], model: VLM) -> Figure:
+    """Forest of cards, and in grey under each the same difference for each of its `_parts`."""
     lines, labels = [], {}
     for card in cards:
         lines.append(card)
-        for kind in kinds if len(kinds) > 1 else []:
-            (of_kind,) = cards_of(answers[answers["kind"] == kind], [card.claim])
-            lines.append(replace(of_kind, claim=f"{card.claim} {kind}"))
-            labels[lines[-1].claim] = kind.replace("_", " ")
+        for part, ids in _parts(answers, CLAIMS[card.claim]["method"], model).items():
+            (of_part,) = cards_of(answers[answers["sample_id"].isin(ids)], [card.claim])
+            lines.append(replace(of_part, claim=f"{card.claim} {part}"))
+            labels[lines[-1].claim] = part
     fig = plots.findings_forest(lines, labels)
     for line, name, bar in zip(lines, fig.axes[0].get_yticklabels(), fig.axes[0].containers, strict=True):
-        if line.claim in labels:
-            for part in (name, *bar.get_children()):
-                setp(part, color="0.5")
+        for artist in (name, *bar.get_children()) if line.claim in labels else ():
+            setp(artist, color="0.5", **({"mfc": "0.5", "mec": "0.5"} if isinstance(artist, Line2D) else {}))
     return fig
+
+
+def _parts(answers: pd.DataFrame, method: str, model: VLM) -> dict[str, set[str]]:
+    """Samples of each kind of question. Of a variant that is not enlarged, also those whose compact image would be."""
+    rows, budget = answers[answers["method"] == method].set_index("sample_id"), model_budget(model)
+    kinds = {str(kind).replace("_", " "): set(part.index) for kind, part in rows.groupby("kind", sort=False)}
+    parts = kinds if len(kinds) > 1 else {}
+    if budget and "native_size" in method:
+        with_regions = dict(zip(rows.index[rows["regions"].notna()], regions_in(answers, method), strict=True))
+        larger = {name for name, regions in with_regions.items() if regions and enlargement(regions, budget) > 1}
+        parts |= {"where LPD is enlarged": larger} if larger else {}
+    return parts
 
 
 def order_holds(answers: pd.DataFrame) -> bool:
@@ -255,7 +263,7 @@ def examples(hide: HiDe, sample: Sample) -> list[list[Panel]]:
             if name in named:
                 picture = composite_on_white(named[name](session.image, regions))
                 line.append(
-                    Panel(picture, f"{fill(LABELS[name], 18)}\n{picture.width} × {picture.height}", framed=True)
+                    Panel(picture, f"{fill(LABELS[name], 20)}\n{picture.width} × {picture.height}", framed=True)
                 )
         lines.append(line)
     return lines
@@ -265,33 +273,28 @@ def accuracy_alone(answers: pd.DataFrame) -> Figure:
     """Accuracy of the paper's layouts without the original, by kind of question, beside the published values."""
     names = {f"true {name} alone": name for name in OF_PAPER}
     rows = answers[answers["method"].isin(names)]
-    table = accuracies(rows.assign(layout=rows["method"].map(names)), ["layout", "kind"])
-    of = rows.groupby("kind", sort=False)
-    chances, counts = 1 / of["n_options"].mean(), of["sample_id"].nunique()
-    table["kind"] = [f"{kind.replace('_', ' ')}, n = {counts[kind]}" for kind in table["kind"]]
+    rows = rows.assign(layout=rows["method"].map(names), kind=rows["kind"].str.replace("_", " "))
     paper = findings.paper_numbers("aggregation")
     paper = paper.assign(layout=paper["setting"], accuracy=paper["value"] / 100)
-    fig, ax = plots.new_figure(width=COLUMN_WIDTH * 1.5, height=2.9)
-    plots.dot_rows(ax, table, "layout", "kind", rows={name: LABELS[name] for name in OF_PAPER}, values=ACCURACY)
-    plots.published_rows(ax, paper, OF_PAPER, "layout", "V* spatial")
-    for look, chance in zip(looks_of({}, table["kind"]).values(), chances, strict=True):
-        plots.level(ax, chance, f"chance, {look.label.split(',')[0]}", color=look.color)
-    ax.set(xlabel="accuracy of the laid-out regions alone", xlim=(0, 1.03))
-    plots.shared_legend(fig, [ax], columns=2)
-    return fig
+    labels = {name: LABELS[name] for name in OF_PAPER}
+    return plots.rows_beside_published(rows, "layout", labels, paper, "V* spatial")
 
 
-def calibrated(captured: Captured, samples: Sequence[Sample], cfg: LayoutsConfig) -> pd.DataFrame:
-    """Mean box quality of every sigma and alpha, the best first, from the configuration's grid on."""
-    rows, sizes = captured
-    return calibration.settings_grid(rows, samples, sizes, cfg.sigmas, cfg.alphas)
+def _swept(
+    hide: HiDe, samples: Sequence[Sample], cfg: LayoutsConfig, sigmas: Iterable[float], alphas: Iterable[float]
+) -> pd.DataFrame:
+    """`calibration.stored_sweep` of a grid that is widened to hold the published setting."""
+    return calibration.stored_sweep(hide, samples, cfg, {*sigmas, PUBLISHED[0]}, {*alphas, PUBLISHED[1]})
 
 
-def map_cards(captured: Captured, samples: Sequence[Sample], chosen: tuple[float, float]) -> list[Finding]:
-    """A card for each of `MAP_CLAIMS`: regions at the chosen sigma and alpha against those at the published ones."""
-    rows, sizes = captured
-    tables = [
-        calibration.sweep_settings(rows, samples, sizes, [sigma], [alpha]).assign(variant=name)
-        for name, (sigma, alpha) in {"chosen": chosen, "published": PUBLISHED}.items()
-    ]
-    return [findings.of_measure(pd.concat(tables), **words) for words in MAP_CLAIMS.values()]
+def calibrated(hide: HiDe, samples: Sequence[Sample], cfg: LayoutsConfig) -> pd.DataFrame:
+    """Mean box quality of every sigma and alpha, the best first, on a grid that has the best inside."""
+    return calibration.settings_grid(partial(_swept, hide, samples, cfg), cfg.sigmas, cfg.alphas)
+
+
+def map_cards(hide: HiDe, samples: Sequence[Sample], cfg: LayoutsConfig, means: pd.DataFrame) -> list[Finding]:
+    """A card for each of `MAP_CLAIMS`: regions at the best setting of `calibrated` against those at the published."""
+    swept = _swept(hide, samples, cfg, means["sigma"], means["alpha"]).set_index(["sigma", "alpha"])
+    best = tuple(means.loc[0, ["sigma", "alpha"]])
+    both = pd.concat([swept.loc[[best]].assign(variant="chosen"), swept.loc[[PUBLISHED]].assign(variant="published")])
+    return [findings.of_measure(both, **words) for words in MAP_CLAIMS.values()]

@@ -149,6 +149,17 @@ def budget_size(size_wh: Sequence[int], smallest: int, multiple: int) -> tuple[i
     return math.ceil(width * scale / multiple) * multiple, math.ceil(height * scale / multiple) * multiple
 
 
+def enlargement(regions: Sequence[lpd.Region], budget: tuple[int, int]) -> float:
+    """By how much the processor enlarges the sides of the regions' compact image. It is 1 where it does not.
+
+    Args:
+        regions: merged, pixel xyxy.
+        budget: from `model_budget`.
+    """
+    size = np.max(lpd.mapping(regions), axis=0)[2:].tolist()
+    return math.sqrt(math.prod(budget_size(size, *budget)) / math.prod(size))
+
+
 def native_size(budget: tuple[int, int], image: Image.Image, regions: Sequence[lpd.Region]) -> Image.Image:
     """The compact image (RGB) in the middle of white, so that the processor has no reason to enlarge it.
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pandas as pd
 from tqdm.auto import tqdm
 
+from hide_utils.config import RunConfig
 from hide_utils.evaluation import localisation
-from hide_utils.method import HiDe, SearchAttention, given_entities, lpd
+from hide_utils.evaluation.measured import stored_measures
+from hide_utils.method import HiDe, SearchAttention, Session, given_entities, lpd
 from hide_utils.models import VLM
 from hide_utils.samples import Sample
 
@@ -72,6 +76,28 @@ def sweep_settings(
     return pd.DataFrame(rows)
 
 
+def grid_quality(
+    sigmas: Sequence[float], alphas: Sequence[float], hide: HiDe, session: Session, sample: Sample
+) -> dict[str, list[float]]:
+    """Box quality of one sample's entities at the method's layer, at every sigma and for each at every alpha."""
+    sought = given_entities(sample.entities) if sample.entities else hide.extractor(sample.question)
+    found = session.search(sought, [hide.settings.layer])
+    table = sweep_settings([found], [sample], [session.image.size], sigmas, alphas)
+    return {name: table[name].round(5).tolist() for name in ("recall50", "iou", "area")}
+
+
+def stored_sweep(
+    hide: HiDe, samples: Sequence[Sample], config: RunConfig, sigmas: Iterable[float], alphas: Iterable[float]
+) -> pd.DataFrame:
+    """What `sweep_settings` returns for the method's layer, read from disk or measured, by `grid_quality`."""
+    grid = sorted(map(float, sigmas)), sorted(map(float, alphas))
+    rows = stored_measures(hide, samples, partial(grid_quality, *grid), config, "settings", progress=False)
+    setting = pd.DataFrame(product([hide.settings.layer], *grid), columns=["layer", "sigma", "alpha"])
+    measures = ["recall50", "iou", "area"]
+    table = rows.explode(measures, ignore_index=True).astype(dict.fromkeys(measures, float))
+    return table.join(pd.concat([setting] * len(rows), ignore_index=True))
+
+
 def by_setting(table: pd.DataFrame) -> pd.DataFrame:
     """Mean box quality of every setting, best first: the highest recall minus area.
 
@@ -89,9 +115,7 @@ def by_setting(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def settings_grid(
-    found: Sequence[SearchAttention],
-    samples: Sequence[Sample],
-    sizes_wh: Sequence[tuple[int, int]],
+    sweep: Callable[[Sequence[float], Sequence[float]], pd.DataFrame],
     sigmas: Sequence[float] = SIGMAS,
     alphas: Sequence[float] = ALPHAS,
     most: int = 4,
@@ -101,15 +125,13 @@ def settings_grid(
     Natural ends stay: no smoothing, and a threshold of 1.
 
     Args:
-        found: rows of every sample, captured at one layer.
-        samples: those of the rows, with true boxes.
-        sizes_wh: as in `sweep_settings`.
+        sweep: makes of sigmas and alphas what `sweep_settings` returns, at one layer.
         sigmas: the grid to start with.
         alphas: the grid to start with.
         most: how often it is extended.
     """
     for _ in range(most + 1):
-        means = by_setting(sweep_settings(found, samples, sizes_wh, sigmas, alphas))
+        means = by_setting(sweep(sigmas, alphas))
         sigma, alpha = means.loc[0, ["sigma", "alpha"]]
         wider = {*sigmas, *_beyond(sigma, sigmas, sigma / 2, 1.5 * sigma)}
         further = {*alphas, *_beyond(alpha, alphas, alpha / 2, (1 + alpha) / 2)}

@@ -28,6 +28,7 @@ from hide_utils.plots.dots import (
     offsets,
     points,
     ratio_rows,
+    rows_beside_published,
 )
 from hide_utils.plots.galleries import (
     Panel,

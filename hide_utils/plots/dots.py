@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from hide_utils.looks import NO_LOOKS, Look, Looks, look_of, looks_of
-from hide_utils.plots.marks import level, margin_lines
-from hide_utils.plots.style import MARKERS, SPREAD, note_left_out
+from hide_utils.plots.marks import level, margin_lines, published_rows
+from hide_utils.plots.style import COLUMN_WIDTH, MARKERS, SPREAD, new_figure, note_left_out, shared_legend
+from hide_utils.stats import accuracies
 
 ESTIMATE = ("estimate", "low", "high")
 ACCURACY = ("accuracy", "low", "high")
@@ -151,3 +153,29 @@ def ratio_rows(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> Non
         ax.text(np.fmax(point.high, point.target), y, f"  {point.estimate:.2f}", fontsize=7, va="center")
         ax.plot([point.target] * 2, [y - 0.3, y + 0.3], color="0.3", linewidth=1.2)
     level(ax, 1, color="0.6")
+
+
+def rows_beside_published(
+    answers: pd.DataFrame, row: str, labels: Mapping[str, str], published: pd.DataFrame, where: str
+) -> Figure:
+    """Accuracy of each setting and kind of question, a line a setting, with chance and published values.
+
+    Args:
+        answers: columns kind, `row`, sample_id, n_options and correct.
+        row: the column of settings.
+        labels: setting -> what its line is called, from top to bottom.
+        published: columns model, `row` and accuracy.
+        where: what those were measured on.
+    """
+    fig, ax = new_figure(width=1.5 * COLUMN_WIDTH, height=0.45 * len(labels) + 1.1)
+    of = answers.groupby("kind", sort=False)
+    looks = looks_of({}, answers["kind"])
+    counts = of["sample_id"].nunique()
+    named = {kind: look._replace(label=f"{look.label}, n = {counts[kind]}") for kind, look in looks.items()}
+    dot_rows(ax, accuracies(answers, [row, "kind"]), row, "kind", rows=labels, looks=named, values=ACCURACY)
+    published_rows(ax, published, list(labels), row, where)
+    for kind, chance in (1 / of["n_options"].mean()).items():
+        level(ax, chance, f"chance, {kind}", color=looks[kind].color)
+    ax.set(xlabel="accuracy", xlim=(0, 1.03))
+    shared_legend(fig, [ax])
+    return fig

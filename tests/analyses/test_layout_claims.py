@@ -7,11 +7,11 @@ import pytest
 from checkpoints import tiny_model
 from model_helpers import picture
 
-from hide_utils import HiDe, evaluate, plots
+from hide_utils import HiDe, evaluate, paths, plots
 from hide_utils.analyses import layouts as variants
 from hide_utils.baselines import METHODS
 from hide_utils.edits import layouts
-from hide_utils.evaluation.calibration import search_rows
+from hide_utils.evaluation.calibration import search_rows, sweep_settings
 from hide_utils.findings import MARGINS
 from hide_utils.images import composite_on_white
 from hide_utils.samples import Sample
@@ -84,14 +84,26 @@ def test_without_boxes_the_direct_answer_is_given_and_said_so(monkeypatch):
 
 def test_the_forest_has_a_grey_line_for_each_kind_under_each_card():
     answers = answered(oracle=[1] * 8, sequential=[1, 0] * 4)
-    fig = variants.by_kind(answers, variants.cards_of(answers, ["sequential tiling"]))
+    model = tiny_model("qwen3_vl")
+    fig = variants.by_kind(answers, variants.cards_of(answers, ["sequential tiling"]), model)
     names = fig.axes[0].get_yticklabels()
     assert [name.get_text() for name in names] == ["sequential tiling", "direct attributes", "relative position"]
     assert [name.get_color() == "0.5" for name in names] == [False, True, True]
     assert [bar[0].get_xdata()[0] for bar in fig.axes[0].containers] == [50, 0, 100]
     one_kind = answers[answers["kind"] == "relative_position"]
-    fig = variants.by_kind(one_kind, variants.cards_of(one_kind, ["sequential tiling"]))
+    fig = variants.by_kind(one_kind, variants.cards_of(one_kind, ["sequential tiling"]), model)
     assert len(fig.axes[0].containers) == 1
+
+
+def test_what_is_not_enlarged_has_a_line_for_the_samples_that_would_be():
+    model = tiny_model("qwen3_vl")
+    small, large = [0, 0, 9, 9], [0, 0, 4000, 4000]
+    answers = answered(oracle=[1] * 4, native=[1, 0] * 2).replace({"method": {"native": "true native_size"}})
+    answers["regions"] = [small, large, None, large] * 2
+    fig = variants.by_kind(answers, variants.cards_of(answers, ["native size, true boxes"]), model)
+    names = [name.get_text() for name in fig.axes[0].get_yticklabels()]
+    assert names == ["native size, true boxes", "direct attributes", "relative position", "where LPD is enlarged"]
+    assert [bar[0].get_xdata()[0] for bar in fig.axes[0].containers] == [-50, 0, -100, 0]
 
 
 def test_the_typical_sample_has_two_boxes_and_the_median_area():
@@ -121,13 +133,18 @@ def test_lpd_keeps_the_order_and_a_region_without_pixels_counts_nowhere():
     assert variants.order_holds(rows)
 
 
-def test_cards_of_maps_compare_the_choice_with_what_is_published():
-    model, samples = tiny_model("qwen3_vl"), [sample(f"s{i}") for i in range(3)]
-    rows = search_rows(model, samples, [1], progress=False)
-    captured = (rows, [SIZE] * 3)
-    recall, iou = variants.map_cards(captured, samples, (0.5, 0.3))
+def test_cards_of_maps_compare_the_choice_with_what_is_published(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    hide, samples = HiDe(tiny_model("qwen3_vl"), 1), [sample(f"s{i}") for i in range(3)]
+    cfg = variants.LayoutsConfig(sigmas=[0, 1, 2], alphas=[0.4, 0.6, 0.8])
+    means = variants.calibrated(hide, samples, cfg)
+    assert {0, 1, 2, 3} <= set(means["sigma"]) and means["worth"].is_monotonic_decreasing
+    recall, iou = variants.map_cards(hide, samples, cfg, means)
     assert (recall.unit, iou.unit, recall.n) == ("recall", "IoU", 3)
-    same, _ = variants.map_cards(captured, samples, variants.PUBLISHED)
+    published = means.assign(sigma=[3.0, *means["sigma"][1:]], alpha=[0.7, *means["alpha"][1:]])
+    same, _ = variants.map_cards(hide, samples, cfg, published)
     assert same.estimate == 0 == same.low == same.high
-    means = variants.calibrated(captured, samples, variants.LayoutsConfig(sigmas=[0, 1, 2], alphas=[0.4, 0.6, 0.8]))
-    assert {0, 1, 2} <= set(means["sigma"]) and means["worth"].is_monotonic_decreasing
+    direct = sweep_settings(search_rows(hide.model, samples, [1], progress=False), samples, [SIZE] * 3, [1.0], [0.6])
+    stored = variants._swept(hide, samples, cfg, [1.0], [0.6]).query("sigma == 1 and alpha == 0.6")
+    assert stored[["sample_id", "layer"]].to_numpy().tolist() == direct[["sample_id", "layer"]].to_numpy().tolist()
+    assert np.allclose(stored[["recall50", "iou", "area"]], direct[["recall50", "iou", "area"]], atol=1e-5)

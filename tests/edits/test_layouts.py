@@ -167,7 +167,8 @@ def test_scattered_boxes_keep_their_distance():
 def test_small_pictures_are_enlarged_to_the_budget():
     # 30 x 25 pixels to at least 64 x 64: sides of 73.9 and 61.6 pixels, rounded up to multiples of 32
     assert layouts.budget_size((30, 25), 4096, 32) == (96, 64)
-    assert layouts.budget_size((64, 64), 4096, 32) == (64, 64)
+    assert layouts.enlargement(TWO, (4096, 32)) == pytest.approx(math.sqrt(96 * 64 / 750))
+    assert layouts.enlargement([(0, 0, 64, 64)], (4096, 32)) == 1
 
 
 def test_regions_are_read_from_rows_and_missing_ones_left_out():

@@ -7,7 +7,7 @@ from checkpoints import tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe
-from hide_utils.evaluation import calibration, localisation
+from hide_utils.evaluation import localisation
 from hide_utils.evaluation.calibration import by_setting, search_rows, settings_grid, sweep_settings
 from hide_utils.samples import Sample
 
@@ -56,14 +56,13 @@ def test_settings_are_ranked_by_recall_minus_area():
         ((0.0, 1.0), [0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0], None),  # natural ends are approached and no more
     ],
 )
-def test_the_grid_is_extended_until_the_best_is_inside(monkeypatch, best, sigmas, alphas):
-    def sweep(found, samples, sizes, sigmas, alphas):
+def test_the_grid_is_extended_until_the_best_is_inside(best, sigmas, alphas):
+    def sweep(sigmas, alphas):
         grid = [(0, s, a) for s in sigmas for a in alphas]
         table = pd.DataFrame(grid, columns=["layer", "sigma", "alpha"]).assign(iou=0.0, area=0.0)
         return table.assign(recall50=-abs(table["sigma"] - best[0]) - abs(table["alpha"] - best[1]))
 
-    monkeypatch.setattr(calibration, "sweep_settings", sweep)
-    means = settings_grid([], [], [], [0.5, 1.0, 2.0], [0.3, 0.5, 0.7])
+    means = settings_grid(sweep, [0.5, 1.0, 2.0], [0.3, 0.5, 0.7])
     assert sorted(means["sigma"].unique()) == sigmas
     assert alphas is None or sorted(means["alpha"].unique()) == alphas
     assert means["alpha"].max() < 1 and means.loc[0, "recall50"] == means["recall50"].max()
