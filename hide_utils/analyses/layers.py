@@ -73,7 +73,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     },
     "same layer": {
         "claim": "maps and answers",
-        "statement": "One layer is the best for maps and for answers; the second best for answers is as good as it.",
+        "statement": "The second best layer for answers is as good as the one that is the best for maps and answers alike.",
         "expected": 0,
     },
     "semantic tokens": {
@@ -97,7 +97,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     },
     "first answer token": {
         "claim": "entity tokens against the first answer token",
-        "statement": "At their best layers, the entities' tokens find more (recall less area) than the first answer token.",
+        "statement": "At their best layers, entity tokens find more (recall less area) than the first answer token.",
         "taught": _TAUGHT,
     },
 }
