@@ -73,7 +73,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     },
     "same layer": {
         "claim": "maps and answers",
-        "statement": "The second best layer for answers is as good as the one that is the best for maps and answers alike.",
+        "statement": "The second best layer for answers is as good as the one that is best for maps and answers.",
         "expected": 0,
     },
     "semantic tokens": {
