@@ -60,7 +60,7 @@ _TAUGHT = "search lines with what is looked up right behind each name were among
 CLAIMS: dict[str, dict[str, Any]] = {
     "peak": {
         "claim": "layer peak in the middle",
-        "statement": "The best layer for localisation lies in the middle third and beats the best of each outer third.",
+        "statement": "The best layer (recall less area) lies in the middle third and beats each outer third's best.",
         "paper": _PEAK,
         "source": "plot of attention by layer",
     },
@@ -73,7 +73,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     },
     "same layer": {
         "claim": "maps and answers",
-        "statement": "One layer is the best for maps and for answers; the second best for answers is as good as it.",
+        "statement": "The second best layer for answers is as good as the one that is best for maps and answers.",
         "expected": 0,
     },
     "semantic tokens": {
@@ -97,7 +97,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     },
     "first answer token": {
         "claim": "entity tokens against the first answer token",
-        "statement": "At their best layers, the entities' tokens find more than the first answer token does.",
+        "statement": "At their best layers, entity tokens find more (recall less area) than the first answer token.",
         "taught": _TAUGHT,
     },
 }
