@@ -14,7 +14,6 @@ from textwrap import fill
 from typing import Any
 
 import pandas as pd
-from matplotlib.artist import setp
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -218,7 +217,8 @@ def by_kind(answers: pd.DataFrame, cards: Sequence[Finding], model: VLM) -> Figu
     fig = plots.findings_forest(lines, labels)
     for line, name, bar in zip(lines, fig.axes[0].get_yticklabels(), fig.axes[0].containers, strict=True):
         for artist in (name, *bar.get_children()) if line.claim in labels else ():
-            setp(artist, color="0.5", **({"mfc": "0.5", "mec": "0.5"} if isinstance(artist, Line2D) else {}))
+            names = ("color", "mfc", "mec") if isinstance(artist, Line2D) else ("color",)
+            artist.set(**dict.fromkeys(names, "0.5"))
     return fig
 
 
