@@ -8,7 +8,7 @@ by one rule.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from hide_utils.config import Alpha, Count, RunConfig, Share
 from hide_utils.evaluation import heads, stored_measures
 from hide_utils.evaluation import tad_variants as maps
 from hide_utils.evaluation.tad_variants import Variant
+from hide_utils.findings import Finding, of_answers, of_measure
 from hide_utils.method import HiDe, Session, tad
 from hide_utils.samples import Sample
 from hide_utils.stats import median_label
@@ -264,6 +265,17 @@ def example_maps(
         read = maps.read_rows(hide, session, sample, variant.heads) if variant.heads else rows
         sections[textwrap.fill(name, 14)] = (list(rows.tokens[:most]), list(variant.maps(read)[:most]))
     return sections
+
+
+def answer_cards(answers: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """A card for each claim about the answers."""
+    return [of_answers(answers, **words) for words in claims]
+
+
+def region_cards(answers: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """A card for each claim about the regions, or for what a claim about answers compares. No region is an IoU of 0."""
+    fitted = answers.rename(columns={"method": "variant"}).fillna({"iou": 0.0})
+    return [of_measure(fitted, **(beside(words) if "method" in words else words)) for words in claims]
 
 
 def typical_sample(answers: pd.DataFrame, samples: Sequence[Sample]) -> Sample:

@@ -95,11 +95,11 @@ def test_every_claim_is_about_variants_that_are_answered(hide, seen):
         for i in range(8)
     ]
     answers = pd.DataFrame(rows).astype({"correct": "boolean"})
-    cards = [findings.of_answers(answers, **words) for words in claims]
-    fitted = answers.rename(columns={"method": "variant"})
-    beside = [findings.of_measure(fitted, **tokens.beside(words)) for words in claims]
+    answers.loc[0, "iou"] = None
+    cards, beside = tokens.answer_cards(answers, claims), tokens.region_cards(answers, claims)
     assert {tokens.SHORT[card.claim] for card in beside} == {card.claim for card in cards}
-    cards += [findings.of_measure(fitted, **words) for words in tokens.MAPS]
+    assert {card.n for card in beside} == {8}, "a sample without regions counts"
+    cards += tokens.region_cards(answers, tokens.MAPS)
     assert len({card.claim for card in findings.corrected(cards)}) == len(claims) + 3
 
 
