@@ -78,6 +78,6 @@ def test_where_cells_are_run_without_keeping_their_source_plain_values_of_parame
     assert (cfg.n, cfg.alpha) == (7, 0.5)
     with pytest.raises(ValidationError, match="greater than 0"):
         BenchmarksConfig.from_cell(ran_by_nbval | {"alpha": 0}, preset="")
-    with pytest.raises(ValidationError, match="unknown parameter 'mask_steps'"):
-        BenchmarksConfig.from_cell(ran_by_nbval | {"mask_steps": 3}, preset="")
+    with pytest.raises(ValidationError, match="unknown parameter 'n_large'"):
+        BenchmarksConfig.from_cell(ran_by_nbval | {"n_large": 3}, preset="")
     assert LayersConfig.from_cell(ran_by_nbval | {"alpha": None}, preset="").layers == LayersConfig().layers

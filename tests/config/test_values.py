@@ -41,7 +41,7 @@ from hide_utils.config import RunConfig, literal
         (BenchmarksConfig, {"model": ""}, "at least 1 character"),
         (BenchmarksConfig, {"aplha": 0.5}, "did you mean 'alpha'"),
         (BenchmarksConfig, {"zzz": 1}, "known: notebook, model"),
-        (BenchmarksConfig, {"mask_steps": 3}, "unknown parameter 'mask_steps'"),
+        (BenchmarksConfig, {"n_large": 3}, "unknown parameter 'n_large'"),
     ],
 )
 def test_bad_value_is_refused_and_named(kind, values, message):
