@@ -73,8 +73,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     },
     "same layer": {
         "claim": "maps and answers",
-        "statement": "The second best layer for answers is as good as the one that is best for maps and answers.",
-        "expected": 0,
+        "statement": "One layer is the best for maps and for answers, and it beats the second best for answers.",
     },
     "semantic tokens": {
         "claim": "semantic tokens look at the object",
