@@ -286,7 +286,8 @@ def by_size(answers: pd.DataFrame, cfg: BackgroundConfig) -> pd.DataFrame:
 
 def curve(hide: HiDe, cfg: BackgroundConfig, knob: str, values: Sequence[float]) -> pd.DataFrame:
     """Direct answers to scenes drawn at every value of one setting: rows with the column value."""
-    tables = [redrawn(hide, cfg, {f"{knob} {v:g}": {knob: v}}, cfg.n_curve).assign(value=v) for v in values]
+    whole = [int(v) if v == int(v) else v for v in values]  # 8 and 8.0 are one setting, and rows of theirs one file
+    tables = [redrawn(hide, cfg, {f"{knob} {v:g}": {knob: v}}, cfg.n_curve).assign(value=v) for v in whole]
     return pd.concat(tables, ignore_index=True)
 
 
