@@ -48,7 +48,7 @@ STYLE: dict[str, Any] = {
     "ytick.major.width": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "figure.dpi": 110,
+    "figure.dpi": 100,
     "savefig.dpi": 220,
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,  # text stays text in the file
@@ -75,13 +75,19 @@ def _shows_pictures(fig: Figure) -> bool:
 
 
 def _embedded(fig: Figure, form: str) -> tuple[bytes, dict[str, int]]:
-    """The figure's file at twice its resolution, and the size in pixels at which a page shows it."""
-    target = io.BytesIO()
-    quality: dict[str, Any] = {"pil_kwargs": {"quality": 85}} if form == "jpeg" else {}
-    fig.savefig(target, format=form, dpi=2 * STYLE["figure.dpi"], bbox_inches="tight", **quality)
-    with Image.open(target) as picture:
-        width, height = picture.size
-    return target.getvalue(), {"width": width // 2, "height": height // 2}
+    """The figure's file at twice its resolution, and the size in pixels at which a page shows it.
+
+    A PNG has the 256 colors that fit best, which a drawing does not show, in a third of the bytes.
+    """
+    drawn, target = io.BytesIO(), io.BytesIO()
+    fig.savefig(drawn, format="png", dpi=2 * STYLE["figure.dpi"], bbox_inches="tight")
+    with Image.open(drawn) as file:
+        picture = file.convert("RGB")
+    if form == "jpeg":
+        picture.save(target, form, quality=78)
+    else:
+        picture.quantize(256, dither=Image.Dither.NONE).save(target, form, optimize=True)
+    return target.getvalue(), {"width": picture.width // 2, "height": picture.height // 2}
 
 
 def new_figure(
