@@ -6,7 +6,7 @@ import pytest
 from answer_rows import answers, copied
 
 from hide_utils import plots
-from hide_utils.analyses import extraction, interference, settings_without_labels
+from hide_utils.analyses import extraction, settings_without_labels
 from hide_utils.analyses import when_to_look as gating
 from hide_utils.evaluation import failures
 from hide_utils.stats import (
@@ -34,9 +34,6 @@ def widths(table, low="low", high="high"):
         lambda t: compare_answers(t, [("hide", "direct"), ("oracle", "direct")]),
         lambda t: compare(
             t.assign(variant=t["method"], pointing=outcomes(t)), [("hide", "direct")], ["pointing", "iou"]
-        ),
-        lambda t: interference.comparisons(t, [("direct", "hide")]).rename(
-            columns={"difference_low": "low", "difference_high": "high"}
         ),
         lambda t: comparison_table(t),
         lambda t: plots.accuracy_bars(plots.new_figure()[1], t),

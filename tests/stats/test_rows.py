@@ -6,7 +6,7 @@ import pytest
 from answer_rows import answers, with_errors
 
 from hide_utils import plots
-from hide_utils.analyses import extraction, factorial, interference
+from hide_utils.analyses import extraction
 from hide_utils.analyses import when_to_look as gating
 from hide_utils.evaluation import failures, save_figure, save_table
 from hide_utils.evaluation.tables import cost_table, main_table, readable
@@ -53,9 +53,6 @@ def test_methods_are_compared_on_samples_that_both_answered(dtype):
     row = comparison_table(table).query("kind == 'all' and method == 'hide'").iloc[0]
     assert (row["n"], row["left_out"], row["compared"]) == (38, 2, 37)
     assert row[["difference", "p", "gained"]].tolist() == expected[["difference", "p", "gained"]].iloc[0].tolist()
-    change = interference.comparisons(table, [("direct", "hide")], by_kind=False).iloc[0]
-    assert (change["n"], change["left_out"], change["difference"]) == (37, 3, row["difference"])
-    assert change["accuracy_after"] - change["accuracy_before"] == pytest.approx(change["difference"])
     assert comparison_table(table)["unread"].sum() == 0, "an error is no unread reply either"
 
 
@@ -73,8 +70,6 @@ def test_a_method_without_any_answer_has_no_number_and_breaks_nothing(dtype):
     assert (row["n"], row["left_out"]) == (0, 40) and row[["accuracy", "difference", "p", "p_holm"]].isna().all()
     assert verdict(row) == "not shown to differ" and agrees(row) == "not shown"
     assert accuracy_table(table).query("method == 'hide'")["accuracy"].isna().all()
-    change = interference.comparisons(table, [("direct", "hide")]).iloc[0]
-    assert change["n"] == 0 and verdict(change) == "not shown to differ"
     main = main_table(table).set_index("method")
     assert list(main.index) == ["direct", "hide", "oracle"] and np.isnan(main.loc["hide", "flops"])
     said = readable(main_table(table)).set_index("method").loc["HiDe"]
@@ -137,26 +132,12 @@ def test_an_error_is_neither_a_failure_nor_a_choice():
     assert set(right(listed, "s0")) == {"direct", "oracle"} and set(right(listed, "s1")) == {"direct", "hide", "oracle"}
 
 
-def test_slopes_and_regressions_leave_out_errors():
-    rng = np.random.default_rng(1)
-    area, unit = 2.0 ** np.tile(np.arange(4), 20), np.repeat(np.arange(20), 4)
-    right = pd.Series(rng.random(80) < 0.6, dtype="boolean")
-    right[[3, 17]] = pd.NA
-    known = right.notna().to_numpy()
-    with pytest.warns(UserWarning, match="interference index: 2 of 80"):
-        found = interference.interference_index(area, right, unit, unit)
-    assert found == interference.interference_index(area[known], right[known], unit[known], unit[known])
+def test_the_cost_of_errors_leaves_out_errors():
     wrong = {"hide": 0, "direct": 1}
     with pytest.warns(UserWarning, match="cost of errors: 2 of 80"):
         found = extraction.cost_of_errors(with_errors(answers()), wrong)
     kept = answers().query("method != 'hide' or sample_id not in ['s0', 's5']")
     assert found == extraction.cost_of_errors(kept, wrong)
-    cells = pd.DataFrame({"index": unit, "kind": "a", "correct": right, "picture": np.tile([0.0, 1, 2, 3], 20)})
-    cells = cells.assign(**dict.fromkeys(("object", "unnamed", "named"), 0.0))
-    with pytest.warns(UserWarning, match="regression: 2 of 80"):
-        model = factorial.InteractionModel(cells)
-    of_answered = factorial.InteractionModel(cells[known])
-    assert model.coefficients.tolist() == of_answered.coefficients.tolist() and len(model.fitted()) == 80
 
 
 def test_the_number_left_out_stands_in_note_and_caption(tmp_path, monkeypatch):
