@@ -38,6 +38,7 @@ class BackgroundConfig(RunConfig):
     Attributes:
         n_large: samples of the edits that make pictures larger. None takes all.
         n_curve: scenes at every point of a curve. None takes all.
+        n_sizes: scenes of every size of objects and picture. None takes all.
         object_sizes: a small and a large side of the objects in pixels, whose areas differ by a factor of two.
         picture_sizes: the same of the picture.
         resolutions: sides of the picture, of a curve.
@@ -49,6 +50,7 @@ class BackgroundConfig(RunConfig):
     notebook: str = "01_background_interference"
     n_large: Count | None = None
     n_curve: Count | None = None
+    n_sizes: Count | None = None
     object_sizes: tuple[Pixels, ...] = ()
     picture_sizes: tuple[Pixels, ...] = ()
     resolutions: tuple[Pixels, ...] = ()
