@@ -62,9 +62,9 @@ def test_headline_has_the_numbers_of_the_table_row_by_row():
         wanted = [100 * float(row[name]) for name in ("accuracy", "low", "high")]
         wanted += [100 * float(row[f"difference{end}"]) for end in ("", "_low", "_high") if row[f"difference{end}"]]
         np.testing.assert_allclose(numbers[: len(wanted)], wanted, atol=0.0501)
-        if row["gained"]:
-            assert f"| {float(row['gained']):.0f} / {float(row['lost']):.0f} |" in line
-        assert f"{float(row['times_direct']):.2f} × |" in line
+        if row["recall50"]:
+            assert f"| {float(row['recall50']):.2f}, {100 * float(row['area']):.1f} % |" in line
+        assert f"| {float(row['tokens']):.0f} | {float(row['times_direct']):.2f} × |" in line
     assert f"n = {table[0]['n']}" in read("README.md")
 
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import fisher_exact
 
 from hide_utils import findings
 from hide_utils.findings import Finding, as_latex, as_table, corrected
@@ -123,9 +124,23 @@ def test_findings_are_made_of_answers_and_of_measures():
     assert [card.verdict for card in corrected([one, other])] == ["as in the paper", "no claim in the paper"]
 
 
+def test_times_are_judged_in_plain_answers():
+    assert decided(0.02, -0.03, 0.07, 0.5, unit="× plain", expected=0).verdict == "as in the paper"
+    assert decided(0.02, -0.13, 0.17, 0.5, unit="× plain", expected=0).verdict == "undecided"
+    assert "+0.350 × plain" in finding(0.35, 0.2, 0.5, unit="× plain").evidence
+
+
 def test_paired_differences_make_a_finding():
     """The questions of one picture are averaged: n counts pictures."""
     one = findings.of_differences(
         [0.1, 0.3, 0.2, 0.2], list("aabc"), "AUC", claim="c", statement="It looks better.", paper=""
     )
     assert (one.estimate, one.n) == (pytest.approx(0.2), 3) and one.low <= one.estimate <= one.high
+
+
+def test_two_groups_of_samples_make_a_finding():
+    """The shares count, not how many there are: 20 of 80 against 1 of 20."""
+    words = {"claim": "c", "statement": "It fails more often.", "paper": ""}
+    one = findings.of_groups([True] * 20 + [False] * 60, [True] + [False] * 19, **words)
+    assert (one.estimate, one.n, one.unit) == (pytest.approx(20), 100, "points") and one.low < 20 < one.high
+    assert one.p == pytest.approx(fisher_exact([[20, 60], [1, 19]]).pvalue) and "two groups" in one.evidence

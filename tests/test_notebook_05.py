@@ -17,14 +17,14 @@ from matplotlib.figure import Figure
 
 from hide_utils import paths
 
-KEPT = {"split": None, "resolution": None, "n": None, "resolutions": [], "n_baselines": 1}
+KEPT = {"split": None, "resolution": None, "n": None, "resolutions": []}
 
 
 def vstar(folder, lettered=True):
     """Pictures large enough for the boxes."""
     root = write_vstar(folder)
-    for note in root.glob("*/*.json"):
-        note.with_suffix(".jpg").write_bytes(noise(1, 128))
+    for number, note in enumerate(sorted(root.glob("*/*.json"))):
+        note.with_suffix(".jpg").write_bytes(noise(number, 128))
         fields = json.loads(note.read_text())
         write_json(note, fields | {"bbox": [[10, 10 + 40 * i, 40, 30] for i in range(len(fields["bbox"]))]})
     if not lettered:
@@ -92,20 +92,24 @@ def test_notebook_runs_on_every_published_format(tmp_path, monkeypatch, publishe
     monkeypatch.delenv("HIDE_PRESET", raising=False)
     savefig = Figure.savefig  # small ones: they are looked at elsewhere
     monkeypatch.setattr(Figure, "savefig", lambda fig, path, **knobs: savefig(fig, path, **knobs | {"dpi": 20}))
-    others = {} if published == "vstar" else {"baselines": ["hide_gated"]}  # the search by trial takes its time
+    few = ["direct", "hide", "oracle", "random", "hide_gated"]  # the search by trial takes its time
+    others = {} if published == "vstar" else {"methods": few}
     source = {"model": str(checkpoint("qwen3_vl")), "benchmark": str(FORMATS[published](tmp_path))}
     with matplotlib.rc_context():
         scope, shown = run("05_benchmarks", **source, **KEPT, **others)
     plt.close("all")
-    table, further = scope["table"], scope["further"]
-    assert table["error"].isna().all() and further["error"].isna().all()
-    assert set(table["method"]) == {"direct", "hide", "random"} | ({"oracle"} if scope["boxed"] else set())
-    assert scope["boxed"] == ("hrbench" not in published and "mme" not in published)
-    assert further["method"].nunique() == (10 if published == "vstar" else 4 + scope["boxed"])
+    table, boxed = scope["answers"], scope["boxed"]
+    assert table["error"].isna().all() and boxed == ("hrbench" not in published and "mme" not in published)
+    assert table["method"].nunique() == (10 if published == "vstar" else 4 + boxed)
     folder = tmp_path / "figures" / "05_benchmarks"
     written = {path.name for path in folder.iterdir()}
-    assert {"accuracy.png", "accuracy_against_cost.pdf", "main.csv", "measured_and_published.tex"} <= written
-    assert ("errors.csv" in written) == scope["boxed"] and len(pd.read_csv(folder / "main.csv")) == 3 + scope["boxed"]
+    assert {"accuracy_against_cost.pdf", "main.csv", "measured_and_published.tex"} <= written
+    several = table["image_id"].nunique() > 1  # questions about a single picture decide nothing
+    assert ("hide_over_direct.png" in written) == several and "resolution.png" not in written
+    assert ("by_coverage.png" in written) == ("perfect_boxes.png" in written) == (boxed and several)
+    assert len(pd.read_csv(folder / "main.csv")) == table["method"].nunique()
+    claims = {"HiDe over direct", "place of the boxes", "HiDe over gated"} | ({"perfect boxes"} if boxed else set())
+    assert (claims if several else set()) <= set(pd.read_csv(folder / "findings.csv")["claim"])
     if "hrbench" in published:
-        assert table["cycle"].nunique() == 4 and scope["scores"].index.tolist() == ["direct", "hide", "random"]
+        assert table["cycle"].nunique() == 4 and scope["scores"].index.tolist() == [few[0], few[1], *few[3:]]
     assert any("published: V*" in text or "HR-Bench" in text for text in shown)

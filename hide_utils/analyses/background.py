@@ -20,7 +20,7 @@ from hide_utils.baselines import Method, Outcome, direct, of_pictures, true_regi
 from hide_utils.config import Count, Pixels, RunConfig
 from hide_utils.edits.interventions import canvas_window, masked, on_canvas, unenlarged_ratio, upscaled
 from hide_utils.evaluation import stored_answers
-from hide_utils.findings import Finding, of_answers
+from hide_utils.findings import Finding, of_answers, quoted
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, Session, lpd
 from hide_utils.models import VLM
@@ -101,124 +101,102 @@ class Edit:
 
 
 EDITS: dict[str, Edit] = {
-    "upscaled": Edit("upscale", 1.5),
-    "masked": Edit("mask", 1.0),
-    "more white": Edit("canvas", -0.5),
-    "less white": Edit("unenlarged"),
-    "close-up": Edit("canvas", 1.0),
-}
+    "upscaled": Edit("upscale", 1.5), "masked": Edit("mask", 1.0), "more white": Edit("canvas", -0.5),
+    "less white": Edit("unenlarged"), "close-up": Edit("canvas", 1.0),
+}  # fmt: skip
 ANSWERED: dict[str, Method] = {"direct": direct, **{name: EDITS[name] for name in ("masked", "less white", "close-up")}}
 LARGER: dict[str, Method] = {"direct": direct, **{name: EDITS[name] for name in ("masked", "upscaled", "more white")}}
 PARTS: dict[str, dict[str, Any]] = {
-    "no unnamed objects": {"unnamed": 0},
-    "no strokes": {"strokes": 0},
+    "no unnamed objects": {"unnamed": 0}, "no strokes": {"strokes": 0},
     "no strokes, plain ground": {"strokes": 0, "ground": "plain"},
-}
+}  # fmt: skip
 PROCEDURAL = {"ground": "procedural"}
 ON_GROUNDS = {"as drawn": PROCEDURAL} | {name: PROCEDURAL | PARTS[name] for name in PARTS if name != "no strokes"}
-CURVES = {
-    "resolution": "resolutions",
-    "unnamed": "unnamed_densities",
-    "similar": "similar_densities",
-}  # setting of a scene -> parameter
+# setting of a scene -> parameter
+CURVES = {"resolution": "resolutions", "unnamed": "unnamed_densities", "similar": "similar_densities"}
 AXES = {
-    "resolution": "side of the picture, pixels",
-    "unnamed": "unnamed objects per 65 536 px",
+    "resolution": "side of the picture, pixels", "unnamed": "unnamed objects per 65 536 px",
     "similar": "similar objects per 65 536 px",
-}
+}  # fmt: skip
 LOOKS = {
-    "direct": Look("as it is", PALETTE[7]),
-    "masked": Look("masked", PALETTE[0]),
-    "large": Look("large objects", PALETTE[0]),
-    "small": Look("small objects", PALETTE[1]),
-    "resolution": Look("resolution", PALETTE[2]),
-    "unnamed": Look("unnamed objects", PALETTE[0]),
+    "direct": Look("as it is", PALETTE[7]), "masked": Look("masked", PALETTE[0]),
+    "large": Look("large objects", PALETTE[0]), "small": Look("small objects", PALETTE[1]),
+    "resolution": Look("resolution", PALETTE[2]), "unnamed": Look("unnamed objects", PALETTE[0]),
     "similar": Look("similar objects", PALETTE[1]),
-}
+}  # fmt: skip
 
 _CUT_OUTS = "it was shown cut-outs on white, though as second pictures"
 _SMALL = "it was asked about single pictures of at most 512 px with few unnamed objects"
 _PHOTOGRAPHS = "it never saw a ground that is no photograph, so a plain one is new to it"
-_MASK = "masking up to the boxes: attribute 80.4 → 93.4 %, spatial 75.7 → 88.8 %"
-_CANVAS = "from an expanded white canvas to a cropped one: attribute 88 → 96.1 %, spatial 83 → 90.8 %"
+_MASKED = "masking up to the boxes: attribute {0.0 | attribute} → {1.0 | attribute} %, spatial {0.0 | spatial} → "
+_MASK = quoted("mask_ratio", _MASKED + "{1.0 | spatial} %", ["not stated"])
+_CROPPED = (
+    "from an expanded white canvas to a cropped one: attribute {-1.0 | attribute} → {1.0 | attribute} %, spatial "
+)
+_CANVAS = quoted("expand_crop_ratio", _CROPPED + "{-1.0 | spatial} → {0.8 | spatial} %", ["not stated"])
+_CHANGES = "{model} {1.0 | attribute} → {1.5 | attribute}, {1.0 | spatial} → {1.5 | spatial}"
+_UPSCALING = "× 1.5, attribute and spatial, %: " + quoted("upscale", _CHANGES)
 _THESIS = "not the size of objects but the background makes models fail"
+_SOURCES = dict(zip((_MASK, _CANVAS, _UPSCALING), ("mask ratio", "expand/crop ratio", "upscaling"), strict=True))
 Claims = dict[str, dict[str, Any]]
+
+
+def _claim(
+    method: str, against: str, statement: str, taught: str = "", paper: str = "", expected: int | str = 1
+) -> dict[str, Any]:
+    source = f"analysis of {_SOURCES[paper]}" if paper in _SOURCES else "abstract" if paper else ""
+    words = {"statement": statement, "taught": taught, "paper": paper, "source": source}
+    return {"method": method, "against": against, "expected": expected, **words}
+
+
 EDIT_CLAIMS: Claims = {
-    "masking": {
-        "statement": "Hiding everything but the objects makes answers better.",
-        "method": "masked", "against": "direct", "taught": _CUT_OUTS, "paper": _MASK,
-        "source": "analysis of mask ratio",
-    },
-    "less white": {
-        "statement": "Fewer empty tokens, at the same scale, make answers better.", "taught": _CUT_OUTS,
-        "method": "less white", "against": "masked", "paper": _CANVAS, "source": "analysis of expand/crop ratio",
-    },
-    "enlarging the crop": {
-        "statement": "Enlarging what is left of the picture adds nothing.",
-        "method": "close-up", "against": "less white", "expected": "no gain",
-    },
+    "masking": _claim("masked", "direct", "Hiding everything but the objects makes answers better.", _CUT_OUTS, _MASK),
+    "less white": _claim(
+        "less white", "masked", "Fewer empty tokens, at the same scale, make answers better.", _CUT_OUTS, _CANVAS
+    ),
+    "enlarging the crop": _claim(
+        "close-up", "less white", "Enlarging what is left of the picture adds nothing.", expected="no gain"
+    ),
 }  # fmt: skip
 LARGE_CLAIMS: Claims = {
-    "upscaling": {
-        "statement": "Enlarging the whole picture does not help.",
-        "method": "upscaled", "against": "direct", "expected": "no gain", "source": "analysis of upscaling",
-        "paper": "× 1.5, attribute and spatial, %: Qwen2.5-VL-7B 80.9 → 87.0, 76.3 → 75.0; InternVL3-8B 81.7 → 83.5, "
-        "77.6 → 72.4",
-    },
-    "more white": {
-        "statement": "More empty tokens around the objects make answers worse.",
-        "method": "more white", "against": "masked", "expected": -1, "paper": _CANVAS,
-        "source": "analysis of expand/crop ratio",
-    },
+    "upscaling": _claim("upscaled", "direct", "Enlarging the whole picture does not help.", "", _UPSCALING, "no gain"),
+    "more white": _claim(
+        "more white", "masked", "More empty tokens around the objects make answers worse.", "", _CANVAS, -1
+    ),
 }  # fmt: skip
 PART_CLAIMS: Claims = {
-    "semantic part": {
-        "statement": "Leaving out the unnamed objects makes answers better.",
-        "method": "no unnamed objects", "against": "as drawn", "taught": _SMALL,
-    },
-    "strokes": {
-        "statement": "Leaving out the strokes makes answers better.", "method": "no strokes", "against": "as drawn",
-    },
-    "strokes and texture": {
-        "statement": "Leaving out strokes and the ground's texture makes answers better.", "taught": _PHOTOGRAPHS,
-        "method": "no strokes, plain ground", "against": "as drawn",
-    },
-    "semantic over non-semantic": {
-        "statement": "Unnamed objects cost more than strokes.",
-        "method": "no unnamed objects", "against": "no strokes", "taught": _SMALL,
-    },
+    "semantic part": _claim(
+        "no unnamed objects", "as drawn", "Leaving out the unnamed objects makes answers better.", _SMALL
+    ),
+    "strokes": _claim("no strokes", "as drawn", "Leaving out the strokes makes answers better."),
+    "strokes and texture": _claim(
+        "no strokes, plain ground", "as drawn",
+        "Leaving out strokes and the ground's texture makes answers better.", _PHOTOGRAPHS,
+    ),
+    "semantic over non-semantic": _claim(
+        "no unnamed objects", "no strokes", "Unnamed objects cost more than strokes.", _SMALL
+    ),
 }  # fmt: skip
 GROUND_CLAIMS: Claims = {
-    "masking, other grounds": {
-        "statement": "Hiding everything but the objects makes answers better on procedural grounds.",
-        "method": "masked", "against": "as drawn", "taught": _CUT_OUTS, "paper": _MASK,
-        "source": "analysis of mask ratio",
-    },
-    "semantic part, other grounds": {
-        "statement": "Leaving out the unnamed objects makes answers better on procedural grounds.",
-        "method": "no unnamed objects", "against": "as drawn", "taught": _SMALL,
-    },
-    "strokes and texture, other grounds": {
-        "statement": "Leaving out strokes and texture makes answers better on procedural grounds.",
-        "method": "no strokes, plain ground", "against": "as drawn", "taught": _PHOTOGRAPHS,
-    },
-}  # fmt: skip
+    f"{name}, other grounds": words
+    | {"statement": f"{words['statement'].removesuffix('.')} on procedural grounds.", "against": "as drawn"}
+    for name, words in (EDIT_CLAIMS | PART_CLAIMS).items()
+    if name in ("masking", "semantic part", "strokes and texture")
+}
 SIZE_CLAIMS: Claims = {
-    "object size": {
-        "statement": "Halving the objects' area does not matter while the background stays.",
-        "method": "small objects, small picture", "against": "large objects, small picture", "expected": 0,
-        "paper": _THESIS, "source": "abstract",
-    },
-    "background area": {
-        "statement": "Doubling the background's area makes answers worse while objects keep their size.",
-        "method": "large objects, large picture", "against": "large objects, small picture", "expected": -1,
-        "paper": _THESIS, "source": "abstract", "taught": _SMALL,
-    },
-    "size or background": {
-        "statement": "At one share of the picture, a small object is read better than a large one in more background.",
-        "method": "small objects, small picture", "against": "large objects, large picture", "taught": _SMALL,
-        "paper": _THESIS, "source": "abstract",
-    },
+    "object size": _claim(
+        "small objects, small picture", "large objects, small picture",
+        "Halving the objects' area does not matter while the background stays.", "", _THESIS, 0,
+    ),
+    "background area": _claim(
+        "large objects, large picture", "large objects, small picture",
+        "Doubling the background's area makes answers worse while objects keep their size.", _SMALL, _THESIS, -1,
+    ),
+    "size or background": _claim(
+        "small objects, small picture", "large objects, large picture",
+        "At one share of the picture, a small object is read better than a large one in more background.",
+        _SMALL, _THESIS,
+    ),
 }  # fmt: skip
 CURVE_CLAIMS: Claims = {
     "resolution": {
@@ -249,10 +227,8 @@ def redrawn(
         variants: name -> settings of the scene.
         n: scenes of each variant. None takes that of `cfg`.
     """
-    tables = [
-        answers_on(hide, cfg, {"direct": direct}, n, **knobs).assign(method=name) for name, knobs in variants.items()
-    ]
-    return pd.concat(tables, ignore_index=True)
+    tables = {name: answers_on(hide, cfg, {"direct": direct}, n, **knobs) for name, knobs in variants.items()}
+    return pd.concat([rows.assign(method=name) for name, rows in tables.items()], ignore_index=True)
 
 
 def answers_on(
@@ -309,9 +285,8 @@ def example_edits(model: VLM, sample: Sample) -> list[tuple[str, Image.Image, lp
     """A sample's picture and its edits, for `hide_utils.plots.edit_gallery`: title, picture, place in the original."""
     image, edits = sample.image, {name: edit for name, edit in EDITS.items() if name != "upscaled"}
     regions = lpd.pixel_regions(sample.boxes_xyxy, image.size)
-    made = [
-        (name, edit.picture(model, image, regions), edit.window(model, image, regions)) for name, edit in edits.items()
-    ]
+    given = (model, image, regions)
+    made = [(name, edit.picture(*given), edit.window(*given)) for name, edit in edits.items()]
     return [("as it is", image, (0, 0, *image.size)), *made]
 
 
@@ -319,8 +294,7 @@ def example_scenes(cfg: BackgroundConfig, number: int = 0) -> dict[str, Sample]:
     """One scene as drawn, without each of its `PARTS`, and on a procedural ground, by name."""
     variants = {"as drawn": {}, **PARTS, "procedural ground": PROCEDURAL}
     usual = {"resolution": cfg.resolution} if cfg.resolution else {}
-    drawn = {
-        name: scene_samples(cfg.split or "test", number + 1, cfg.seed, **usual | knobs)
+    return {
+        name: scene_samples(cfg.split or "test", number + 1, cfg.seed, **usual | knobs)[number]
         for name, knobs in variants.items()
     }
-    return {name: samples[number] for name, samples in drawn.items()}

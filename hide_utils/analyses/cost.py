@@ -1,32 +1,35 @@
-"""Notebook 06. Times on the machine at hand, side by side: HiDe, plain answers, full passes, and the array work.
+"""Notebook 06. What HiDe costs beside a plain answer: FLOPs, time and memory, what each lever saves, on which machine.
 
-`make bench` runs this module (``python -m hide_utils.analyses.cost``) and prints the ratios. Whatever is compared runs
-in turn, forwards and backwards, so that a drift of the machine meets all alike.
+FLOPs are counted and peak memory is the same at every run: they have no interval and are held against `TARGETS`. Time
+is measured side by side, forwards and backwards, so that a drift of the machine meets all alike, and has `CLAIMS`.
+`make bench` runs this module (``python -m hide_utils.analyses.cost``) and prints the ratios.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float32
-from PIL import Image
+from matplotlib.figure import Figure
 
+from hide_utils import findings, plots
 from hide_utils.baselines import LOOKS, answered
 from hide_utils.config import Count, Pixels, RunConfig
-from hide_utils.evaluation import evaluate
+from hide_utils.evaluation import fullsize, machines, profiling
+from hide_utils.evaluation.array_work import array_seconds, sweep_seconds
+from hide_utils.evaluation.counted import by_side, calls_over_blocks, growth
+from hide_utils.evaluation.floors import machine
+from hide_utils.evaluation.machines import Machine, full_size, where_time_goes
+from hide_utils.evaluation.side_by_side import METHODS, extraction, faster, over_plain, side_by_side
+from hide_utils.findings import Finding, paper_numbers
 from hide_utils.looks import PALETTE, Look
-from hide_utils.method import Extractor, HiDe, Result, Session, lpd, tad
+from hide_utils.method import Session
 from hide_utils.models import VLM, load_model
-from hide_utils.samples import Sample
 from hide_utils.scenes.questions import scene_samples
+from hide_utils.stats.rows import mean_interval
 
 
 class CostConfig(RunConfig):
@@ -37,25 +40,22 @@ class CostConfig(RunConfig):
         n_questions: questions whose entities are listed in a batch.
         repeats: runs of each memory measurement.
         memory_side: side in pixels of the picture on which memory is measured.
-        sizes: models with random weights, names of `hide_utils.evaluation.random_models.SIZES`.
-        speed_side: side in pixels of the picture on which the levers are measured.
     """
 
     notebook: str = "06_memory_and_latency"
     resolutions: tuple[Pixels, ...] = ()
     n_questions: Count = 32
-    repeats: Count = 3
+    repeats: Count = 2
     memory_side: Pixels = 1120
-    sizes: tuple[Literal["small", "middle", "large"], ...] = ("small", "middle", "large")
-    speed_side: Pixels = 896
 
 
-METHODS = ("plain", "hide", "three_passes")
 PROCEDURES = {
     "plain": Look("plain answer", LOOKS["direct"].color, "o"),
     "hide": Look("HiDe", LOOKS["hide"].color, "s"),
     "three_passes": Look("full passes,\nearly exit", PALETTE[1], "^"),
     "released": Look("as released:\nfull passes", PALETTE[1], "^"),
+    "hide, batched": Look("HiDe, entities in batches", PALETTE[0], "D"),
+    "published": Look("published wall time", "0.5"),
     "pass": Look("one pass"),
     "rows": Look("rows captured"),
     "eager": Look("eager attention"),
@@ -75,189 +75,221 @@ WHERE = {
     "language": Look("language model", "0.75"),
     **{step: STEPS[step] for step in ("extract", "search", "decouple", "compact", "answer")},
 }
-GRID, TOKENS, NOISE, SIDE = 64, 12, 8, 1792  # of the array work: cells a side, tokens, noise rows, pixels
-SIGMAS, ALPHAS, LAYERS = np.linspace(0, 4, 9), np.linspace(0.1, 0.9, 9), 5  # of the sweep
+HELD = {"held": Look("interpreter and weights", "0.75"), "added": Look("the question", PALETTE[3])}
+MODELS = {name: Look(name, PALETTE[i], plots.MARKERS[i]) for i, name in enumerate(fullsize.ARCHITECTURES)}
+
+_FLOPS, _FULL_SIZE = "FLOPs, HiDe over plain, {}", "{}, HiDe over plain, full size"
+# What is measured -> the most that it may be. All are ratios but the last, which is in milliseconds.
+TARGETS = {
+    _FLOPS.format("Qwen2.5-VL-7B"): 1.07,
+    _FLOPS.format("Qwen3-VL-8B"): 1.10,
+    _FLOPS.format("InternVL3-8B"): 1.10,
+    "growth of FLOPs with the picture's side, HiDe over plain": 1.0,
+    "attention calls of the vision tower over its blocks": 1.0,
+    "time, HiDe over plain, miniature": 1.35,
+    _FULL_SIZE.format("time"): 1.35,
+    "listing entities, in a batch over one at a time": 0.25,
+    "peak memory, HiDe over plain": 1.05,
+    _FULL_SIZE.format("peak memory"): 1.05,
+    "memory added to a pass, captured rows over eager attention": 0.1,
+    "maps, boxes and layout of one question (ms)": 4.0,
+}
+CLAIMS: dict[str, dict[str, Any]] = {
+    "HiDe over plain, time": {
+        "method": "hide", "against": "plain", "expected": 1,
+        "statement": "HiDe takes longer than a plain answer.",
+        "paper": "V* takes 7 minutes with plain answers and 20 with HiDe (Qwen2.5-VL-7B)",
+        "source": "cost of inference",
+    },
+    "one prefill, time": {
+        "method": "hide", "against": "three_passes", "expected": -1,
+        "statement": "HiDe takes less time on one prefill of the picture than with a full pass for every prompt.",
+    },
+}  # fmt: skip
+SIZE_CLAIM = {
+    "claim": "larger pictures, time",
+    "statement": "The larger the picture, the less time HiDe adds to that of a plain answer.",
+    "expected": -1,
+}
 
 
-def machine() -> str:
-    """The machine's class for a caption: processor, cores, memory and GPU, without its name."""
-    info = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
-    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
-    cpu = names[0] if names else platform.processor() or platform.machine()
-    parts = [cpu, f"{os.cpu_count()} cores, {torch.get_num_threads()} in use"]
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        parts.append(f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB")
-    return ", ".join([*parts, torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"])
-
-
-def side_by_side(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
-    """Seconds of every step of plain answering and HiDe, twice a sample in mirrored order, and full passes in between.
-
-    Returns:
-        Columns sample_id, method, repeat, step, seconds. The step "whole" is the whole question, opening the picture
-        included, and "cpu" its processor seconds.
-
-    Raises:
-        AssertionError: full passes, which are the oracle, give another answer or other boxes.
-    """
-    ours, passes = HiDe(model), HiDe(model, reuse_prefix=False)
-    rows: list[tuple] = []
-    for sample in samples:
-        results: dict[str, Result] = {}
-        for place, method in enumerate(METHODS + METHODS[-2::-1]):
-            cpu, started = time.process_time(), time.perf_counter()
-            session = (passes if method == "three_passes" else ours).open(sample.image)
-            if method == "plain":
-                answered(session, sample)
-            else:
-                hide = ours if method == "hide" else passes
-                results[method] = hide.run(session, sample.question, sample.options, None, sample.style)
-            whole, cpu = time.perf_counter() - started, time.process_time() - cpu
-            steps = session.seconds | {"whole": whole, "cpu": cpu}
-            rows += [(sample.id, method, place // len(METHODS), *step) for step in steps.items()]
-        one, other = results["hide"], results["three_passes"]
-        assert (one.answer, one.boxes) == (other.answer, other.boxes), f"{sample.id}: full passes answer otherwise"
-    return pd.DataFrame(rows, columns=["sample_id", "method", "repeat", "step", "seconds"])
-
-
-def ratios(table: pd.DataFrame, step: str = "whole") -> pd.DataFrame:
-    """Each sample's seconds over plain answering's, both means of its repeats.
+def flops_figure(costs: pd.DataFrame) -> Figure:
+    """FLOPs of HiDe and the released procedure over a plain answer's, with targets and the published ratio of times.
 
     Args:
-        table: from `side_by_side`.
-        step: one of its steps.
-
-    Returns:
-        Columns method, n, median, low, high. low and high are the smallest and the largest sample's.
+        costs: of `fullsize.cost_table`.
     """
-    mean = table[table["step"] == step].groupby(["sample_id", "method"])["seconds"].mean().unstack()
-    over = mean.div(mean["plain"], axis=0)[[name for name in METHODS if name != "plain"]]
-    found = over.agg(["count", "median", "min", "max"]).T.reset_index()
-    return found.set_axis(["method", "n", "median", "low", "high"], axis=1).astype({"n": int})
+    minutes = paper_numbers("cost").set_index("setting")["value"]
+    rows = [
+        (f"{row['model']}\n{label}", row[name], name, TARGETS[_FLOPS.format(row["model"])] if name == "hide" else None)
+        for _, row in costs.iterrows()
+        for label, name in (("HiDe", "hide"), ("as released", "released"))
+    ]
+    rows.append(
+        ("Qwen2.5-VL-7B\npublished wall time", minutes["V* / hide"] / minutes["V* / direct"], "published", None)
+    )
+    table = pd.DataFrame(rows, columns=["label", "estimate", "procedure", "target"]).astype({"target": float})
+    fig, ax = plots.new_figure(width=1.15 * plots.COLUMN_WIDTH, height=3.3)
+    looks = {row.label: PROCEDURES[str(row.procedure)] for row in table.itertuples()}
+    plots.ratio_rows(ax, table.assign(low=table["estimate"], high=table["estimate"]), looks=looks)
+    ax.set(xlabel="FLOPs over a plain answer's", xlim=(0.9, 3.2))
+    return fig
 
 
-def where_time_goes(speed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Seconds of every step before and after the levers, a row for each way of answering.
+# --- measured on the model at hand -----------------------------------------------------------------------------------
 
-    What the picture takes is split into patches, vision tower and language model by what the first two take alone. A
-    plain answer is one pass, so its "language model" holds the question and the answer too.
+
+def measured_times(model: VLM, cfg: CostConfig) -> pd.DataFrame:
+    """`side_by_side` on drawn scenes of every side, the main one last, with a column side."""
+    side_by_side(model, scene_samples("test", 1, cfg.seed, resolution=256))  # the first run is slower
+    tables = []
+    for side in (*cfg.resolutions, cfg.resolution):
+        knobs: dict[str, Any] = {"resolution": side} if side else {}
+        samples = scene_samples("test", cfg.n or 8, cfg.seed, **knobs)
+        tables.append(side_by_side(model, samples).assign(side=samples[0].image.width))
+    return pd.concat(tables, ignore_index=True)
+
+
+def time_cards(times: pd.DataFrame) -> list[Finding]:
+    """A card for each of `CLAIMS` at the last side measured, and where there are several sides one for `SIZE_CLAIM`.
+
+    A single scene has no interval, so that there is no card.
+    """
+    over, main = over_plain(times), times["side"].iloc[-1]
+    cards: list[Finding] = []
+    if len(over.loc[main]) < 2:
+        return cards
+    for claim, words in CLAIMS.items():
+        words = dict(words)
+        one, other = (over.loc[main, words.pop(name)] for name in ("method", "against"))
+        cards.append(findings.of_differences(one - other, one.index, "× plain", claim=claim, **words))
+    if (small := times["side"].min()) < (large := times["side"].max()):
+        change = over.loc[large, "hide"] - over.loc[small, "hide"]
+        cards.append(findings.of_differences(change, change.index, "× plain", **SIZE_CLAIM))
+    return cards
+
+
+def time_figure(times: pd.DataFrame) -> Figure:
+    """Seconds by step at the last side measured, with quartiles of the scenes, and over a plain answer's by side."""
+    main, best = times["side"].iloc[-1], faster(times)
+    fig, (left, right) = plots.new_figure(1, 2, width=plots.PAGE_WIDTH, height=2.6, width_ratios=[1.4, 1])
+    at = best[(best["side"] == main) & best["step"].isin(STEPS)]
+    steps = at.groupby(["method", "step"])["seconds"].median().unstack().loc[list(METHODS)]
+    spread = at.groupby(["method", "scene"])["seconds"].sum().groupby("method").quantile([0.25, 0.75]).unstack()
+    spread = spread.set_axis(["min", "max"], axis=1)
+    plots.stacked_bars(left, steps, STEPS, "{:.2f} s", spread, looks=PROCEDURES)
+    left.set_xlabel(f"seconds a question, {main} px")
+    plots.legend_above(left, 3, 0.4)
+    over = over_plain(times).drop(columns="plain").rename_axis(columns="method").stack().rename("ratio").reset_index()
+    rows = [
+        (*key, *mean_interval(part["ratio"], part["scene"], shares=False))
+        for key, part in over.groupby(["side", "method"])
+    ]
+    table = pd.DataFrame(rows, columns=["side", "method", "estimate", "low", "high", "n"])
+    flat = {name: look._replace(label=look.label.replace("\n", " ")) for name, look in PROCEDURES.items()}
+    plots.bands(right, table, "side", "method", looks=flat)
+    plots.level(right, 1, "plain answer", across=True)
+    right.set(xlabel="side of the picture (px)", ylabel="time over plain", ylim=(0.8, None))
+    right.set_xticks(sorted(set(table["side"])))
+    plots.legend_above(right, 2)
+    return fig
+
+
+def memory_figure(memory: pd.DataFrame) -> Figure:
+    """Peak resident memory of each procedure: what the process held before, and what the question added."""
+    names = list(dict.fromkeys(memory["procedure"]))
+    of = memory.assign(**{name: memory[name] / 1e6 for name in ("start_bytes", "peak_bytes")}).groupby("procedure")
+    peaks, spread = of[["start_bytes", "peak_bytes"]].median().loc[names], of["peak_bytes"].agg(["min", "max"])
+    parts = pd.DataFrame({"held": peaks["start_bytes"], "added": peaks["peak_bytes"] - peaks["start_bytes"]})
+    fig, ax = plots.new_figure(width=1.3 * plots.COLUMN_WIDTH, height=2.7)
+    plots.stacked_bars(ax, parts, HELD, "{:.0f} MB", spread, looks=PROCEDURES)
+    ax.set_xlabel("peak resident memory (MB)")
+    plots.legend_above(ax, 2)
+    return fig
+
+
+def measured_memory(cfg: CostConfig) -> pd.DataFrame:
+    """Peak memory of the model "middle" on a picture of `memory_side`, each question in a process of its own."""
+    names = ["plain", "hide", "released", "pass", "rows", "eager"]
+    return profiling.profile_in_children("middle", cfg.memory_side, cfg.memory_side // 5, names, cfg.repeats)
+
+
+# --- measured on other machines --------------------------------------------------------------------------------------
+
+
+def machine_figure(one: Machine) -> Figure:
+    """Seconds of every step on one machine before and after the levers, with floors: a panel for each model."""
+    models = list(one.speed.groupby("model", sort=False))
+    size: dict[str, Any] = {"width": plots.PAGE_WIDTH, "height": 2.2 * len(models) + 0.9, "squeeze": False}
+    fig, axes = plots.new_figure(len(models), 1, **size)
+    for ax, (name, speed) in zip(axes[:, 0], models, strict=True):
+        steps, spread = where_time_goes(speed)
+        floor = one.floor[one.floor["model"] == name].groupby("procedure")["seconds"].sum()
+        plots.stacked_bars(ax, steps, WHERE, "{:.2f} s", spread)
+        named = floor.rename({"plain": "now, plain", "hide, batched": "now, HiDe, batched"})
+        plots.floor_marks(ax, named, "floor")
+        ax.set(title=machines.title(one, str(name)), xlabel="seconds a question (medians)")
+    plots.shared_legend(fig, axes[:, 0], columns=5)
+    return fig
+
+
+def against_targets(
+    model: VLM, cfg: CostConfig, times: pd.DataFrame, memory: pd.DataFrame, found: Sequence[Machine]
+) -> dict[str, tuple[Sequence[float], str]]:
+    """What is held against each of `TARGETS`: its values, one a run or scene, and what they were measured on.
 
     Args:
-        speed: of one model, from `hide_utils.evaluation.speed.measure`.
-
-    Returns:
-        Medians with the columns of `WHERE`, and the smallest and largest whole question as columns min and max. Rows
-        are named by their labels.
+        model: that on which `times` were measured, which lists entities here.
+        cfg: parameters.
+        times: of `measured_times`.
+        memory: of `measured_memory`.
+        found: of `machines`.
     """
-    last = speed["variant"].iloc[-1]
-    bars = {
-        "stock, plain": ("stock", "plain"),
-        "before, plain": ("before", "plain"),
-        "before, HiDe": ("before", "hide"),
-        "now, plain": (last, "plain"),
-        "now, HiDe": (last, "hide"),
-        "now, HiDe, batched": (last, "hide, batched"),
-        "now, as released": (last, "released"),
+    here, cpu, counted = machine(model.device), machine(torch.device("cpu")), "counted, no weights"
+    questions = [sample.question for sample in scene_samples("test", cfg.n_questions, cfg.seed, resolution=256)]
+    peak = memory.pivot(index="repeat", columns="procedure", values="peak_bytes")
+    rows = (peak["rows"] - peak["pass"]).clip(lower=1e6)  # below a megabyte, pages are noise
+    flops = {_FLOPS.format(row.model): ([row.hide], counted) for row in fullsize.cost_table().itertuples()}
+    values: dict[str, tuple[Sequence[float], str]] = {
+        "growth of FLOPs with the picture's side, HiDe over plain": ([growth(by_side())], counted),
+        "attention calls of the vision tower over its blocks": ([calls_over_blocks()], counted),
+        "time, HiDe over plain, miniature": (over_plain(times).loc[times["side"].iloc[-1], "hide"].tolist(), here),
+        "listing entities, in a batch over one at a time": (extraction(model, questions)["ratio"].tolist(), here),
+        "peak memory, HiDe over plain": ((peak["hide"] / peak["plain"]).tolist(), cpu),
+        "memory added to a pass, captured rows over eager attention": (
+            (rows / (peak["eager"] - peak["pass"])).tolist(),
+            cpu,
+        ),
+        "maps, boxes and layout of one question (ms)": ([1000 * one for one in array_seconds()], cpu),
     }
-    steps = speed.groupby(["variant", "procedure", "step"])["seconds"].median().unstack()
-    rows = {}
-    for label, (variant, procedure) in bars.items():
-        row = steps.loc[(variant, procedure)].drop("whole").dropna()
-        if variant == "stock":
-            row = row.rename({"answer": "stock"})
-        elif procedure != "released":  # whose prompts run the picture again and again
-            picture = steps.loc[(variant, "picture"), ["patches", "tower"]]
-            whole_picture = ["prefill", "answer"] if procedure == "plain" else ["prefill"]
-            language = row[whole_picture].sum() - picture.sum()
-            row = pd.concat([row.drop(whole_picture), picture, pd.Series({"language": language})])
-        rows[label] = row.rename({"prefill": "patches"})
-    whole = speed[speed["step"] == "whole"].groupby(["variant", "procedure"])["seconds"].agg(["min", "max"])
-    spread = pd.DataFrame({label: whole.loc[key] for label, key in bars.items()}).T
-    return pd.DataFrame(rows).T.reindex(columns=list(WHERE)), spread
+    return flops | values | {_FULL_SIZE.format(name): value for name, value in full_size(found).items()}
 
 
-def seconds_a_sample(model: VLM, samples: Sequence[Sample], methods: Sequence[str]) -> float:
-    """Wall clock of one sample answered by all methods, its entities listed alone. The mean over the samples."""
-    evaluate(model, samples[:1], methods, progress=False)
-    started = time.perf_counter()
-    for sample in samples:
-        evaluate(model, [sample], methods, progress=False)
-    return (time.perf_counter() - started) / len(samples)
+def targets(measured: Mapping[str, tuple[Sequence[float], str]]) -> pd.DataFrame:
+    """Everything of `TARGETS` beside what was measured.
 
-
-def extraction(model: VLM, questions: Sequence[str], repeats: int = 3) -> pd.DataFrame:
-    """Seconds a question of listing its entities, all questions together and one at a time.
+    Args:
+        measured: target -> its values, one a run or scene, and what they were measured on.
 
     Returns:
-        Columns repeat, batched, single, ratio.
-
-    Raises:
-        AssertionError: the two list other entities.
+        Columns target, at most, measured (median), state, least, largest, n, and measured on.
     """
-    extractor, rows = Extractor(model, batch=len(questions)), []
-    extractor.many(questions[:1])  # the static prompt's own pass
-    for repeat in range(repeats):
-        marks = [time.perf_counter()]
-        together = extractor.many(questions)
-        marks.append(time.perf_counter())
-        single = [extractor.many([question])[0] for question in questions]
-        marks.append(time.perf_counter())
-        assert [one.entities for one in together] == [one.entities for one in single]
-        batched, alone = np.diff(marks) / len(questions)
-        rows.append((repeat, batched, alone, batched / alone))
-    return pd.DataFrame(rows, columns=["repeat", "batched", "single", "ratio"])
-
-
-def typical_rows(grid: int = GRID, tokens: int = TOKENS, seed: int = 0) -> Float32[np.ndarray, "rows h w"]:
-    """Noisy attention as models have it: each token looks at one of three objects, the instruction at a sink."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:grid, :grid] * (GRID / grid)
-    bump = lambda cy, cx, s: np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * s**2))  # noqa: E731
-    objects = [bump(12, 15, 3), bump(40, 50, 2), bump(55, 8, 4)]
-    rows = [bump(0, 0, 2)] * NOISE + [objects[token % 3] for token in range(tokens)]
-    return (np.stack(rows) + rng.random((NOISE + tokens, grid, grid))).astype(np.float32) / grid**2
-
-
-def noise_picture(side: int = SIDE) -> Image.Image:
-    """A square RGB picture of noise."""
-    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8))
-
-
-def array_work(rows: Float32[np.ndarray, "rows h w"], picture: Image.Image) -> Image.Image:
-    """Everything of the method that is no model: maps, boxes and compact image at the published sigma and alpha."""
-    maps = tad.purify(rows, n_noise=NOISE, sigma=3.0)
-    boxes = [box for token in lpd.boxes_grid(maps, [0.7])[0] for box in token]
-    return lpd.compact_image(picture, lpd.merge_boxes(boxes, picture.size))
-
-
-def array_seconds(repeats: int = 100) -> list[float]:
-    """Processor seconds of `array_work` on one core: 64 x 64 cells, 12 tokens, a picture of 1792 pixels a side."""
-    rows, picture, found = typical_rows(), noise_picture(), []
-    for _ in range(repeats):
-        started = time.process_time()
-        array_work(rows, picture)
-        found.append(time.process_time() - started)
-    return found
-
-
-def sweep_seconds(n: int) -> float:
-    """Processor seconds, one core, of the regions of 5 layers, 9 sigmas, 9 alphas and n samples of 42 x 42 cells."""
-    size, rows = (1344, 1344), [[typical_rows(42, 6, s * LAYERS + layer) for layer in range(LAYERS)] for s in range(n)]
-    started = time.process_time()
-    for of_sample in rows:
-        for of_layer in of_sample:
-            for maps in (tad.purify(of_layer, NOISE, float(sigma)) for sigma in SIGMAS):
-                for boxes in lpd.boxes_grid(maps, ALPHAS):
-                    lpd.merge_boxes([box for token in boxes for box in token], size)
-    return time.process_time() - started
+    rows = []
+    for name, most in TARGETS.items():
+        values, where = measured.get(name, ((), "no machine was at hand"))
+        low, middle, high = np.quantile(values, [0, 0.5, 1]) if len(values) else [np.nan] * 3
+        state = ("met" if middle <= most else "not met") if len(values) else "open"
+        rows.append((name, most, float(f"{middle:.3g}"), state, low, high, len(values), where))
+    columns = ["target", "at most", "measured", "state", "least", "largest", "n", "measured on"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def main() -> None:
     """Print what the ratios are here: wall time at 1344 pixels, extraction, and the array work in milliseconds."""
     model, samples = load_model("mini"), scene_samples("test", 7, resolution=1344)
     answered(Session(model, samples[0].image), samples[0])  # the first run is slower
-    for row in ratios(side_by_side(model, samples)).itertuples():
-        print(f"{row.method} / plain, 1344 px: {row.median:.2f} ({row.low:.2f} to {row.high:.2f}, n = {row.n})")
+    for name, over in over_plain(side_by_side(model, samples)).drop(columns="plain").items():
+        print(f"{name} / plain, 1344 px: {over.median():.2f} ({over.min():.2f} to {over.max():.2f}, n = {len(over)})")
     apart = extraction(model, [sample.question for sample in scene_samples("test", 32, resolution=256)])
     print(f"extraction batched / one at a time: {apart['ratio'].median():.2f}")
     print(f"maps, boxes and layout: {1000 * np.median(array_seconds()):.1f} ms")

@@ -1,266 +1,300 @@
-"""Notebook 07. How well entities are extracted, what counts as found, and what a wrong entity costs."""
+"""Notebook 07. How well entities are listed, whether that is needed, and what a wrong entity costs.
+
+`CLAIMS` says which two methods decide each claim about answers, `LISTED` the same of lists.
+"""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
+from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from hide_utils import paths
-from hide_utils.baselines import Method, of_regions, rule_entities
-from hide_utils.config import Count, Margin, Pixels, RunConfig, Share
-from hide_utils.edits.corruption import answers_at_rates
-from hide_utils.edits.entity_corruption import ERRORS, corrupted_names, other_names
+from hide_utils import findings, plots
+from hide_utils.baselines import LOOKS
+from hide_utils.config import Count, RunConfig, Share
+from hide_utils.edits.entity_corruption import ERRORS, reworded
+from hide_utils.evaluation import entity_lists, stored_answers, stored_measures
+from hide_utils.evaluation.entity_lists import Question
+from hide_utils.evaluation.entity_variants import (
+    REFERENCE,
+    accuracy_and_boxes,
+    answers_at_entity_rates,
+    corrupted_method,
+    corrupted_methods,
+    extraction_methods,
+    own_words,
+    possible_errors,
+)
+from hide_utils.evaluation.token_selection import Rule, choose_rules, rule_quality
+from hide_utils.findings import Finding
 from hide_utils.looks import self_labelled
-from hide_utils.method import Entities, Extractor, HiDe, Session, clean, given_entities, lpd
+from hide_utils.method import HiDe, clean
 from hide_utils.samples import Sample
-from hide_utils.stats import Interval, means, ratio_interval, wilson
-from hide_utils.stats.rows import answered, outcomes, pictures_of
+from hide_utils.stats import median_label
 
 
 class ExtractionConfig(RunConfig):
     """Parameters of notebook 07.
 
     Attributes:
-        n_calibration: calibration scenes.
-        n_curve: test scenes whose entities are corrupted.
-        n_control: scenes of lower resolution, and simple ones, on which the gates are tried.
-        n_settings: scenes of each set on which settings are chosen, and as many on which they are judged.
-        resolutions: sides in pixels of the scenes of lower resolution.
+        n_calibration: calibration scenes, on which it is chosen which of the question's tokens are read.
         rates: shares of the entities that are corrupted.
-        margin: loss of accuracy that would count as harm.
     """
 
     notebook: str = "07_extraction_robustness"
     n_calibration: Count | None = None
-    n_curve: Count | None = None
-    n_control: Count | None = None
-    n_settings: Count | None = None
-    resolutions: tuple[Pixels, ...] = ()
     rates: tuple[Share, ...] = ()
-    margin: Margin = 0.05
 
 
-QUESTIONS = paths.SAMPLES / "extraction_questions.json"
-MATCHES = ("canonical", "head")
-EXTRACTION_MEASURES = ("precision", "recall", "f1")
-REFERENCE = "entities: reference"  # the method that searches for the reference entities
 EXTRACTOR_LOOKS = self_labelled({"model's prompt": 3, "rules": 0, "whole question": 1}, "osD")
+_VOCABULARY = "it was taught to list the entities of the scenes' own questions"
+_OTHER_WORDS = "it was taught to list these entities, but of questions in the scenes' own words"
+
+
+def _claim(method: str, against: str, statement: str, taught: str = "", expected: Any = 0) -> dict[str, Any]:
+    return {"method": method, "against": against, "statement": statement, "taught": taught, "expected": expected}
+
+
+LISTED: dict[str, dict[str, Any]] = {
+    "model or rules, hand-written": {
+        "statement": "Of hand-written questions the model lists exactly the right entities more often than rules do.",
+        "taught": "it was taught to list entities of the scenes' questions, in the scenes' vocabulary",
+    },
+    "model or rules, scenes": {
+        "statement": "Of the scenes' questions the model lists exactly the right entities more often than rules do.",
+        "taught": _VOCABULARY,
+    },
+    "model or rules, reworded": {
+        "statement": "Of reworded questions the model lists exactly the right entities more often than rules do.",
+        "taught": _OTHER_WORDS,
+    },
+}
+CLAIMS: dict[str, dict[str, Any]] = {
+    "own entities": _claim(
+        "hide", REFERENCE, "It makes no difference whether HiDe searches for the model's entities or the reference.",
+        _VOCABULARY,
+    ),
+    "own entities, reworded": _claim(
+        "reworded: model", REFERENCE,
+        "It makes no difference whether HiDe searches for the reference entities or for those that the model lists of "
+        "a reworded question.", _OTHER_WORDS,
+    ),
+    "rules": _claim(
+        "entities: rules", "hide", "It makes no difference whether rules or the model list the entities.", _VOCABULARY,
+    ),
+    "rules, reworded": _claim(
+        "reworded: rules", "reworded: model",
+        "Of reworded questions too, it makes no difference whether rules or the model list the entities.",
+        _OTHER_WORDS,
+    ),
+    "whole question": _claim(
+        "entities: question", "hide",
+        "The extraction is not needed: searching for the whole question answers as well.",
+    ),
+    "whole question, its own α": _claim(
+        "question: all tokens", "hide",
+        "The extraction is not needed: searching for the whole question, with a threshold chosen for it, answers as "
+        "well.",
+    ),
+    "whole question, reworded": _claim(
+        "reworded: question", "reworded: model",
+        "Of reworded questions too, searching for the whole question answers as well.",
+    ),
+    "tokens that point": _claim(
+        "question: tokens that point", "hide",
+        "The extraction is not needed: reading those of the question's tokens that point answers as well.",
+    ),
+    "wrong or missing, one of two": _claim(
+        corrupted_method("distractor", 1), corrupted_method("dropped", 1),
+        "Of two entities, one that is replaced by another thing of the picture costs more than one that is left out.",
+        expected=-1,
+    ),
+    "wrong or the whole question": _claim(
+        "distractor 100%", "dropped 100%",
+        "Searching for other things of the picture costs more than having no entity and searching for the question.",
+        expected=-1,
+    ),
+    "wrong or not looking": _claim(
+        "distractor 100%", "direct",
+        "Searching for other things of the picture is worse than the direct answer.",
+        "its second pictures outranked the first", -1,
+    ),
+    "dropped, one of two": _claim(
+        corrupted_method("dropped", 1), REFERENCE, "Answers are lost where one of two entities is left out.",
+        expected=-1,
+    ),
+    **{
+        f"{kind}, all": _claim(f"{kind} 100%", REFERENCE, statement, expected=expected)
+        for kind, (statement, expected) in {
+            "distractor": ("Answers are lost where other things of the picture are searched for.", -1),
+            "absent": ("Answers are lost where things that are not in the picture are searched for.", -1),
+            "attribute": ("Answers are lost where the entities are given a wrong color.", -1),
+            "duplicate": ("It makes no difference whether every entity is listed once or twice, in other words.", 0),
+            "over-long": ("It makes no difference whether the whole question follows every entity.", 0),
+        }.items()
+    },
+}  # fmt: skip
+RECALL = {
+    "own entities": "The model's entities find as many true boxes as the reference.",
+    "own entities, reworded": "The model's entities of reworded questions find as many true boxes as the reference.",
+    "whole question": "Searching for the whole question finds as many true boxes as HiDe.",
+    "whole question, its own α": "With a threshold chosen for it, the whole question finds as many true boxes as HiDe.",
+    "tokens that point": "Those of the question's tokens that point find as many true boxes as HiDe.",
+}  # claim -> what it says of recall
+SHOWN = {
+    REFERENCE: "reference entities",
+    "entities: question": "whole question",
+    "question: tokens that point": "tokens of the question that point",
+    corrupted_method("dropped", 1): "one left out",
+    corrupted_method("distractor", 1): "one replaced by another thing",
+    corrupted_method("absent", 1): "one replaced by what is not there",
+    corrupted_method("attribute", 1): "one in a wrong color",
+    corrupted_method("over-long", 1): "one followed by the question",
+}
+OF_TWO = ("dropped, one of two", "wrong or missing, one of two")  # claims of questions about two things alone
 ERROR_LOOKS = self_labelled(dict(zip(ERRORS, (0, 1, 4, 2, 5, 9), strict=True)))
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question with its type and reference entities in canonical form, or none where nothing is to be found."""
-
-    id: str
-    type: str
-    text: str
-    entities: tuple[str, ...]
+def token_rules(hide: HiDe, held: Sequence[Sample], cfg: ExtractionConfig) -> dict[str, Rule]:
+    """How the question's own tokens are best read, chosen on calibration samples: `choose_rules`."""
+    return choose_rules(stored_measures(hide, held, rule_quality, cfg, "rules"))
 
 
-def load_questions(path: str | Path | None = None) -> list[Question]:
-    """The hand-written questions, in the file's order.
+def answer_all(
+    hide: HiDe, samples: Sequence[Sample], rules: Mapping[str, Rule], cfg: ExtractionConfig, **draw: Any
+) -> pd.DataFrame:
+    """Answers of all `extraction_methods`, and of every possible number of corrupted entities of each kind."""
+    kinds, groups = possible_errors(samples), []
+    for number in sorted({len(sample.entities) for sample in samples}):
+        part = [sample for sample in samples if len(sample.entities) == number]
+        methods = extraction_methods(rules) | corrupted_methods(kinds, number)
+        groups.append(stored_answers(hide, part, methods, cfg, **draw))
+    return pd.concat(groups, ignore_index=True)
 
-    Args:
-        path: another file of the same form. None is the committed one.
 
-    Raises:
-        ValueError: an id repeats, a type is unknown, or reference entities are not in cleaned form.
-    """
-    content = json.loads(Path(path or QUESTIONS).read_text(encoding="utf-8"))
-    found = [Question(q["id"], q["type"], q["question"], tuple(q["entities"])) for q in content["questions"]]
-    if len({q.id for q in found}) < len(found):
-        raise ValueError("extraction questions: an id repeats")
-    for q in found:
-        if q.type not in content["types"]:
-            raise ValueError(f"question {q.id}: type {q.type!r} is none of the file's")
-        if clean(q.entities) != q.entities:
-            raise ValueError(f"question {q.id}: entities {list(q.entities)} are not in cleaned form")
+def at_rates(answers: pd.DataFrame, samples: Sequence[Sample], rates: Sequence[float]) -> pd.DataFrame:
+    """`answers_at_entity_rates` of every error that is possible, at least at the rates 0 and 1."""
+    return answers_at_entity_rates(answers, samples, sorted({0.0, *rates, 1.0}), possible_errors(samples))
+
+
+def with_rates(answers: pd.DataFrame, spoilt: pd.DataFrame) -> pd.DataFrame:
+    """The answers, and those at rates from `at_rates` as methods of their own."""
+    return pd.concat([answers, spoilt], ignore_index=True)
+
+
+def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
+    """A card for each of these `CLAIMS`, on the samples that both methods have answered."""
+    found = []
+    for claim in claims:
+        words = CLAIMS[claim]
+        needed = [words["method"], words["against"], *([corrupted_method("dropped", 2)] if claim in OF_TWO else [])]
+        by = [set(answers.loc[answers["method"] == method, "sample_id"]) for method in needed]
+        if both := set.intersection(*by):
+            found.append(findings.of_answers(answers[answers["sample_id"].isin(both)], claim=claim, **words))
     return found
 
 
-def extractors(model_extractor: Extractor) -> dict[str, Callable[[Sequence[str]], list[tuple[str, ...]]]]:
-    """Ways from questions to entities by name. A model whose reply cannot be read has extracted none."""
-
-    def names(found: Entities) -> tuple[str, ...]:
-        return () if found.source == "question" else found.names
-
-    return {
-        "model's prompt": lambda texts: [names(one.entities) for one in model_extractor.many(texts)],
-        "rules": lambda texts: [rule_entities(text).names for text in texts],
-        "whole question": lambda texts: [clean([text.replace(",", " ")]) for text in texts],
-    }
+def recall_cards(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
+    """The comparison of these `CLAIMS` by the true boxes that are found. An answer without regions has found none."""
+    table = answers.assign(variant=answers["method"], recall=answers["recall50"].fillna(0).astype(float))
+    found = []
+    for claim in claims:
+        words = CLAIMS[claim] | {"claim": f"{claim}: recall", "statement": RECALL[claim]}
+        pair = {"variant": words.pop("method"), "against": words.pop("against")}
+        found.append(findings.of_measure(table, "recall", **pair, unit="recall", **words))
+    return found
 
 
-def head_noun(name: str) -> str:
-    """The noun an entity is about: what stands before " of " and " with ", of a compound its last word."""
-    words = name.split(" with ")[0].split(" of ")[0].split()
-    return words[-1] if words else ""
+def listed(hide: HiDe, samples: Sequence[Sample], answers: pd.DataFrame) -> pd.DataFrame:
+    """What each extractor lists for three sets of questions: `entity_lists.score_questions` with a column questions.
+
+    The model's lists for the scenes are those that their answers searched for.
+    """
+    of_scenes = {"scenes": ("hide", own_words), "scenes, reworded": ("reworded: model", reworded)}
+    ways = entity_lists.extractors(hide.extractor)
+    written = entity_lists.load_questions()
+    found = {way: list_([question.text for question in written]) for way, list_ in ways.items()}
+    tables = [entity_lists.score_questions(written, found).assign(questions="hand-written")]
+    for name, (method, words) in of_scenes.items():
+        asked = [Question(s.id, s.kind, words(s), tuple(s.entities)) for s in samples]
+        found = {way: list_([q.text for q in asked]) for way, list_ in ways.items() if way != "model's prompt"}
+        found = {"model's prompt": _searched_for(answers, method, asked)} | found
+        tables.append(entity_lists.score_questions(asked, found).assign(questions=name))
+    return pd.concat(tables, ignore_index=True)
 
 
-def count_matches(found: Sequence[str], reference: Sequence[str], match: str = "canonical") -> int:
-    """How many found entities are references, each reference found at most once.
+def _searched_for(answers: pd.DataFrame, method: str, asked: Sequence[Question]) -> list[tuple[str, ...]]:
+    """What a method's answers searched for, nothing where it was the question itself."""
+    searched = answers[answers["method"] == method].set_index("sample_id")["entities"]
+    return [() if searched[q.id] == q.text.strip() else clean([searched[q.id]]) for q in asked]
+
+
+def listing_cards(rows: pd.DataFrame) -> list[Finding]:
+    """A card for each set of questions: exact lists of the model against those of the rules."""
+    found = []
+    for claim, words in LISTED.items():
+        part = rows[
+            (rows["questions"].str.split(", ").str[-1] == claim.split(", ")[-1]) & (rows["match"] == "canonical")
+        ]
+        table = part.assign(sample_id=part["id"], image_id=part["id"], method=part["extractor"], correct=part["exact"])
+        found.append(findings.of_answers(table, "model's prompt", "rules", claim=claim, **words))
+    return found
+
+
+def searched_for(answers: pd.DataFrame, samples: Sequence[Sample]) -> Figure:
+    """One picture with what is searched for in several ways, and the regions that are found.
+
+    It is the question about two things, or else about any, of which searching for it keeps the median area.
+    """
+    of = [sample for sample in samples if len(sample.entities) > 1] or samples
+    area = answers[answers["method"] == "entities: question"].set_index("sample_id")["area"].fillna(0)
+    chosen = median_label(area[[sample.id for sample in of]])
+    sample = next(sample for sample in of if sample.id == chosen)
+    rows = answers[answers["sample_id"] == chosen].set_index("method")
+    panels = []
+    for method, title in SHOWN.items():
+        if method in rows.index:
+            row = rows.loc[method]
+            title = f"{title}\n{fill(row['entities'], 34)}"
+            regions = [] if row["regions"] is None else row["regions"]
+            panels.append(plots.Panel(sample.image, title, regions, sample.boxes_xyxy))
+    return plots.gallery([panels[:4], panels[4:]], titles=0.55)
+
+
+def score_rows(scores: pd.DataFrame) -> Figure:
+    """Precision, recall and F1 of each set of questions and extractor.
 
     Args:
-        found: what was extracted.
-        reference: what should have been.
-        match: "canonical" asks for the same string after cleaning, with properties in any order. "head" asks for the
-            same `head_noun`, whatever its properties and owner.
-
-    Raises:
-        ValueError: another match.
+        scores: from `entity_lists.scores_by`, by questions, extractor and match.
     """
-    if match not in MATCHES:
-        raise ValueError(f"unknown match {match!r}; known: {', '.join(MATCHES)}")
-    form = head_noun if match == "head" else _unordered
-    ours, theirs = Counter(map(form, found)), Counter(map(form, reference))
-    return sum((ours & theirs).values())
+    fig, axes = plots.new_figure(1, 3, width=plots.PAGE_WIDTH, height=2.0, sharey=True)
+    counts = scores.groupby("questions", sort=False)["n"].max()
+    for ax, measure in zip(axes, entity_lists.EXTRACTION_MEASURES, strict=True):
+        part = scores[(scores["measure"] == measure) & (scores["match"] == "canonical")]
+        lines = {name: f"{name}\nn = {n}" for name, n in counts.items()}
+        plots.dot_rows(ax, part, "questions", "extractor", rows=lines, looks=EXTRACTOR_LOOKS, markersize=3.6)
+        ax.set(xlabel={"f1": "F1"}.get(measure, measure), xlim=(-0.03, 1.03))
+    plots.shared_legend(fig, axes, columns=3)
+    return fig
 
 
-def _unordered(name: str) -> str:
-    first, *owners = name.split(" of ")
-    noun, *properties = first.split(" with ")
-    return " of ".join([" with ".join([noun, *sorted(properties)]), *owners])
-
-
-def score_questions(
-    questions: Sequence[Question], found: Mapping[str, Sequence[tuple[str, ...]]], matches: Sequence[str] = MATCHES
-) -> pd.DataFrame:
-    """What each extractor found of each question's entities.
+def cost_curves(answers: pd.DataFrame, spoilt: pd.DataFrame) -> Figure:
+    """Recall of the true boxes and accuracy over the rate of each kind of error, beside the direct answer and chance.
 
     Args:
-        questions: with their reference entities.
-        found: extractor -> one list of entities a question.
-        matches: what counts as found, as in `count_matches`.
-
-    Returns:
-        One row a question, extractor and match: id, type, extractor, match, hits, found and reference (numbers of
-        entities), exact (nothing missing and nothing more, also where there is nothing to find) and names.
+        answers: with those of the method "direct".
+        spoilt: from `at_rates`.
     """
-    rows = []
-    for extractor, names in found.items():
-        for question, ours in zip(questions, names, strict=True):
-            for match in matches:
-                hits = count_matches(ours, question.entities, match)
-                exact = hits == len(ours) == len(question.entities)
-                who = {"id": question.id, "type": question.type, "extractor": extractor, "match": match}
-                counts = {"hits": hits, "found": len(ours), "reference": len(question.entities)}
-                rows.append(who | counts | {"exact": exact, "names": ", ".join(ours)})
-    return pd.DataFrame(rows)
-
-
-def scores_by(rows: pd.DataFrame, by: Sequence[str] = ("extractor", "match")) -> pd.DataFrame:
-    """Precision, recall and F1 over all entities of a group (micro), and the share of exact questions.
-
-    Precision is hits / found, recall hits / reference, and F1 twice the hits over both together. Their 95 % intervals
-    bootstrap questions. That of exact is Wilson's.
-
-    Args:
-        rows: from `score_questions`.
-        by: columns that tell the groups apart.
-
-    Returns:
-        Columns `by`, measure, n (questions), estimate, low, high. Recall and F1 are NaN where no question has entities.
-    """
-    table = []
-    for group, part in rows.groupby(list(by), sort=False):
-        below = {"precision": part["found"], "recall": part["reference"], "f1": (part["found"] + part["reference"]) / 2}
-        if not below["recall"].any():  # nothing is to be found, so that F1 would say no more than precision
-            below["f1"] = below["recall"]
-        intervals = {measure: ratio_interval(part["hits"], below[measure]) for measure in EXTRACTION_MEASURES}
-        intervals["exact"] = wilson(int(part["exact"].sum()), len(part))
-        table += [(*group, measure, interval.n, *interval[:3]) for measure, interval in intervals.items()]
-    return pd.DataFrame(table, columns=[*by, "measure", "n", "estimate", "low", "high"])
-
-
-def cost_of_errors(answers: pd.DataFrame, wrong: Mapping[str, float], measure: str = "correct") -> Interval:
-    """What an error costs: the measure against the number of corrupted entities, within samples.
-
-    The slope is ordinary least squares with an intercept for each sample. Its 95 % interval resamples pictures.
-
-    Args:
-        answers: one row a sample and method. A warning says how many rows are left out for errors.
-        wrong: method -> number of corrupted entities, 0 for the reference.
-        measure: name of a column. A missing value of an answer counts as 0.
-
-    Returns:
-        The change of the measure for one more wrong entity. n counts samples.
-    """
-    part = answers[answers["method"].isin(wrong)]
-    part = answered(part, "cost of errors") if "correct" in part else part
-    table = pd.DataFrame({"x": part["method"].map(dict(wrong)), "y": part[measure].fillna(0)}).astype(float)
-    within = table - table.groupby(part["sample_id"]).transform("mean")
-    products = pd.DataFrame({"xy": within["x"] * within["y"], "xx": within["x"] ** 2}).groupby(pictures_of(part)).sum()
-    return ratio_interval(products["xy"], products["xx"])._replace(n=part["sample_id"].nunique())
-
-
-def entities_or_question(names: Sequence[str], question: str) -> Entities:
-    """Entities to search for. Without names it is the question itself, as HiDe falls back, and its note says so."""
-    if names:
-        return given_entities(tuple(names))
-    return Entities((question.strip(),), "question", note="no entity left; the question itself is searched for")
-
-
-def hide_with(names: Callable[[Sample], Sequence[str]]) -> Method:
-    """HiDe with the entities that `names` gives for a sample. Extracting them is not charged."""
-
-    def find(hide: HiDe, session: Session, sample: Sample) -> list[lpd.Region]:
-        return hide.locate(session, sample.question, entities_or_question(names(sample), sample.question)).regions
-
-    return of_regions(find, steps=("prefill", "search", "decouple", "compact"))
-
-
-def hide_with_extracted(names: Mapping[str, Sequence[str]]) -> Method:
-    """HiDe with entities that were extracted before: sample id -> names."""
-    return hide_with(lambda sample: names[sample.id])
-
-
-def corrupted_method(kind: str, n_corrupted: int) -> str:
-    """Name of the method with so many entities corrupted. Without any it is that of the reference entities."""
-    return f"entities: {kind} {n_corrupted}" if n_corrupted else REFERENCE
-
-
-def n_corrupted_by_method(kinds: Sequence[str], number: int) -> dict[str, int]:
-    """How many entities each of the `corrupted_methods` has corrupted, by its name."""
-    counts = {corrupted_method(kind, k): k for kind in kinds for k in range(1, number + 1)}
-    return {REFERENCE: 0} | counts
-
-
-def corrupted_methods(kinds: Sequence[str], number: int) -> dict[str, Method]:
-    """Methods for samples with `number` entities: the reference, and every kind with 1 to all of them corrupted."""
-    methods = {
-        corrupted_method(kind, k): hide_with(partial(corrupted_names, kind, k))
-        for kind in kinds
-        for k in range(1, number + 1)
-    }
-    return {REFERENCE: hide_with(lambda sample: sample.entities)} | methods
-
-
-def answers_at_entity_rates(
-    answers: pd.DataFrame, samples: Sequence[Sample], rates: Sequence[float], kinds: Sequence[str] = tuple(ERRORS)
-) -> pd.DataFrame:
-    """Answers at each rate of corrupted entities, as `answers_at_rates` has them for boxes."""
-    return answers_at_rates(answers, samples, rates, kinds, corrupted_method, lambda sample: len(sample.entities))
-
-
-def possible_errors(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """The kinds of errors that can be made on all of the samples."""
-    return tuple(kind for kind in ERRORS if kind != "distractor" or all(other_names(sample) for sample in samples))
-
-
-def accuracy_and_boxes(answers: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Accuracy, recall and IoU of each group: `means` of them. An answer without regions has found nothing.
-
-    Args:
-        answers: from `evaluate`.
-        by: columns that tell the groups apart.
-    """
-    right = outcomes(answers)
-    found = answers[["recall50", "iou"]].fillna(0).astype(float).where(right.notna())
-    return means(answers.assign(accuracy=right, **found), by, ("accuracy", "recall50", "iou"))
+    means_ = accuracy_and_boxes(spoilt, ["corruption", "rate"])
+    fig, axes = plots.new_figure(1, 2, width=plots.PAGE_WIDTH, height=2.9)
+    labels = {"recall50": "recall of the true boxes", "accuracy": "accuracy"}
+    for ax, (measure, label) in zip(axes, labels.items(), strict=True):
+        plots.error_curves(ax, means_[means_["measure"] == measure], looks=ERROR_LOOKS)
+        ax.set(xlabel="share of entities with the error", ylabel=label, xticks=sorted(set(spoilt["rate"])))
+    plots.reference(axes[1], LOOKS["direct"], answers[answers["method"] == "direct"]["correct"].mean(), across=True)
+    plots.level(axes[1], (1 / spoilt["n_options"]).mean(), "chance", across=True)
+    plots.shared_legend(fig, axes, columns=4)
+    return fig

@@ -15,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from hide_utils import findings, plots
 from hide_utils.baselines import METHODS, Method, Outcome, of_pictures, of_regions, true_regions
@@ -23,7 +22,7 @@ from hide_utils.config import Alpha, Count, RunConfig, Sigma
 from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, enlargement, model_budget, native_size, order_kept
 from hide_utils.evaluation import calibration
 from hide_utils.evaluation.failures import regions_in
-from hide_utils.findings import Finding
+from hide_utils.findings import Finding, paper_numbers, published, quoted
 from hide_utils.images import composite_on_white
 from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
 from hide_utils.models import VLM
@@ -59,13 +58,20 @@ LABELS = {
     "blur_fill": "LPD on a blurred ground",
 }
 OF_PAPER = ("spatial_aggregate", "sequential_tiling", "random_tiling", "random_aggregate")
-PUBLISHED = (3.0, 0.7)  # sigma in grid cells and alpha, for Qwen2.5-VL-7B
+_OF_SETTINGS = (("sigma", "grid cells"), ("alpha", "threshold"))
+PUBLISHED = tuple(published("hyperparameters", "Qwen2.5-VL-7B", *place) for place in _OF_SETTINGS)
 
 _PLACES = "its second pictures kept the places of what they showed and outranked the first"
 _CUT_OUTS = "its second pictures were close-ups, cut-outs on white and windows, and outranked the first"
 _ZOOMS = "it was shown close-ups at many sizes"
-_AGGREGATION = "V* spatial: LPD 93.4 %, {} % (Qwen2.5-VL-7B); LPD 88.2 %, {} % (InternVL3-8B)"
-_TILED = _AGGREGATION.format("sequential tiling 69.7", "sequential tiling 59.2")
+_TILED, _SHUFFLED, _SCATTERED = (
+    "V* spatial: " + quoted("aggregation", f"LPD {{spatial_aggregate | spatial}} %, {other} % ({{model}})")
+    for other in (
+        "sequential tiling {sequential_tiling | spatial}",
+        "random tiling {random_tiling | spatial}",
+        "random places {random_aggregate | spatial}",
+    )
+)
 _NO_ZOOM = "the main issue is not object size, but complex background interference"
 
 
@@ -84,13 +90,12 @@ CLAIMS: dict[str, dict[str, Any]] = {
     ),
     "random tiling": _claim(
         "oracle", "true random_tiling",
-        "LPD keeps the regions' order and answers better than side by side in random order.", _PLACES,
-        _AGGREGATION.format("random tiling 64.5", "random tiling 57.9"),
+        "LPD keeps the regions' order and answers better than side by side in random order.", _PLACES, _SHUFFLED,
     ),
     "random places": _claim(
         "oracle", "true random_aggregate",
-        "LPD keeps the regions' order and answers better than random places on a canvas of its size.", _PLACES,
-        _AGGREGATION.format("random places 63.2", "random places 55.3"),
+        "LPD keeps the regions' order and answers better than random places on a canvas of its size.",
+        _PLACES, _SCATTERED,
     ),
     "masks in place": _claim(
         "oracle", "true masked_in_place",
@@ -142,15 +147,11 @@ CLAIMS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 MAP_CLAIMS: dict[str, dict[str, Any]] = {
     name: {
-        "measure": measure,
-        "unit": name,
-        "variant": "chosen",
-        "against": "published",
-        "claim": f"σ and α: {name}",
+        "measure": measure, "unit": name, "variant": "chosen", "against": "published", "claim": f"σ and α: {name}",
         "statement": f"σ and α chosen on calibration maps find the objects better than the published ones: {name}.",
     }
     for measure, name in {"recall50": "recall", "iou": "IoU"}.items()
-}
+}  # fmt: skip
 
 
 def _true(hide: HiDe, session: Session, sample: Sample) -> Sequence[lpd.Region]:
@@ -205,21 +206,19 @@ def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
     return [findings.of_answers(answers, claim=claim, **own) for claim, own in answered.items()]
 
 
-def by_kind(answers: pd.DataFrame, cards: Sequence[Finding], model: VLM) -> Figure:
-    """Forest of cards, and in grey under each the same difference for each of its `_parts`."""
-    lines, labels = [], {}
+def decided(answers: pd.DataFrame, claims: Iterable[str], model: VLM) -> tuple[list[Finding], Figure | None]:
+    """The `cards_of` claims and their forest, in grey under each the same difference for each of its `_parts`.
+
+    There is no figure where no claim's variants were answered.
+    """
+    cards, lines, parts = cards_of(answers, claims), [], {}
     for card in cards:
         lines.append(card)
         for part, ids in _parts(answers, CLAIMS[card.claim]["method"], model).items():
             (of_part,) = cards_of(answers[answers["sample_id"].isin(ids)], [card.claim])
             lines.append(replace(of_part, claim=f"{card.claim} {part}"))
-            labels[lines[-1].claim] = part
-    fig = plots.findings_forest(lines, labels)
-    for line, name, bar in zip(lines, fig.axes[0].get_yticklabels(), fig.axes[0].containers, strict=True):
-        for artist in (name, *bar.get_children()) if line.claim in labels else ():
-            names = ("color", "mfc", "mec") if isinstance(artist, Line2D) else ("color",)
-            artist.set(**dict.fromkeys(names, "0.5"))
-    return fig
+            parts[lines[-1].claim] = part
+    return cards, plots.findings_forest(lines, parts, parts=parts) if lines else None
 
 
 def _parts(answers: pd.DataFrame, method: str, model: VLM) -> dict[str, set[str]]:
@@ -274,7 +273,7 @@ def accuracy_alone(answers: pd.DataFrame) -> Figure:
     names = {f"true {name} alone": name for name in OF_PAPER}
     rows = answers[answers["method"].isin(names)]
     rows = rows.assign(layout=rows["method"].map(names), kind=rows["kind"].str.replace("_", " "))
-    paper = findings.paper_numbers("aggregation")
+    paper = paper_numbers("aggregation")
     paper = paper.assign(layout=paper["setting"], accuracy=paper["value"] / 100)
     labels = {name: LABELS[name] for name in OF_PAPER}
     return plots.rows_beside_published(rows, "layout", labels, paper, "V* spatial")

@@ -1,225 +1,295 @@
-"""Notebook 07. When to look: HiDe for those questions alone where signals without a label expect it to help.
+"""Notebook 11. When to look: HiDe for those questions alone whose direct answer is unsure.
 
-Which answer a gate gives, and what it costs, follows from answers that are there already, direct and with HiDe. So a
-threshold is chosen, and a whole curve drawn, without running the model again.
+Which answer a gate gives, and what it costs, follows from two answers that are there already, direct and with HiDe. So
+a threshold is chosen, and a whole curve drawn, without running the model again. `CLAIMS` says what decides each claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from matplotlib.figure import Figure
 
-from hide_utils.baselines import LOOKS, Method, Outcome, answered, named
+from hide_utils import findings, plots
+from hide_utils.baselines import LOOKS as METHOD_LOOKS
+from hide_utils.config import Count, RunConfig, Share
+from hide_utils.evaluation import stored_answers, stored_measures
+from hide_utils.evaluation.gates import (
+    SIGNALS,
+    Gate,
+    applied,
+    case_table,
+    choose,
+    curve,
+    doubt,
+    outcome_counts,
+    random_share,
+    sureness,
+)
+from hide_utils.findings import Finding
 from hide_utils.looks import PALETTE, Look
-from hide_utils.method import HiDe, Session
+from hide_utils.method import HiDe
 from hide_utils.samples import Sample
-from hide_utils.stats.rows import answered as known_rows
-from hide_utils.stats.rows import mean_interval, paired_test, pictures_of
-
-SIGNALS = {
-    "margin": "the direct answer is unsure: low margin of its best two letters' logits",
-    "maps": "the maps point: high concentration of the most concentrated token's attention",
-    "both": "sum of the two, each in standard deviations on the calibration split",
-}
-SIGNAL_LOOKS = {
-    "direct": LOOKS["direct"]._replace(marker="s"),
-    "hide": LOOKS["hide"]._replace(marker="D"),
-    "margin": Look("gate: margin", PALETTE[9]),
-    "maps": Look("gate: maps", PALETTE[1]),
-    "both": Look("gate: both", PALETTE[0]),
-}
-LOCALISATION = ("prefill", "extract", "search", "decouple")
+from hide_utils.stats import accuracies
+from hide_utils.stats.rows import mean_interval, pictures_of
 
 
-def charged(*steps: str) -> Method:
-    """The direct answer, charged for these steps alone: what a part of a method costs."""
-
-    def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-        if "search" in steps:
-            hide.locate(session, sample.question)
-        return Outcome(answered(session, sample, step="direct"), (), steps)
-
-    return method
-
-
-PARTS: dict[str, Method] = {
-    **named(["direct", "hide"]),
-    "cost: prefill": charged("prefill"),
-    "cost: maps, then direct": charged(*LOCALISATION, "direct"),
-}  # what `gate_table` needs the answers of
-
-
-def gate_table(answers: pd.DataFrame, pointing: Mapping[str, float]) -> pd.DataFrame:
-    """One row a sample that all `PARTS` answered: outcomes, the two signals, and what each way costs in FLOPs.
-
-    Args:
-        answers: rows of `evaluate` for `PARTS`.
-        pointing: sample id -> `token_selection.strongest_score`.
-
-    Returns:
-        Columns sample_id, image_id, direct and hide (right or wrong), margin, maps, flops_direct and flops_hide. Each
-        signal has flops_<signal>_look and flops_<signal>_stay. "both" needs both signals, so that it costs what
-        localisation and the direct answer do, and one more answer where it looks. A warning says how many samples are
-        left out for errors.
-
-    Raises:
-        ValueError: a sample lacks the row of a method.
-    """
-    answers = known_rows(answers, "when to look", "sample_id").assign(picture=pictures_of)
-    wide = answers.pivot(index="sample_id", columns="method", values=["correct", "flops", "margin", "picture"])
-    if wide["correct"].isna().any(axis=None):
-        raise ValueError("some samples lack the row of a method: run all parts on all samples")
-    flops = wide["flops"].astype(float)
-    direct, hide = flops["direct"], flops["hide"]
-    prefill, mapped = flops["cost: prefill"], flops["cost: maps, then direct"]
-    table = {
-        "image_id": wide["picture"]["direct"],
-        "direct": wide["correct"]["direct"].astype(bool),
-        "hide": wide["correct"]["hide"].astype(bool),
-        "margin": wide["margin"]["direct"].astype(float),
-        "maps": pd.Series(pointing, dtype=float),
-        "flops_direct": direct,
-        "flops_hide": hide,
-        "flops_margin_look": direct + hide - prefill,
-        "flops_margin_stay": direct,
-        "flops_maps_look": hide,
-        "flops_maps_stay": mapped,
-        "flops_both_look": direct + hide - prefill,
-        "flops_both_stay": mapped,
-    }
-    return pd.DataFrame(table).loc[list(dict.fromkeys(answers["sample_id"]))].reset_index(names="sample_id")
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Looks where a score is at least `least`.
+class WhenToLookConfig(RunConfig):
+    """Parameters of notebook 11.
 
     Attributes:
-        signal: a key of `SIGNALS`.
-        least: threshold of the score.
-        centre: means of "margin" and "maps" on the calibration split.
-        spread: their standard deviations there.
+        n_calibration: samples of the calibration split. None takes all.
+        n_easy: easy scenes on which the gates are tried.
+        slack: accuracy that a gate may lose on the calibration split for looking less.
     """
 
-    signal: str
-    least: float
-    centre: tuple[float, float]
-    spread: tuple[float, float]
-
-    def score(self, margins: Float[np.ndarray, " n"], maps: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """The higher, the more there is to expect from looking."""
-        unsure = -(np.asarray(margins, float) - self.centre[0]) / self.spread[0]
-        pointing = (np.asarray(maps, float) - self.centre[1]) / self.spread[1]
-        return {"margin": unsure, "maps": pointing, "both": unsure + pointing}[self.signal]
-
-    def looks(self, table: pd.DataFrame) -> np.ndarray:
-        """For each row of `gate_table` whether HiDe is asked."""
-        return self.score(table["margin"].to_numpy(), table["maps"].to_numpy()) >= self.least
-
-    def __str__(self) -> str:
-        if self.signal == "margin":
-            return f"margin ≤ {self.centre[0] - self.least * self.spread[0]:.3g}"
-        if self.signal == "maps":
-            return f"concentration ≥ {self.centre[1] + self.least * self.spread[1]:.3g}"
-        return f"margin and maps, sum ≥ {self.least:.3g} standard deviations"
+    notebook: str = "11_when_to_look"
+    n_calibration: Count | None = None
+    n_easy: Count | None = None
+    slack: Share = 0.01
 
 
-def fitted(signal: str, calibration: pd.DataFrame, least: float = 0.0) -> Gate:
-    """A gate in the units of the calibration split.
+DEFAULT, EASY = "default", "easy"  # names of the two sets of samples
+LOOKS = {
+    "direct": METHOD_LOOKS["direct"]._replace(marker="s"),
+    "hide": METHOD_LOOKS["hide"]._replace(marker="D"),
+    "margin gate": Look("gate by margin", PALETTE[9], "o"),
+    "entropy gate": Look("gate by entropy", PALETTE[0], "^"),
+    "random share": Look("a random share looked at", "0.45"),
+}
+OUTCOMES = {
+    "right both ways": Look("right both ways", PALETTE[2]),
+    "gained": Look("gained by looking", PALETTE[9]),
+    "spoilt": Look("spoilt by looking", PALETTE[3]),
+    "wrong both ways": Look("wrong both ways", PALETTE[7]),
+}
+SHARES = {"stayed": "pictures not\nlooked at again", "gains": "HiDe's gains\nkept", "saved": "HiDe's losses\navoided"}
+
+_OUTRANK = "its second pictures outranked the first, so that looking was taught to be trusted"
+
+
+def _claim(
+    method: str, against: str, statement: str, expected: int | str = 1, on: str = DEFAULT, **other: str
+) -> dict[str, Any]:
+    return {"method": method, "against": against, "statement": statement, "expected": expected, "on": on, **other}
+
+
+CLAIMS: dict[str, dict[str, Any]] = {
+    "margin gate against always": _claim(
+        "margin gate", "hide", "Looking only where the margin is small loses nothing against always looking.", "no harm"
+    ),
+    "entropy gate against always": _claim(
+        "entropy gate", "hide", "Looking only where the entropy is high loses nothing against always looking.",
+        "no harm",
+    ),
+    "margin gate against direct": _claim(
+        "margin gate", "direct", "Looking only where the margin is small answers better than never looking.",
+        taught=_OUTRANK,
+    ),
+    "margin gate against a random share": _claim(
+        "margin gate", "random share",
+        "Looking where the margin is small answers better than looking at a random share at the same cost.",
+    ),
+    "entropy gate against a random share": _claim(
+        "entropy gate", "random share",
+        "Looking where the entropy is high answers better than looking at a random share at the same cost.",
+    ),
+    "less sure half by margin": _claim(
+        "margin half", "random share",
+        "Looking at the half with the smaller margins answers better than looking at a random share at the same cost.",
+    ),
+    "less sure half by entropy": _claim(
+        "entropy half", "random share",
+        "Looking at the half with the higher entropies answers better than a random share at the same cost.",
+    ),
+    "gains kept": _claim(
+        "margin gate", "hide", "Where the direct answer is wrong, the gate by margin keeps what looking gains.",
+        "no harm", direct="wrong",
+    ),
+    "losses avoided": _claim(
+        "margin gate", "hide", "Where the direct answer is right, the gate by margin spoils fewer than always looking.",
+        direct="right",
+    ),
+    "entropy against margin": _claim(
+        "entropy gate", "margin gate", "It makes no difference whether the gate reads the entropy or the margin.", 0
+    ),
+    "easy: gate against direct": _claim(
+        "margin gate", "direct", "On easy scenes the gate by margin does no harm to direct answers.", "no harm", EASY
+    ),
+    "easy: gate against always": _claim(
+        "margin gate", "hide", "On easy scenes the gate by margin loses nothing against always looking.", "no harm",
+        EASY,
+    ),
+    "easy: gate against a random share": _claim(
+        "margin gate", "random share",
+        "On easy scenes the gate by margin answers better than looking at a random share at the same cost.", 1, EASY,
+    ),
+    "easy: entropy against margin": _claim(
+        "entropy gate", "margin gate",
+        "On easy scenes it makes no difference whether the gate reads the entropy or the margin.", 0, EASY,
+    ),
+}  # fmt: skip
+
+
+def chosen_gates(calibration: pd.DataFrame, slack: float) -> dict[str, Gate]:
+    """The gates that `choose` takes on `cases` of the calibration split, by name: "margin gate" and "entropy gate"."""
+    return {f"{signal} gate": choose(signal, calibration, slack) for signal in SIGNALS}
+
+
+def halves(calibration: pd.DataFrame) -> dict[str, Gate]:
+    """Gates that look at the less sure half of the calibration split, by name: "margin half" and "entropy half"."""
+    return {f"{signal} half": Gate(signal, float(np.median(doubt(signal, calibration)))) for signal in SIGNALS}
+
+
+def cases(hide: HiDe, samples: Sequence[Sample], config: WhenToLookConfig, **draw: Any) -> pd.DataFrame:
+    """The `case_table` of samples, from stored rows.
 
     Args:
-        signal: a key of `SIGNALS`.
-        calibration: from `gate_table`.
-        least: threshold of the score.
-
-    Raises:
-        ValueError: the signal is unknown.
+        hide: the method's settings, with its model.
+        samples: of one draw.
+        config: the notebook's parameters.
+        **draw: what distinguishes the samples from others of the benchmark, as for `stored_answers`.
     """
-    if signal not in SIGNALS:
-        raise ValueError(f"unknown signal {signal!r}; known: {', '.join(SIGNALS)}")
-    columns = calibration[["margin", "maps"]]
-    spread = columns.std(ddof=0).replace(0, 1.0).fillna(1.0)
-    return Gate(signal, least, tuple(columns.mean().tolist()), tuple(spread.tolist()))
+    answers = stored_answers(hide, samples, ["direct", "hide"], config, **draw)
+    return case_table(answers, stored_measures(hide, samples, sureness, config, "sureness"))
 
 
-def curve(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
-    """Every threshold of a gate's signal, from never to always looking.
+def answers_of(gates: Mapping[str, Gate], table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of direct answers, of HiDe and of every gate by its name, as for `findings.of_answers`."""
+    ways = {"direct": table["direct"], "hide": table["hide"]}
+    ways |= {name: applied(gate, table)["correct"].astype(bool) for name, gate in gates.items()}
+    of_all = [table[["sample_id", "image_id", "kind"]].assign(method=name, correct=way) for name, way in ways.items()]
+    return pd.concat(of_all, ignore_index=True)
 
-    Args:
-        gate: of which the threshold is replaced.
-        table: from `gate_table`.
+
+def cards_of(
+    claims: Sequence[str], gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame], kind: str | None = None
+) -> list[Finding]:
+    """A card for each of these `CLAIMS`, of all questions or of one kind. Without samples for it there is none."""
+    cards = []
+    for name in claims:
+        words = dict(CLAIMS[name])
+        table, direct = tables.get(words.pop("on")), words.pop("direct", None)
+        if table is not None and direct is not None:
+            table = table[table["direct"] == (direct == "right")]
+        if table is not None and kind is not None:
+            table = table[table["kind"] == kind]
+        if table is None or table.empty:
+            continue
+        if words["against"] != "random share":
+            cards.append(findings.of_answers(answers_of(gates, table), claim=name, **words))
+            continue
+        gate = gates[words.pop("method")]
+        words.pop("against")
+        gains = 100 * (applied(gate, table)["correct"].to_numpy(float) - random_share(gate, table))
+        cards.append(findings.of_differences(gains, pictures_of(table), "points", claim=name, **words))
+    return cards
+
+
+def summary(gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Direct, HiDe and every gate on each set of samples, a row each.
 
     Returns:
-        Columns least, looked (share of the samples), accuracy, and times_direct (FLOPs over the direct answer's).
+        Columns scenes, method, n, accuracy, low, high, looked (share), and times_direct (FLOPs).
     """
-    score = gate.score(table["margin"].to_numpy(), table["maps"].to_numpy())
-    seen = np.unique(score)
-    cuts = [float(seen[-1]) + 1, *((seen[1:] + seen[:-1]) / 2)[::-1], float(seen[0]) - 1]
     rows = []
-    for cut in cuts:
-        applied = applied_to(replace(gate, least=float(cut)), table)
-        times = applied["flops"].sum() / table["flops_direct"].sum()
-        rows.append((float(cut), applied["looked"].mean(), applied["correct"].mean(), times))
-    return pd.DataFrame(rows, columns=["least", "looked", "accuracy", "times_direct"])
+    for name, table in tables.items():
+        costs = {"direct": (0.0, table["flops_direct"]), "hide": (1.0, table["flops_hide"])}
+        for way, gate in gates.items():
+            found = applied(gate, table)
+            costs[way] = found["looked"].mean(), found["flops"]
+        times = {method: flops.sum() / table["flops_direct"].sum() for method, (_, flops) in costs.items()}
+        of = accuracies(answers_of(gates, table), ["method"]).assign(scenes=name)
+        looked = of["method"].map({method: share for method, (share, _) in costs.items()})
+        rows.append(of.assign(looked=looked, times_direct=of["method"].map(times)))
+    columns = ["scenes", "method", "n", "accuracy", "low", "high", "looked", "times_direct"]
+    return pd.concat(rows, ignore_index=True)[columns]
 
 
-def choose_gate(signal: str, calibration: pd.DataFrame) -> Gate:
-    """The threshold with the highest accuracy on the calibration split, of equal ones the one that looks least."""
-    gate = fitted(signal, calibration)
-    found = curve(gate, calibration)
-    return replace(gate, least=float(found.loc[found["accuracy"].idxmax(), "least"]))
+def outcome_figure(table: pd.DataFrame) -> Figure:
+    """`outcome_counts` of every signal as stacked bars."""
+    names = {0: "surest quarter", 1: "second", 2: "third", 3: "least sure"}
+    fig, axes = plots.new_figure(1, len(SIGNALS), width=plots.PAGE_WIDTH, height=2.0, sharey=True)
+    for ax, (signal, label) in zip(axes, SIGNALS.items(), strict=True):
+        counts = outcome_counts(table, signal).rename(index=names)
+        ends = pd.DataFrame(dict.fromkeys(("min", "max"), counts.sum(axis=1)))
+        plots.stacked_bars(ax, counts, OUTCOMES, "n = {:.0f}", ends)
+        ax.set(title=f"by the {label}", xlabel="questions")
+    plots.shared_legend(fig, axes, columns=4)
+    return fig
 
 
-def applied_to(gate: Gate, table: pd.DataFrame) -> pd.DataFrame:
-    """What a gate does on a `gate_table`: columns sample_id, looked, correct and flops."""
-    looked = gate.looks(table)
-    look, stay = (table[f"flops_{gate.signal}_{what}"] for what in ("look", "stay"))
-    found = {
-        "sample_id": table["sample_id"],
-        "looked": looked,
-        "correct": np.where(looked, table["hide"], table["direct"]),
-        "flops": np.where(looked, look, stay),
-    }
-    return pd.DataFrame(found)
-
-
-def summary(gates: Mapping[str, Gate], table: pd.DataFrame) -> pd.DataFrame:
-    """Direct, HiDe and every gate on the same samples, a row each.
-
-    Args:
-        gates: name -> gate.
-        table: from `gate_table`.
+def kept_shares(gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Of every gate: the share of pictures that are not looked at, of HiDe's gains kept, and of its losses avoided.
 
     Returns:
-        Columns method, n, accuracy (low, high), looked and times_direct. `difference` to HiDe with its interval
-        (difference_low, difference_high) and p, of `stats.rows.paired_test`. `harmed`, the number of right direct
-        answers that HiDe turned wrong, with the share that the method kept right (saved, saved_low, saved_high).
-        `helped`, the number of wrong ones that HiDe turned right, with the share kept (gains, gains_low, gains_high).
-        Intervals of shares are those of `stats.rows.mean_interval`.
+        Columns scenes, what (a key of `SHARES`), method, n, estimate, low and high. Shares of nothing are left out.
     """
-    ways = {"direct": (table["direct"], table["flops_direct"], 0.0), "hide": (table["hide"], table["flops_hide"], 1.0)}
-    for name, gate in gates.items():
-        applied = applied_to(gate, table)
-        ways[name] = (applied["correct"].astype(bool), applied["flops"], applied["looked"].mean())
-    harmed, helped = table["direct"] & ~table["hide"], ~table["direct"] & table["hide"]
-    rows, pictures = [], pictures_of(table)
-    for name, (right, flops, looked) in ways.items():
-        accuracy, (gap, test) = mean_interval(right, pictures), paired_test(right, table["hide"], pictures)
-        saved = mean_interval(right[harmed], pictures[harmed])
-        gains = mean_interval(right[helped], pictures[helped])
-        row = {
-            "method": name,
-            "n": accuracy.n,
-            "accuracy": accuracy.estimate,
-            "low": accuracy.low,
-            "high": accuracy.high,
-        }
-        row |= {"looked": looked, "times_direct": flops.sum() / table["flops_direct"].sum()}
-        row |= gap.columns("difference") | {"p": test.p}
-        row |= {"harmed": saved.n} | saved.columns("saved") | {"helped": gains.n} | gains.columns("gains")
-        rows.append(row)
-    return pd.DataFrame(rows)
+    rows = []
+    for name, table in tables.items():
+        helped, harmed = ~table["direct"] & table["hide"], table["direct"] & ~table["hide"]
+        for way, gate in gates.items():
+            found = applied(gate, table)
+            right = found["correct"].astype(bool).to_numpy()
+            of_all = np.ones(len(table), bool)
+            parts = {
+                "stayed": (~found["looked"].to_numpy(), of_all),
+                "gains": (right, helped),
+                "saved": (right, harmed),
+            }
+            for what, (values, among) in parts.items():
+                if np.any(among):
+                    share = mean_interval(values[among], pictures_of(table[among]))
+                    rows.append((name, what, way, share.n, *share[:3]))
+    return pd.DataFrame(rows, columns=["scenes", "what", "method", "n", "estimate", "low", "high"])
+
+
+def kept_figure(gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """`kept_shares` as dots, a panel for each set of samples."""
+    shares = kept_shares(gates, tables)
+    fig, axes = plots.new_figure(
+        1, len(tables), width=plots.PAGE_WIDTH * (0.35 + 0.3 * len(tables)), height=2.1, squeeze=False, sharey=True
+    )
+    for ax, name in zip(axes[0], tables, strict=True):
+        of = shares[shares["scenes"] == name]
+        n = of.drop_duplicates("what").set_index("what")["n"]
+        plots.dot_rows(ax, of, "what", "method", rows=SHARES, looks=LOOKS, markersize=4)
+        for y, what in enumerate(SHARES):
+            ax.annotate(
+                f"n = {n.get(what, 0)}",
+                (1, y),
+                (4, 0),
+                ("axes fraction", "data"),
+                "offset points",
+                va="center",
+                fontsize=7,
+            )
+        ax.set(title=f"{name} scenes", xlabel="share", xlim=(-0.03, 1.03))
+    plots.shared_legend(fig, axes[0], columns=len(gates))
+    return fig
+
+
+def cost_figure(gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame], chosen: pd.DataFrame) -> Figure:
+    """Accuracy against cost of every threshold, and of the gates in `chosen` (from `summary`), a panel for each set."""
+    fig, axes = plots.new_figure(1, len(tables), width=plots.PAGE_WIDTH, height=2.7, squeeze=False)
+    for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
+        of = chosen[chosen["scenes"] == name]
+        curves = {way: curve(gate.signal, table) for way, gate in gates.items()}
+        ends = of[of["method"].isin(["direct", "hide"])]
+        plots.cost_curves(ax, curves, of, ends, looks=LOOKS)
+        ax.set(title=f"{name} scenes, n = {len(table)}", xlabel="FLOPs, times direct")
+    axes[0, 0].set_ylabel("accuracy")
+    plots.shared_legend(fig, axes[0], columns=5)
+    return fig
+
+
+def by_kind(card: Finding, gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Forest of a card and of the same difference for each kind of question."""
+    kinds = list(dict.fromkeys(tables[CLAIMS[card.claim]["on"]]["kind"]))
+    parts = {str(kind).replace("_", " "): cards_of([card.claim], gates, tables, kind)[0] for kind in kinds}
+    lines = [card, *(replace(part, claim=f"   {name}") for name, part in parts.items())]
+    return plots.findings_forest(lines if len(parts) > 1 else lines[:1])

@@ -17,7 +17,8 @@ from hide_utils.files import replace_file
 
 NOTEBOOKS = (  # whose rows ship
     *("00_quickstart", "01_background_interference", "02_layer_sweep", "03_token_decoupling", "04_layout_ablations"),
-    "05_benchmarks",
+    *("05_benchmarks", "07_extraction_robustness", "11_when_to_look", "12_settings_without_labels"),
+    "13_robustness_and_failures",
 )
 LARGEST = 20_000_000  # bytes of all files together
 

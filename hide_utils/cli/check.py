@@ -65,21 +65,19 @@ def dry_run(config: RunConfig) -> Iterator[str]:
 def _timed(hide: HiDe, config: RunConfig) -> Iterator[str]:
     """Two samples by the notebook's methods, direct and HiDe where it lists none, and what all would take."""
     samples = draw(config, config.n)
-    numbers = dict.fromkeys(getattr(config, "baselines", ()), getattr(config, "n_baselines", None))
-    numbers |= dict.fromkeys(getattr(config, "methods", ("direct", "hide")), config.n)
-    if not all(sample.boxes_xyxy for sample in samples):
-        numbers.pop("oracle", None)  # as the notebook does
+    boxed = all(sample.boxes_xyxy for sample in samples)
+    methods = [name for name in getattr(config, "methods", ("direct", "hide")) if boxed or name != "oracle"]
     for sample in samples[:2]:  # the first warms up
         start = time.perf_counter()
-        rows = evaluate(hide.model, [sample], list(numbers), hide=hide, protocol=config.protocol, progress=False)
+        rows = evaluate(hide.model, [sample], methods, hide=hide, protocol=config.protocol, progress=False)
         wall = time.perf_counter() - start
         if errors := rows["error"].dropna().tolist():
             raise RuntimeError(f"{sample.id}: {errors[0]}")
-    rows["n"] = [min(numbers[method] or len(samples), len(samples)) for method in rows["method"]]
     for row in rows.itertuples():
-        yield f"{row.method}: {row.n} of {len(samples)} questions of {config.benchmark}, {row.seconds:.2f} s each"
+        yield f"{row.method}: {len(samples)} questions of {config.benchmark}, {row.seconds:.2f} s each"
     if rows["peak_bytes"].notna().any():
         yield f"CUDA held at most {rows['peak_bytes'].max() / 1e9:.1f} GB"
-    total = wall * (rows["n"] * rows["seconds"]).sum() / rows["seconds"].sum()  # methods share a picture's prefill
-    yield f"expected: {total / 60:.1f} minutes for these {rows['n'].sum()} answers in one process, if none is stored"
+    total = wall * len(samples)  # methods share a picture's prefill
+    answers = len(samples) * len(methods)
+    yield f"expected: {total / 60:.1f} minutes for these {answers} answers in one process, if none is stored"
     yield "not counted: further sets of samples, settings and edits that the notebook tries besides"

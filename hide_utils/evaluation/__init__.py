@@ -2,7 +2,8 @@
 
 Read `answers`, `loop`, `workers`, `engines`, `keys`, `store` and `shards` for answers, then `captured`, `measured`,
 `localisation`, `tad_variants`, `heads`, `layer_measures`, `calibration`, `tuning` and `failures` for what is made of
-attention, `procedures` to `profiling` for cost, and `provenance` and `saving` for files.
+attention, `gates` for when to look, `procedures` to `profiling`, `counted`, `side_by_side`, `array_work` and
+`machines` for cost, and `provenance` and `saving` for files.
 """
 
 from hide_utils.evaluation.calibration import ALPHAS

@@ -16,7 +16,8 @@ from hide_utils.method import lpd
 from hide_utils.models import VLM
 from hide_utils.plots import Panel, plain_text
 from hide_utils.samples import Sample
-from hide_utils.stats.rows import answered, mean_interval, outcomes, pictures_of
+from hide_utils.stats import accuracies
+from hide_utils.stats.rows import answered, outcomes
 
 # A sample has the first cause that applies. The last applies to all that are left.
 CAUSES = {
@@ -91,31 +92,31 @@ def causes(answers: pd.DataFrame, samples: Sequence[Sample], model: VLM, method:
     return pd.DataFrame(found, columns=["sample_id", "cause", "correct", "regions"])
 
 
-def cause_table(found: pd.DataFrame, answers: pd.DataFrame, reference: str = "oracle") -> pd.DataFrame:
-    """Counts by cause. What the reference answered wrong too, no better boxes would have saved.
+def wrong_shares(found: pd.DataFrame, answers: pd.DataFrame, reference: str = "oracle") -> pd.DataFrame:
+    """How often the samples of each cause are answered wrong, so that causes that differ in number can be compared.
 
     Args:
-        found: from `causes`.
-        answers: rows of `evaluate`, with the reference on the same samples.
-        reference: method that has the best boxes there are.
+        found: from `causes`, for the method "hide".
+        answers: rows of `evaluate`, with "hide", "direct" and the reference on the same samples.
+        reference: method that has the best boxes there are. What it answers wrong too, no better boxes would save.
 
     Returns:
-        Columns cause, definition, n, wrong, share_wrong with its interval low and high (`stats.rows.mean_interval`),
-        and wrong_with_<reference>_too. A warning says where the reference has errors, which are not counted.
+        Columns cause, method, n, wrong with its 95 % interval (low, high), and left_out where errors are. The causes
+        stand in the order of `CAUSES` behind "none" and "any fault"; those of no sample are left out. The methods are
+        "hide", "direct", and "both": wrong with HiDe's boxes, and with the reference's too.
     """
-    of_reference = answers[answers["method"] == reference].set_index("sample_id")
-    answered(of_reference, reference)  # which warns of errors
-    other = outcomes(of_reference)
-    pictures = answers.assign(picture=pictures_of).drop_duplicates("sample_id").set_index("sample_id")["picture"]
-    rows = []
-    for cause, meaning in CAUSES.items():
-        part = found[found["cause"] == cause]
-        wrong = part[~part["correct"]]
-        share = mean_interval(~part["correct"], pictures[part["sample_id"]])
-        hopeless = int((other[wrong["sample_id"]] == 0).sum())
-        rows.append((cause, meaning, len(part), len(wrong), share.estimate, share.low, share.high, hopeless))
-    columns = ["cause", "definition", "n", "wrong", "share_wrong", "low", "high", f"wrong_with_{reference}_too"]
-    return pd.DataFrame(rows, columns=columns)
+    of = found.set_index("sample_id")["cause"]
+    rows = answers[answers["sample_id"].isin(of.index) & answers["method"].isin(["hide", "direct", reference])]
+    wrong = (1 - outcomes(rows)).groupby([rows["sample_id"], rows["method"]]).first().unstack()
+    shown = rows[rows["method"] == "hide"].assign(error=None)
+    parts = []
+    for method in ("hide", "both", "direct"):
+        own = wrong["hide"] * wrong[reference] if method == "both" else wrong[method]
+        part = shown.assign(method=method, cause=shown["sample_id"].map(of), correct=shown["sample_id"].map(own))
+        parts += [part, part[part["cause"] != "none"].assign(cause="any fault")]
+    table = accuracies(pd.concat(parts), ["cause", "method"]).rename(columns={"accuracy": "wrong"})
+    order = ["none", "any fault", *CAUSES]
+    return table.sort_values("cause", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
 
 def regions_in(answers: pd.DataFrame, method: str) -> list[Places]:
@@ -125,7 +126,7 @@ def regions_in(answers: pd.DataFrame, method: str) -> list[Places]:
 
 
 def panels(
-    found: pd.DataFrame, samples: Sequence[Sample], answers: pd.DataFrame, titles: Mapping[str, str], most: int = 3
+    found: pd.DataFrame, samples: Sequence[Sample], answers: pd.DataFrame, titles: Mapping[str, str], most: int = 2
 ) -> list[list[Panel]]:
     """The first wrongly answered samples of each cause, for `hide_utils.plots.gallery`.
 

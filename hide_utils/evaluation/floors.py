@@ -6,9 +6,12 @@ the bytes of the language model's weights at the rate that large copies reach.
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,12 +24,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hide_utils.evaluation.fullsize import Architecture, MetaWins, meta_cache, meta_model, run_tokens, work_for
 from hide_utils.evaluation.procedures import Pass, pass_flops
 from hide_utils.models import VLM, clocked
-from hide_utils.models.towers import batched
-
-REPEATS = 5
 
 
-def fastest(device: torch.device, run: Callable[[], Any], repeats: int = REPEATS) -> float:
+def fastest(device: torch.device, run: Callable[[], Any], repeats: int = 5) -> float:
     """Seconds of the fastest of several runs, after one to warm up."""
     found = []
     for _ in range(repeats + 1):
@@ -34,6 +34,16 @@ def fastest(device: torch.device, run: Callable[[], Any], repeats: int = REPEATS
             run()
         found.append(clock.seconds)
     return min(found[1:])
+
+
+def machine(device: torch.device) -> str:
+    """What runs the model, for captions: the GPU's name, or the processor's with the cores in use."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
+    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name.replace('(R)', '')}, {torch.get_num_threads()} of {os.cpu_count()} cores"
 
 
 def limits(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
@@ -95,17 +105,21 @@ class _AttentionCalls(TorchFunctionMode):
         return torch.empty_like(args[0])
 
 
-def launches(architecture: Architecture) -> pd.DataFrame:
+def launches(architecture: Architecture, towers: Sequence[str] = ("stock", "batched")) -> pd.DataFrame:
     """Calls that the vision tower takes for a picture, a window at a time and all together, and those of a token.
 
     The full-size model is run on torch's meta device, where an operation has a shape and no numbers.
+
+    Args:
+        architecture: the model.
+        towers: ways of running the windows, names of `towers.TOWERS`.
 
     Returns:
         Columns model, pass, path, attention_calls and operations. An operation is at least one launch on a GPU. A
         recorded token is a single one.
     """
     work, rows = work_for(architecture), []
-    for path in ("stock", "batched"):
+    for path in towers:
         model = meta_model(architecture.config(), path)
         with torch.no_grad(), _AttentionCalls() as calls, _Operations() as operations, MetaWins():
             model.model.get_image_features(**work.image.inputs)
@@ -116,35 +130,6 @@ def launches(architecture: Architecture) -> pd.DataFrame:
     rows.append((architecture.name, "decoded token", "eager", calls.n, operations.n))
     rows.append((architecture.name, "decoded token", "recorded", calls.n, 1))
     return pd.DataFrame(rows, columns=["model", "pass", "path", "attention_calls", "operations"])
-
-
-def window_seconds(windows: int = 1024, patches: int = 64, heads: int = 16, dim: int = 80) -> pd.DataFrame:
-    """Attention of one windowed block on the CPU, a window at a time and all together, in turn.
-
-    The defaults are Qwen2.5-VL-7B's tower on a picture of 3584 x 3584 pixels.
-
-    Returns:
-        Columns path ("stock", "batched"), repeat and seconds.
-    """
-    made = torch.randn(3, windows * patches, heads, dim)
-    query, key, value = made.transpose(1, 2)[:, None]
-    borders = torch.arange(0, windows * patches + 1, patches)
-
-    def one_by_one() -> None:
-        pieces = zip(*(tensor.split(patches, dim=2) for tensor in (query, key, value)), strict=True)
-        torch.cat([scaled_dot_product_attention(*piece).transpose(1, 2) for piece in pieces], dim=1)
-
-    paths: dict[str, Callable[[], Any]] = {
-        "stock": one_by_one,
-        "batched": partial(batched, query, key, value, borders),
-    }
-    rows = []
-    for repeat in range(-1, REPEATS):
-        for path, run in paths.items():
-            with clocked("cpu") as clock:
-                run()
-            rows.append((path, repeat, clock.seconds))
-    return pd.DataFrame(rows[len(paths) :], columns=["path", "repeat", "seconds"])
 
 
 def kernels(vlm: VLM, keys: int, new: int) -> pd.DataFrame:

@@ -53,7 +53,6 @@ def windowed() -> transformers.PreTrainedConfig:
 SIZES: dict[str, Callable[[], transformers.PreTrainedConfig]] = {
     "small": partial(sized, 4, 192, 6),
     "middle": partial(sized, 6, 384, 12),
-    "large": partial(sized, 8, 512, 16),
     "windowed": windowed,
 }
 

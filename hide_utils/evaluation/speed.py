@@ -237,7 +237,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(summary(tables["speed"]).to_string(index=False, float_format="%.3f"))
     print(tables["agreement"].to_string(index=False, float_format="%.2g"))
     entry = provenance_entry(
-        config=RunConfig.model_validate({"notebook": NOTEBOOK}), model="random weights", asked=vars(asked)
+        config=RunConfig.model_validate({"notebook": NOTEBOOK}),
+        model="random weights",
+        asked=vars(asked),
+        machine=floors.machine(device),
     )
     for kind, table in tables.items():
         path = folder_of(device) / f"{kind}.csv"

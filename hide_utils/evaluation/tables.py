@@ -24,6 +24,7 @@ from hide_utils.stats.rows import outcomes, with_holm
 
 # Columns that are not shown with three decimals: a p of "0.000" would say nothing.
 SHOWN = {"{:.0f}": ("gained", "lost"), "{:.2g}": ("p", "p_holm"), "{:.3g}": ("flops",)}
+BOXES = ("recall50", "area")  # shares of the true boxes that the regions hold, and of the picture that they keep
 COSTS = ("calls", "image_tokens", "text_tokens", "decoded", "flops", "seconds", "peak_bytes")
 # Our name of a benchmark -> the paper's, and the peers' column.
 PUBLISHED = {
@@ -42,7 +43,7 @@ def cost_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
 
     Returns:
         A row a method, in the order in which methods first appear. Columns: method, n, those of `COSTS` (of peak_bytes
-        the largest instead of the mean) and times_direct, the FLOPs over the baseline's.
+        the largest instead of the mean), tokens (all of them together) and times_direct, the FLOPs over the baseline's.
 
     Raises:
         ValueError: there are no rows of the baseline.
@@ -53,6 +54,7 @@ def cost_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
     known = counted.assign(**{name: outcomes(counted, name) for name in ("n", *COSTS)})
     rules = {"n": "count"} | dict.fromkeys(COSTS, "mean") | {"peak_bytes": "max"}
     table = known.groupby("method", sort=False)[list(rules)].agg(rules)
+    table["tokens"] = table[["image_tokens", "text_tokens", "decoded"]].sum(axis=1)
     table["times_direct"] = table["flops"] / table.loc[baseline, "flops"]
     return table.reset_index()
 
@@ -76,14 +78,19 @@ def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
         baseline: method that the others are compared with.
 
     Returns:
-        A row a method, with the columns of `stats.comparison_table` and of `cost_table`. Intervals and tests
-        are those of `comparison_table`. Holm's correction is over the methods of this table.
+        A row a method, with the columns of `stats.comparison_table` and of `cost_table`, and the means of `BOXES`, NaN
+        where there are none. Intervals and tests are those of `comparison_table`. Holm's correction is over the methods
+        of this table.
 
     Raises:
         ValueError: there are no rows of the baseline.
     """
     table = comparison_table(results.assign(kind="every"), baseline).query("kind == 'all'").drop(columns="kind")
-    return with_holm(table).merge(cost_table(results, baseline).drop(columns="n"), on="method")
+    boxes = results.reindex(columns=["method", *BOXES]).astype(dict.fromkeys(BOXES, float))
+    found = boxes.groupby("method", sort=False).mean().reset_index()
+    return (
+        with_holm(table).merge(found, on="method").merge(cost_table(results, baseline).drop(columns="n"), on="method")
+    )
 
 
 def styled(table: pd.DataFrame) -> Styler:
@@ -112,11 +119,9 @@ def _line(row: dict[str, Any], baseline: bool) -> dict[str, str]:
         if row["n"]
         else "no answer",
         "difference to direct": against,
-        "p": "–" if baseline else f"{row['p']:.2g}",
         "p (Holm)": "–" if baseline else f"{row['p_holm']:.2g}",
-        "no letter": f"{row.get('unread', 0)}",
-        "calls": f"{row['calls']:.1f}",
-        "visual tokens": f"{row['image_tokens']:.0f}",
+        "boxes: recall, kept": "–" if np.isnan(row["recall50"]) else "{recall50:.2f}, {area:.1%}".format(**row),
+        "tokens": f"{row['tokens']:.0f}",
         "FLOPs": f"{row['times_direct']:.2f}x",
     }
 

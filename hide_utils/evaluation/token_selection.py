@@ -21,8 +21,7 @@ from hide_utils.evaluation import localisation
 from hide_utils.method import Entities, HiDe, Localisation, SearchAttention, Session, lpd
 from hide_utils.samples import Sample
 
-ALPHAS = (0.5, 0.7, 0.8, 0.9)
-SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)  # shares of the calibration tokens that a threshold drops
+ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 TOKEN_SCORES = {
     "entropy": "by how much the row's entropy lies below that of the instruction's rows (share of the highest)",
     "peak": "log of the row's peak over its mean, above that of the instruction's rows",
@@ -84,56 +83,44 @@ class Rule:
         return f"{chosen}, α {self.alpha:g}"
 
 
-def sweep_rules(
-    found: Sequence[SearchAttention],
-    samples: Sequence[Sample],
-    sizes_wh: Sequence[tuple[int, int]],
-    layer: int,
-    sigma: float,
-    alphas: Sequence[float] = ALPHAS,
-    shares: Sequence[float] = SHARES,
-) -> pd.DataFrame:
-    """Mean box quality of every rule: all tokens, and each measure with a threshold that drops a share of the tokens.
+LEAST = {
+    "entropy": (-0.04, -0.02, 0.0, 0.02, 0.04, 0.08, 0.12, 0.16),
+    "peak": (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0),
+    "purified entropy": (0.2, 0.3, 0.35, 0.4, 0.45, 0.5),
+}  # measure -> thresholds to choose from
+RULES = tuple(
+    Rule(measure, least, alpha)
+    for measure, thresholds in [(None, (0.0,)), *LEAST.items()]
+    for least, alpha in product(thresholds, ALPHAS)
+)
 
-    Args:
-        found: searches of every sample, with rows at the layer.
-        samples: those of the searches, with true boxes.
-        sizes_wh: width and height in pixels of the samples' pictures as the session has them.
-        layer: counted from 0.
-        sigma: standard deviation of the Gaussian in grid cells.
-        alphas: thresholds on the maps.
-        shares: of all tokens that a threshold on a measure drops.
 
-    Returns:
-        Columns measure (None for all tokens), share, least, alpha, and the three of `localisation.box_quality`.
-    """
-    scores = [token_scores(one, layer, sigma) for one in found]
-    pooled = {name: np.concatenate([one[name] for one in scores]) for name in TOKEN_SCORES}
-    limits: list[tuple[str | None, float, float]] = [(None, 0.0, -np.inf)]
-    limits += [(name, share, float(np.quantile(pooled[name], share))) for name in TOKEN_SCORES for share in shares]
+def rule_quality(hide: HiDe, session: Session, sample: Sample) -> dict[str, list[float]]:
+    """Box quality of every one of `RULES` where the question itself is searched for, for `stored_measures`."""
+    layer, sigma, size = hide.settings.layer, hide.settings.sigma, session.image.size
+    found = session.search(question_itself(hide, session, sample), [layer])
+    scores = token_scores(found, layer, sigma)
+    grid = dict(zip(ALPHAS, lpd.boxes_grid(found.maps(layer, sigma), ALPHAS), strict=True))
     rows = []
-    for one, score, sample, size in zip(found, scores, samples, sizes_wh, strict=True):
-        grid = lpd.boxes_grid(one.maps(layer, sigma), alphas)
-        for (measure, share, least), (alpha, boxes) in product(limits, zip(alphas, grid, strict=True)):
-            kept = Rule(measure, least, alpha).kept(score)
-            chosen = [box for of_token, keep in zip(boxes, kept, strict=True) if keep for box in of_token]
-            quality = localisation.box_quality(lpd.merge_boxes(chosen, size), sample.boxes_xyxy, size)
-            rows.append({"measure": measure, "share": share, "least": least, "alpha": alpha, **quality})
-    keys = ["measure", "share", "least", "alpha"]
-    return pd.DataFrame(rows).groupby(keys, sort=False, dropna=False).mean().reset_index()
+    for rule in RULES:
+        kept = rule.kept(scores)
+        chosen = [box for of_token, keep in zip(grid[rule.alpha], kept, strict=True) if keep for box in of_token]
+        rows.append(localisation.box_quality(lpd.merge_boxes(chosen, size), sample.boxes_xyxy, size))
+    return {name: [round(row[name], 5) for row in rows] for name in ("recall50", "iou", "area")}
 
 
-def choose_rule(table: pd.DataFrame) -> Rule:
-    """The rule with the highest mean IoU, as for the other variants of TAD. Of equals the one that drops fewest counts.
+def choose_rules(measured: pd.DataFrame) -> dict[str, Rule]:
+    """The best of `RULES` that read all tokens, and the best of the others, which read "tokens that point".
+
+    The best has the highest mean recall minus area, which is how sigma and alpha are chosen too.
 
     Args:
-        table: from `sweep_rules`, of the calibration split.
+        measured: rows of `rule_quality`, of the calibration split.
     """
-    best = table.sort_values(["share", "alpha"], kind="stable")
-    best = best.loc[best["iou"].idxmax()]
-    return Rule(
-        best["measure"] if isinstance(best["measure"], str) else None, float(best["least"]), float(best["alpha"])
-    )
+    recall, area = (np.mean(measured[name].tolist(), axis=0) for name in ("recall50", "area"))
+    best_first = [RULES[i] for i in np.argsort(area - recall, kind="stable")]
+    groups = {"all tokens": True, "tokens that point": False}
+    return {name: next(r for r in best_first if (r.measure is None) == every) for name, every in groups.items()}
 
 
 def question_itself(hide: HiDe, session: Session, sample: Sample) -> Entities:
@@ -174,33 +161,3 @@ def reading(rule: Rule, entities: Callable[[HiDe, Session, Sample], Entities], s
         return locate_selected(hide, session, sample.question, entities(hide, session, sample), rule).regions
 
     return of_regions(find, steps=("prefill", *steps, "search", "decouple", "compact"))
-
-
-def token_table(found: Sequence[SearchAttention], layer: int, sigma: float, rule: Rule, least: int = 3) -> pd.DataFrame:
-    """How often each token is read.
-
-    Args:
-        found: searches, with rows at the layer.
-        layer: counted from 0.
-        sigma: standard deviation of the Gaussian in grid cells.
-        rule: which tokens are read.
-        least: tokens that occur less often are put together as "(rare)".
-
-    Returns:
-        Columns token, n, score (mean of the rule's measure) and kept (share), the most concentrated token first.
-    """
-    rows: list[tuple[str, float, bool]] = []
-    for one in found:
-        scores = token_scores(one, layer, sigma)
-        own = scores[rule.measure or "entropy"]
-        rows += zip(one.tokens, own, rule.kept(scores), strict=True)
-    table = pd.DataFrame(rows, columns=["token", "score", "kept"])
-    count = table["token"].map(table["token"].value_counts())
-    table["token"] = table["token"].where(count >= least, "(rare)")
-    means = table.groupby("token").agg(n=("kept", "size"), score=("score", "mean"), kept=("kept", "mean"))
-    return means.sort_values("score", ascending=False).reset_index()
-
-
-def strongest_score(found: Sequence[SearchAttention], layer: int, sigma: float) -> list[float]:
-    """For each search, the entropy score of its most concentrated token. It is a signal for whether to look."""
-    return [float(token_scores(one, layer, sigma)["entropy"].max()) for one in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import textwrap
 from collections.abc import Sequence
 from functools import cache
@@ -22,6 +23,7 @@ from hide_utils.looks import look_of
 from hide_utils.plots import BOX_COLOR, MAP_COLORS, TRUTH_COLOR, Panel, gallery, plain_text, source_line
 
 PICTURE, THUMB = 640, 150  # longer side in pixels of the picture and of a token's map
+MOST_COLUMNS = 6  # of a figure
 MOST_THUMBS = 24  # maps of tokens that are drawn, since a longer list would be slow and illegible
 QUALITY = {
     "recall50": "true boxes at least half covered",
@@ -218,7 +220,7 @@ def _table(rows: Sequence[tuple[str, object]]) -> str:
 
 
 def figure(model: str, case: Case, knobs: Knobs, view: View, most_tokens: int = 8) -> Figure:
-    """The view as a figure to keep: the picture, the maps of tokens that are on, the second picture and the answers.
+    """The view to keep: the picture, the maps of tokens that are on, the second picture, the answers and the notes.
 
     Args:
         model: its name.
@@ -235,8 +237,10 @@ def figure(model: str, case: Case, knobs: Knobs, view: View, most_tokens: int = 
     second = None if view.compact is None else composite_on_white(view.compact)
     title = "second, {} × {} px".format(*second.size) if second else "no region"
     panels.append(Panel(second, title, framed=second is not None))
-    fig = gallery([panels[start : start + 5] for start in range(0, len(panels), 5)], title_size=8)
-    fig.suptitle(textwrap.fill(_said(case, knobs), 110), fontsize=8)
+    columns = math.ceil(len(panels) / math.ceil(len(panels) / MOST_COLUMNS))
+    fig = gallery([panels[start : start + columns] for start in range(0, len(panels), columns)])
+    said = [_said(case, knobs), *(plain_text(note, 500) for note in (case.entities.note, *case.notes) if note)]
+    fig.suptitle("\n".join(textwrap.fill(line, 110) for line in said), fontsize=8)
     source_line(fig, model=model, benchmark=plain_text(case.name, 60), n=1, more=_settings(case, knobs))
     return fig
 
@@ -253,7 +257,7 @@ def _said(case: Case, knobs: Knobs) -> str:
 
 def _settings(case: Case, knobs: Knobs) -> str:
     """The settings in one line."""
-    parts = [f"layer {knobs.layer} (from 0), σ {knobs.sigma:g}, α {knobs.alpha:g}"]
+    parts = [f"layer {knobs.layer + 1} (counted from 1), σ {knobs.sigma:g}, α {knobs.alpha:g}"]
     parts += [] if knobs.noise_prior else ["no noise prior"]
     parts += [f"{len(knobs.tokens_off)} of {len(case.attention.tokens)} tokens off"] if knobs.tokens_off else []
     return ", ".join([*parts, knobs.layout.replace("_", " ")])

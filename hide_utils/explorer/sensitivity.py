@@ -1,21 +1,25 @@
-"""What moving one setting alone does to the regions of many cases: the computation and its figure."""
+"""What moving one setting alone does to the regions of many cases, how long it takes, and whether they are HiDe's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
+from hide_utils.explorer.app import Explorer
 from hide_utils.explorer.case import Case, Knobs, view_of
-from hide_utils.looks import self_labelled
+from hide_utils.looks import PALETTE, Look
 from hide_utils.plots import bands, legend_above, level
 from hide_utils.stats import means
 
-MEASURES = self_labelled({"recall50": 0, "iou": 1, "area": 7})
-SETTINGS = {"layer": "layer, counted from 0", "sigma": "σ in grid cells", "alpha": "α"}
+MEASURES = {"recall50": Look("recall", PALETTE[0]), "iou": Look("IoU", PALETTE[1]), "area": Look("area", PALETTE[7])}
+SETTINGS = {"layer": "decoder layer, counted from 1", "sigma": "σ in grid cells", "alpha": "α"}
 
 
 def one_at_a_time(
@@ -59,8 +63,39 @@ def slider_curves(axes: Sequence[Axes], moved: pd.DataFrame, own: Mapping[str, f
         own: setting -> the value where it stands.
     """
     for ax, (setting, part) in zip(axes, moved.groupby("setting", sort=False), strict=True):
-        bands(ax, part, "value", "measure", looks=MEASURES)
-        level(ax, own[setting])
+        first = int(setting == "layer")
+        bands(ax, part.assign(value=part["value"] + first), "value", "measure", looks=MEASURES)
+        level(ax, own[setting] + first)
         ax.set(xlabel=SETTINGS[setting], ylim=(0, 1))
+        if first:
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_ylabel("mean over samples")
     legend_above(axes[len(axes) // 2])
+
+
+def differing(cases: Iterable[Case], own: Knobs, answers: pd.DataFrame) -> list[str]:
+    """Names of the cases whose regions at the settings `own` are not those of the method in the answers."""
+    evaluated = answers[answers["method"] == "hide"].set_index("sample_id")["regions"]
+    found = {case.name: np.ravel(view_of(case, own).regions).tolist() for case in cases}
+    return [name for name, regions in found.items() if regions != list(evaluated[name] or ())]
+
+
+def redraw_seconds(explorer: Explorer, values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """How long the explorer takes from a slider's new value to its redrawn panes, which end as they were.
+
+    Args:
+        explorer: whose sliders are moved.
+        values: setting -> the values that it takes.
+
+    Returns:
+        A row for each setting: setting, moves (how many) and milliseconds (their median).
+    """
+    rows = []
+    for name, taken in values.items():
+        before, seconds = getattr(explorer.knobs, name), []
+        for value in [*taken, before]:
+            getattr(explorer.form, name).value = value
+            _ = explorer.view  # draws what waits to be drawn
+            seconds.append(explorer.seconds)
+        rows.append((name, len(taken), 1000 * median(seconds[:-1])))
+    return pd.DataFrame(rows, columns=["setting", "moves", "milliseconds"])

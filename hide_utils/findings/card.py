@@ -13,7 +13,7 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 from scipy import stats as distributions
@@ -22,10 +22,12 @@ from hide_utils.stats import holm
 
 LEVEL = 0.05  # of a corrected p, below which a difference is shown
 POWER = 0.8
-MARGINS = {"points": 5.0, "recall": 0.05, "IoU": 0.05, "AUC": 0.05}  # unit -> the smallest difference that matters
+# Unit -> the smallest difference that matters. "× plain" is time in units of a plain answer's: a tenth is what two
+# runs of one question differ by on a shared machine.
+MARGINS = {"points": 5.0, "recall": 0.05, "IoU": 0.05, "AUC": 0.05, "× plain": 0.1}
 COLUMNS = (
     *("claim", "statement", "estimate", "low", "high", "unit", "n", "test", "p", "p_corrected"),
-    *("paper", "source", "verdict", "taught", "n_to_decide"),
+    *("paper", "source", "verdict", "taught", "n_to_decide", "holds"),
 )
 Verdict = Literal[
     "as in the paper",
@@ -35,7 +37,14 @@ Verdict = Literal[
     "holds here, as taught",
     "does not hold here",
 ]
-_COLORS = {"as in the paper": "#029e73", "holds here, as taught": "#029e73", "undecided": "#949494"}
+VERDICTS: tuple[str, ...] = get_args(Verdict)
+COLORS = {  # how a decision begins -> its color
+    "as in the paper": "#029e73",
+    "holds here, as taught": "#029e73",
+    "undecided": "#767676",
+    "no claim in the paper": "#0173b2",
+    "verdict": "#0173b2",
+}
 
 
 @dataclass(frozen=True)
@@ -144,30 +153,46 @@ class Finding:
             return "verdict: with all cards, at the end"
         if self.n_to_decide is not None:
             return f"undecided; n = {self.n_to_decide} would decide"
-        if self.verdict == "no claim in the paper":
-            return f"{self.verdict}; {'holds' if self.holds else 'does not hold'} here"
-        return self.verdict
+        return _decided(self.verdict, self.holds)
 
     def _repr_html_(self) -> str:
-        paper = f"Paper: {self.paper}" + (f" ({self.source})" if self.source else "") if self.paper else ""
-        taught = f"Taught: {self.taught}" if self.taught else ""
-        lines = [self.evidence, *filter(None, (paper, taught))]
-        color = _COLORS.get(self.verdict, "#d55e00") if self.p_corrected is not None else "#56b4e9"
-        body = "".join(f"<div style='font-size:90%;opacity:.8'>{html.escape(line)}</div>" for line in lines)
-        return (
-            f"<div style='border-left:5px solid {color};padding:.4em .9em;margin:.6em 0;max-width:60em'>"
-            f"<b>{html.escape(self.statement)}</b> <span style='color:{color}'>{html.escape(self.decision)}</span>"
-            f"{body}</div>"
-        )
+        return as_html(self.statement, self.evidence, _sourced(self), self.taught, self.decision)
 
     def markdown(self) -> str:
         """The card as a list item of Markdown."""
-        paper = f" Paper: {self.paper}" + (f" ({self.source})." if self.source else ".") if self.paper else ""
+        paper = f" Paper: {_sourced(self)}." if self.paper else ""
         taught = f" Taught: {self.taught}." if self.taught else ""
         return f"- **{self.statement}** *{self.decision}*. {self.evidence}.{paper}{taught}"
 
     def __repr__(self) -> str:
         return f"{self.statement} [{self.decision}] {self.evidence}"
+
+
+def as_html(claim: str, evidence: str, paper: str, taught: str, decision: str) -> str:
+    """A card in HTML, from its words as in `in_words`."""
+    color = color_of(decision)
+    lines = [evidence, *([f"Paper: {paper}"] if paper else []), *([f"Taught: {taught}"] if taught else [])]
+    body = "".join(f"<div style='font-size:90%;opacity:.8'>{html.escape(line)}</div>" for line in lines)
+    return (
+        f"<div style='border-left:5px solid {color};padding:.4em .9em;margin:.6em 0;max-width:60em'>"
+        f"<b>{html.escape(claim)}</b> <span style='color:{color}'>{html.escape(decision)}</span>{body}</div>"
+    )
+
+
+def color_of(decision: str) -> str:
+    """The color of a decision, by its first words: one for what is borne out, one for what is not."""
+    return next((color for words, color in COLORS.items() if decision.startswith(words)), "#d55e00")
+
+
+def _sourced(one: Any) -> str:
+    """What the paper says, with the place where it does."""
+    return f"{one.paper} ({one.source})" if one.paper and one.source else one.paper
+
+
+def _decided(verdict: str, holds: bool | None) -> str:
+    if holds is None or verdict != "no claim in the paper":
+        return verdict
+    return f"{verdict}; {'holds' if holds else 'does not hold'} here"
 
 
 def _evidence(one: Any) -> str:
@@ -192,22 +217,26 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
 
 def as_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """Corrected cards as rows with `COLUMNS`, for ``findings.csv``. n_to_decide is missing where a claim is decided."""
-    rows = [asdict(one) | {"verdict": one.verdict, "n_to_decide": one.n_to_decide} for one in findings]
+    rows = [
+        asdict(one) | {name: getattr(one, name) for name in ("verdict", "n_to_decide", "holds")} for one in findings
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n_to_decide": "Int64"})
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of `as_table` for readers: columns claim (the statement), evidence, paper and verdict."""
-    rows = [
-        (
-            one.statement,
-            _evidence(one),
-            "" if pd.isna(one.paper) else one.paper,
-            one.verdict if pd.isna(one.n_to_decide) else f"{one.verdict}; n = {int(one.n_to_decide)} would decide",
+    """A table of `as_table`, also one read from its file, for readers.
+
+    Returns:
+        Columns claim (the statement), evidence, paper, taught and verdict, which are a card's words.
+    """
+    rows = []
+    for one in table.astype(object).where(table.notna(), "").itertuples():
+        holds = {"True": True, "False": False}.get(str(getattr(one, "holds", "")))
+        undecided = f"undecided; n = {int(one.n_to_decide)} would decide" if one.n_to_decide != "" else ""
+        rows.append(
+            (one.statement, _evidence(one), _sourced(one), one.taught, undecided or _decided(one.verdict, holds))
         )
-        for one in table.itertuples()
-    ]
-    return pd.DataFrame(rows, columns=["claim", "evidence", "paper", "verdict"])
+    return pd.DataFrame(rows, columns=["claim", "evidence", "paper", "taught", "verdict"])
 
 
 def as_latex(findings: Iterable[Finding]) -> str:

@@ -1,4 +1,4 @@
-"""Findings from measured tables: paired tests of two variants on the same samples."""
+"""Findings from measured tables: paired tests of two variants on the same samples, and of two groups of samples."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from hide_utils.findings.card import Finding
-from hide_utils.stats import compare, compare_answers
+from hide_utils.stats import compare, compare_answers, unpaired_test
 from hide_utils.stats.rows import paired_test
 
-MCNEMAR, BOOTSTRAP = "exact McNemar", "sign flips by picture"
+MCNEMAR, BOOTSTRAP, FISHER = "exact McNemar", "sign flips by picture", "Fisher's exact, two groups"
 
 
 def of_answers(answers: pd.DataFrame, method: str, against: str, **words: Any) -> Finding:
@@ -57,4 +57,20 @@ def of_differences(differences: Collection[float], pictures: Collection, unit: s
     """
     interval, test = paired_test(list(differences), np.zeros(len(differences)), pictures, shares=False)
     numbers: dict[str, Any] = dict(zip(("estimate", "low", "high", "n"), interval, strict=True))
+    middle = numbers["estimate"]  # of equal differences, rounding can put an end on the wrong side
+    numbers |= {"low": min(numbers["low"], middle), "high": max(numbers["high"], middle)}
     return Finding(**numbers, unit=unit, p=test.p, test=BOOTSTRAP, **words)
+
+
+def of_groups(one: Collection[bool], other: Collection[bool], **words: Any) -> Finding:
+    """What a share is more in one group of samples than in another, in points. The test is unpaired.
+
+    Args:
+        one: whether it is so, one a sample. No two samples of both groups have one picture.
+        other: the same of the group whose share is subtracted.
+        **words: as in `of_answers`.
+    """
+    interval, p = unpaired_test(one, other)
+    estimate, low, high = (100 * value for value in interval[:3])
+    numbers: dict[str, Any] = {"estimate": estimate, "low": low, "high": high, "unit": "points", "n": interval.n}
+    return Finding(**numbers, p=p, test=FISHER, **words)

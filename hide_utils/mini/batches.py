@@ -115,7 +115,7 @@ def turns_for(rng: np.random.Generator, lesson: Lesson, scene: Shown) -> list[le
     return turns or [lessons.caption(rng, scene.things, scene.image.shape[0])]
 
 
-def _padded(rows: list[Row], fill: int) -> Batch:
+def padded(rows: list[Row], fill: int) -> Batch:
     """Rows of ids and weights as two arrays ``(rows, length)``, whose length is a multiple of 16."""
     length = -(-max(len(ids) for ids, _ in rows) // 16) * 16
     out_ids = np.full((len(rows), length), fill, np.int32)
@@ -143,7 +143,7 @@ def draw_batch(
     fill = tokenizer.pad_token_id
     if rng.random() < lesson.extraction:
         turns = [lessons.extraction(rng) for _ in range(max(2, int(TEXTS * scale)))]
-        return _padded([conversation(tokenizer, [], [turn]) for turn in turns], fill)
+        return padded([conversation(tokenizer, [], [turn]) for turn in turns], fill)
     two = bool(rng.random() < lesson.two)
     sides, shares, counts = zip(*(two and lesson.pair_sizes) or lesson.sizes, strict=True)
     pick = min(int(np.searchsorted(np.cumsum(shares) / sum(shares), rng.random())), len(sides) - 1)
@@ -161,7 +161,7 @@ def draw_batch(
     }
     seconds = [scene.second for scene in scenes if scene.second is not None]
     out |= {"second": np.stack(seconds)} if seconds else {}
-    return out | (_padded(rows, fill) if rows else {})
+    return out | (padded(rows, fill) if rows else {})
 
 
 def _second_grid(rng: np.random.Generator) -> tuple[int, int]:

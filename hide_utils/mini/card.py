@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -19,7 +18,7 @@ from hide_utils import paths
 from hide_utils.files import replace_file, write_text
 from hide_utils.mini import figures
 from hide_utils.mini.curriculum import TAUGHT
-from hide_utils.mini.difficulty import TARGETS, nearest
+from hide_utils.mini.difficulty import LEAST_ABOVE_CHANCE, TARGETS, nearest
 from hide_utils.plots import style
 from hide_utils.scenes.world import COLORS, NOUNS, PHOTOGRAPHS
 
@@ -64,8 +63,9 @@ def card(folder: Path = paths.MINI) -> str:
         colors=len(COLORS),
         photographs="; ".join(f"{split}: {', '.join(names)}" for split, names in PHOTOGRAPHS.items()),
         runs=markdown(runs_table(pd.read_json(folder / "training_log.jsonl", lines=True))),
-        targets=_listed(f"{share:.0%} ({name})" for name, share in TARGETS.items()),
-        difficulties=_listed(f"{name} {_point(nearest(table['difficulty'], name))}" for name in TARGETS),
+        targets=", ".join(f"{share:.0%} ({name})" for name, share in TARGETS.items()),
+        least_above=f"{100 * LEAST_ABOVE_CHANCE:.0f}",
+        difficulties=", ".join(f"{name} {_point(nearest(table['difficulty'], name))}" for name in TARGETS),
         difficulty=markdown(table["difficulty"]),
         trials=markdown(table["trials"]),
         layer_from_1=hide["layer"] + 1,
@@ -80,10 +80,6 @@ def card(folder: Path = paths.MINI) -> str:
         n_kind=table["accuracy"]["n"].min() // 2,
         extraction=markdown(table["extraction"]),
     )
-
-
-def _listed(parts: Any) -> str:
-    return ", ".join(parts)
 
 
 def _point(chosen: dict[str, int]) -> str:

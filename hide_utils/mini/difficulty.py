@@ -31,7 +31,7 @@ LEAST_ABOVE_CHANCE = 0.10  # of each kind, at the default
 def nearest(table: pd.DataFrame, name: str) -> dict[str, int]:
     """Resolution and unnamed objects of the grid point whose direct accuracy is nearest to what a difficulty wants.
 
-    At the default both kinds of question must be at least 10 points above chance.
+    At the default both kinds of question must be `LEAST_ABOVE_CHANCE` above chance.
 
     Args:
         table: with the columns of ``difficulty.csv``.

@@ -51,7 +51,7 @@ class Losses:
         kind = ("text", "one", "two")[len(pictures)]
         hidden, seen = self.lean(batch["ids"].long(), pictures, self._starts(batch, pictures))
         loss, measures = self.text(hidden, batch["ids"].long(), batch["weights"], kind, batch.get("image"))
-        if kind == "one":
+        if kind == "one" and "dense" in batch:
             dense, more = self.dense(seen[0], batch["dense"])
             loss, measures = loss + DENSE_SHARE * dense, measures | more
         return loss, measures

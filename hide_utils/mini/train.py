@@ -40,15 +40,15 @@ def trial(plan: Plan) -> Plan:
     return replace(plan, lessons=tuple(replace(lesson, sizes=small, pair_sizes=small) for lesson in plan.lessons))
 
 
-def starting_point(settings: RunSettings) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerBase]:
+def starting_point(start: Path | None) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerBase]:
     """The model in float32, and its tokenizer: those of a checkpoint, or new ones."""
-    if settings.start is None:
+    if start is None:
         tokenizer = build_tokenizer(lessons.corpus())
         return build_model(build_config(tokenizer)), tokenizer
     model = Qwen3VLForConditionalGeneration.from_pretrained(
-        settings.start, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
+        start, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
     )
-    return model, AutoTokenizer.from_pretrained(settings.start, trust_remote_code=False)
+    return model, AutoTokenizer.from_pretrained(start, trust_remote_code=False)
 
 
 class Trainer:
@@ -57,7 +57,7 @@ class Trainer:
     def __init__(self, settings: RunSettings, resume: bool) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
-        self.model, self.tokenizer = starting_point(settings)
+        self.model, self.tokenizer = starting_point(settings.start)
         state, self.progress = load_state(settings) if resume else ({}, Progress())
         self.clock = Clock(settings, self.progress.seconds)
         self.batches = batches(settings, self.clock, self.tokenizer, self.progress.step)

@@ -117,6 +117,10 @@ class VLM(Decoder):
         """The image processor's tensors for these pictures, on the model's device and in its number format."""
         raise NotImplementedError
 
+    def shapes_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
+        """As much of `inputs_of` as FLOPs depend on, without making a picture's patches."""
+        raise NotImplementedError
+
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """Tokens that a picture of this width and height in pixels takes, without processing it."""
         raise NotImplementedError

@@ -183,7 +183,7 @@ class Decoder(Runner):
         config, ran = self.model.config, len(prompt) - past
         flops = reply_flops(config, ran, past, steps)
         if pictures:
-            flops += forward_flops(config, 0, 0, 0, self.inputs_of(pictures))
+            flops += forward_flops(config, 0, 0, 0, self.shapes_of(pictures))
         kind = "suffixes" if past else "prefills"
         counts = Counter(
             {kind: 1, "passes": 1 + steps, "text_tokens": ran - n_image, "decoded": decoded, "flops": flops}

@@ -72,6 +72,11 @@ class InternVL(VLM):
         channels = tiles.permute(0, 3, 1, 2).flatten(2)
         return {"pixel_values": in_colors(channels, self.colors).unflatten(2, tiles.shape[1:3])}
 
+    def shapes_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
+        """See `VLM.shapes_of`."""
+        tiles = torch.cat([picture.pixels.to("meta") for picture in pictures])
+        return {"pixel_values": tiles.permute(0, 3, 1, 2)}
+
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """See `VLM.n_image_tokens`."""
         rows, columns = self.tile_grid(image_size_wh)

@@ -52,6 +52,10 @@ class Qwen2_5VL(VLM):
         values = [patches(picture.pixels[0].to(self.device), self.colors, *sizes) for picture in pictures]
         return {"pixel_values": torch.cat(values), "image_grid_thw": self._grids(pictures).to(self.device)}
 
+    def shapes_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
+        """See `VLM.shapes_of`."""
+        return {"image_grid_thw": self._grids(pictures)}
+
     def _grids(self, pictures: Sequence[ProcessedImage]) -> Int64[Tensor, "pictures 3"]:
         """Frames, rows and columns of patches of each picture."""
         patch = self.image_processor.patch_size

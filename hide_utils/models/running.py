@@ -34,6 +34,7 @@ class Runner:
     position_axes: int
     counts: Counter[str]
     inputs_of: Callable[[Sequence[ProcessedImage]], dict[str, Tensor]]
+    shapes_of: Callable[[Sequence[ProcessedImage]], dict[str, Tensor]]
 
     def _forward(self, ids, positions, cache=None, inputs=None, mask=None, kept: int | Tensor = 1) -> Tensor:
         """Logits (kept, vocab) from one pass over ids (n,) at positions (axes, n).

@@ -6,17 +6,25 @@ beside measured points.
 """
 
 from hide_utils.looks import NEUTRAL, PALETTE, Look, Looks, look_of, looks_of
-from hide_utils.plots.bars import accuracy_bars, floor_marks, radar, stacked_bars, token_bars
+from hide_utils.plots.bars import floor_marks, stacked_bars
 from hide_utils.plots.claims import findings_forest
-from hide_utils.plots.costs import accuracy_against_cost, cost_curves, over_sides, over_weights, pareto_front
+from hide_utils.plots.costs import (
+    accuracy_against_cost,
+    cost_curves,
+    levers_rows,
+    over_sides,
+    pareto_front,
+    ratios_by_side,
+    seconds_by_lever,
+)
 from hide_utils.plots.curves import (
     PERCENT,
     accuracy_curve,
+    accuracy_panels,
     band,
     bands,
     error_curves,
     lines,
-    points_at_rates,
     ticks_at,
 )
 from hide_utils.plots.dots import (
@@ -24,7 +32,6 @@ from hide_utils.plots.dots import (
     DIFFERENCE,
     ESTIMATE,
     dot_rows,
-    method_differences,
     offsets,
     points,
     ratio_rows,
@@ -61,7 +68,7 @@ from hide_utils.plots.marks import (
     references,
     setting,
 )
-from hide_utils.plots.matrices import regret_matrix, setting_maps
+from hide_utils.plots.matrices import choice_scatter, difference_matrix, setting_maps
 from hide_utils.plots.pictures import PANEL_PIXELS, draw_boxes, frame, overlay, show_map, thumbnail
 from hide_utils.plots.style import (
     BOX_COLOR,

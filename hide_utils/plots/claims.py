@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,13 +18,18 @@ _AXES = {"points": "difference in accuracy, points"}  # unit -> what its axis sa
 
 
 def findings_forest(
-    cards: Sequence[Finding], labels: Mapping[str, str] | None = None, *, width: float = 0.8 * PAGE_WIDTH
+    cards: Sequence[Finding],
+    labels: Mapping[str, str] | None = None,
+    *,
+    parts: Collection[str] = (),
+    width: float = 0.8 * PAGE_WIDTH,
 ) -> Figure:
     """A line for each card: its difference, 95 % interval and n. The band is the margin within which none matters.
 
     Args:
         cards: with finite numbers. Those of each unit share a panel.
         labels: claim -> what its line is called. Without one it is the claim's name.
+        parts: claims that are parts of the one above them, drawn in grey.
         width: of the figure, in inches.
     """
     units = list(dict.fromkeys(card.unit for card in cards))
@@ -40,7 +45,10 @@ def findings_forest(
         rows = [(card.claim, card.estimate, card.low, card.high) for card in group]
         table = pd.DataFrame(rows, columns=["claim", "estimate", "low", "high"])
         names = {card.claim: (labels or {}).get(card.claim, card.claim) for card in group}
-        dot_rows(ax, table, "claim", rows=names, looks=dict.fromkeys(names, Look("", PALETTE[0])), capsize=2)
+        looks = {name: Look("", "0.55" if name in parts else PALETTE[0]) for name in names}
+        dot_rows(ax, table, "claim", rows=names, looks=looks, capsize=2)
+        for name, text in zip(names, ax.get_yticklabels(), strict=True):
+            text.set_color("0.5" if name in parts else "black")
         form = "{:+.1f}" if unit == "points" else "{:+.2f}"
         for y, card in enumerate(group):
             said = f"{form.format(card.estimate).replace('-', '−')}   n = {card.n}"

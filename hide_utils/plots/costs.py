@@ -1,17 +1,20 @@
-"""What answers cost: accuracy against cost, and costs over the size of a picture or of a model."""
+"""What answers cost: accuracy against cost, costs over the size of a picture, and what saves them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from hide_utils.looks import NO_LOOKS, Looks, look_of
 from hide_utils.plots.curves import lines, ticks_at
 from hide_utils.plots.dots import ACCURACY, dot_rows, points
+from hide_utils.plots.marks import level
+from hide_utils.plots.style import COLUMN_WIDTH, PAGE_WIDTH, new_figure, shared_legend
 
 FLOPS_TICKS = (1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20)
 SIDES = (448, 896, 1792, 3584, 8192)  # ticks of an axis of pictures' sides, pixels
@@ -57,19 +60,32 @@ def pareto_front(ax: Axes, table: pd.DataFrame, front: Collection, *, looks: Loo
         look = look_of(looks, method)._replace(filled=bool(point["front"].item()))
         points(ax, point, point["times_direct"], look, values=ACCURACY, upright=True, markersize=4.5, label=None)
     ax.set(xlabel="FLOPs, multiples of direct", ylabel="accuracy", xscale="log")
-    ax.set_ylim(np.floor(10 * table["low"].min()) / 10, 1)
+    least = table[["accuracy", "low"]].min(axis=None)  # one picture alone has no interval
+    ax.set_ylim(np.floor(10 * np.nan_to_num(least)) / 10, 1)
     ticks_at(ax, [tick for tick in FLOPS_TICKS if tick <= right])
 
 
-def cost_curves(ax: Axes, curves: Mapping[str, pd.DataFrame], chosen: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
+def cost_curves(
+    ax: Axes,
+    curves: Mapping[str, pd.DataFrame],
+    chosen: pd.DataFrame,
+    ends: pd.DataFrame | None = None,
+    *,
+    looks: Looks = NO_LOOKS,
+) -> None:
     """Accuracy against cost for every threshold of a rule, and the chosen ones with their intervals.
 
     Args:
         ax: panel to draw in.
         curves: rule -> columns times_direct and accuracy, a row a threshold.
         chosen: columns method, times_direct, accuracy, low and high.
+        ends: rows of ``chosen`` between which a random share of the samples lies, as a dashed line of "random share".
         looks: of the rules and methods.
     """
+    if ends is not None:
+        look = look_of(looks, "random share")
+        between: dict[str, Any] = {"linestyle": "--", "linewidth": 1.0, "color": look.color, "label": look.label}
+        ax.plot(ends["times_direct"], ends["accuracy"], zorder=1, **between)
     for rule, table in curves.items():
         ax.plot(table["times_direct"], table["accuracy"], color=look_of(looks, rule).color, linewidth=1.0, alpha=0.8)
     edge: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.4}
@@ -80,25 +96,64 @@ def cost_curves(ax: Axes, curves: Mapping[str, pd.DataFrame], chosen: pd.DataFra
 def over_sides(
     ax: Axes, table: pd.DataFrame, columns: Sequence[str], *, looks: Looks = NO_LOOKS, x: str = "side"
 ) -> None:
-    """Columns of a table over a side in pixels, both axes logarithmic."""
+    """Columns of a table over a side in pixels, on a logarithmic axis."""
     lines(ax, table, x, columns, looks=looks)
-    ax.set(xscale="log", yscale="log")
+    ax.set(xscale="log")
     ticks_at(ax, [side for side in SIDES if table[x].min() <= side <= table[x].max()])
 
 
-def over_weights(
-    axes: Iterable[Axes], table: pd.DataFrame, procedures: Sequence[str], *, looks: Looks = NO_LOOKS
-) -> None:
-    """Seconds and peak memory over the number of a model's weights, in two panels.
+def levers_rows(table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> Figure:
+    """What each lever saves for each model, on an axis that is linear up to a thousandth and logarithmic above.
 
     Args:
-        axes: two panels.
-        table: columns weights, procedure, seconds and peak_bytes.
-        procedures: those that are drawn.
+        table: columns lever, model and saved.
+        looks: of the models.
+    """
+    fig, ax = new_figure(width=1.5 * COLUMN_WIDTH, height=2.9)
+    values = ("saved", "saved", "saved")
+    dot_rows(ax, table, "lever", "model", looks=looks, values=values, spread=0.45, elinewidth=0, capsize=0)
+    ax.set_xscale("symlog", linthresh=1e-3)
+    ticks = [0, 0.001, 0.01, 0.1, 1]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set(xlabel="FLOPs saved, in plain answers", xlim=(-2e-4, 2))
+    shared_legend(fig, [ax], columns=3)
+    return fig
+
+
+def ratios_by_side(table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> Figure:
+    """FLOPs over a plain answer's by the side of the picture, a panel for each model.
+
+    Args:
+        table: columns model, side, plain, hide and released.
         looks: of the procedures.
     """
-    panels = (("seconds", 1, "seconds a question"), ("peak_bytes", 1e6, "peak memory (MB)"))
-    for ax, (column, unit, label) in zip(axes, panels, strict=True):
-        wide = table.pivot(index="weights", columns="procedure", values=column)[list(procedures)] / unit
-        lines(ax, wide.assign(millions=wide.index / 1e6), "millions", procedures, looks=looks)
-        ax.set(xlabel="weights of the model (million)", ylabel=label, ylim=(0, 1.12 * wide.max(axis=None)))
+    groups = list(table.groupby("model", sort=False))
+    fig, axes = new_figure(1, len(groups), width=PAGE_WIDTH, height=2.6, sharey=True, squeeze=False)
+    for ax, (name, part) in zip(axes[0], groups, strict=True):
+        over = part[["hide", "released"]].div(part["plain"], axis=0)
+        over_sides(ax, over.assign(side=part["side"]), ["hide", "released"], looks=looks)
+        level(ax, 1, color="0.6", across=True)
+        ax.set(title=name, xlabel="side of the picture (px)")
+    axes[0, 0].set(ylabel="FLOPs over a plain answer's", ylim=(0.8, None))
+    shared_legend(fig, axes[0])
+    return fig
+
+
+def seconds_by_lever(panels: Mapping[str, pd.DataFrame], *, looks: Looks = NO_LOOKS) -> Figure:
+    """Seconds of a whole question as one lever is pulled after another: medians, whiskers from least to most.
+
+    Args:
+        panels: a panel's title -> columns variant, procedure and seconds, a row a run.
+        looks: of the procedures. Others are left out.
+    """
+    size: dict[str, Any] = {"width": PAGE_WIDTH, "height": 2.6, "sharey": True, "squeeze": False}
+    fig, axes = new_figure(1, len(panels), **size)
+    rungs = {name: str(name) for table in panels.values() for name in dict.fromkeys(table["variant"])}
+    values = ("median", "min", "max")
+    for ax, (title, table) in zip(axes[0], panels.items(), strict=True):
+        shown = table[table["procedure"].isin(looks)].groupby(["variant", "procedure"], sort=False)["seconds"]
+        rows = shown.agg(list(values)).reset_index()
+        dot_rows(ax, rows, "variant", "procedure", rows=rungs, looks=looks, values=values)
+        ax.set(title=title, xlabel="seconds a question", xlim=(0, 1.08 * rows["max"].max()))
+    shared_legend(fig, axes[0], columns=3)
+    return fig

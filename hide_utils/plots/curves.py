@@ -6,18 +6,26 @@ costs in `costs`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from hide_utils.looks import NO_LOOKS, Look, Looks, look_of, looks_of
 from hide_utils.plots.dots import ACCURACY, ESTIMATE, offsets, points
-from hide_utils.plots.marks import level
-from hide_utils.plots.style import legend_above, note_left_out
+from hide_utils.plots.marks import level, reference
+from hide_utils.plots.style import (
+    COLUMN_WIDTH,
+    MARKERS,
+    PAGE_WIDTH,
+    legend_above,
+    new_figure,
+    note_left_out,
+    shared_legend,
+)
 from hide_utils.stats import accuracies
 
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")
@@ -103,6 +111,53 @@ def accuracy_curve(ax: Axes, results: pd.DataFrame, x: str, *, xlabel: str, look
     return table
 
 
+def accuracy_panels(
+    answers: pd.DataFrame,
+    x: str,
+    *,
+    xlabel: str,
+    looks: Looks = NO_LOOKS,
+    ticks: Mapping[float, str] | None = None,
+    log: bool = False,
+) -> Figure:
+    """Accuracy of each method over the numeric column `x`: a panel for all questions, and one for each kind of several.
+
+    Each panel has the level of chance of the answers that it shows, and says how many samples stand at each point.
+
+    Args:
+        answers: one row a sample, method and value of `x`, with columns kind, sample_id, method, correct and n_options.
+            Methods whose `x` is missing are dashed lines across.
+        x: column of the x axis.
+        xlabel: what that axis says.
+        looks: of the methods.
+        ticks: value of `x` -> what its tick says. None writes the values.
+        log: whether that axis is logarithmic.
+    """
+    kinds = list(dict.fromkeys(answers["kind"]))
+    parts = {"all questions": answers}
+    if len(kinds) > 1:
+        parts |= {str(kind).replace("_", " "): answers[answers["kind"] == kind] for kind in kinds}
+    width = PAGE_WIDTH if len(parts) > 1 else 1.2 * COLUMN_WIDTH
+    fig, axes = new_figure(1, len(parts), width=width, height=2.7, sharey=True, squeeze=False)
+    for ax, (title, part) in zip(axes[0], parts.items(), strict=True):
+        table = accuracies(part, [x, "method"])
+        bands(ax, table, x, "method", looks=looks, values=ACCURACY, markers=MARKERS)
+        for row in accuracies(part[part[x].isna()], ["method"]).itertuples():
+            reference(ax, look_of(looks, row.method), row.accuracy, across=True)
+        level(ax, (1 / part["n_options"]).mean(), "chance", across=True)
+        counts = sorted({table["n"].min(), table["n"].max()})
+        ax.set(title=f"{title}, n = {' to '.join(map(str, counts))}", ylim=(0, 1.02))
+        if log:
+            ax.set_xscale("log")
+        named = ticks or {value: f"{value:g}" for value in table[x].unique()}
+        ax.set_xticks(list(named), list(named.values()))
+        ax.minorticks_off()
+    axes[0, 0].set_ylabel("accuracy")
+    axes[0, len(parts) // 2].set_xlabel(xlabel)
+    shared_legend(fig, axes[0], columns=6)
+    return fig
+
+
 def error_curves(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:
     """Estimates over the rate of errors for each kind of error, with intervals a little beside each other.
 
@@ -116,18 +171,3 @@ def error_curves(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> N
     for offset, (kind, look) in zip(offsets(len(kinds), 0.014 * len(kinds)), kinds.items(), strict=True):
         part = table[table["corruption"] == kind].sort_values("rate")
         points(ax, part, part["rate"] + offset, look, upright=True, **style)
-
-
-def points_at_rates(ax: Axes, table: pd.DataFrame, series: str, *, looks: Looks = NO_LOOKS) -> None:
-    """Large marks at a measured rate, with intervals both ways.
-
-    Args:
-        ax: panel to draw in.
-        table: columns `series`, rate, rate_low, rate_high, estimate, low and high.
-        series: the column that tells the marks apart.
-        looks: of the series.
-    """
-    edge: dict[str, Any] = {"markersize": 6.5, "markeredgecolor": "black", "markeredgewidth": 0.5, "zorder": 5}
-    for marker, (name, part) in zip("*Xd", table.groupby(series, sort=False), strict=False):
-        across = np.abs([part["rate"] - part["rate_low"], part["rate_high"] - part["rate"]])
-        points(ax, part, part["rate"], look_of(looks, name)._replace(marker=marker), upright=True, xerr=across, **edge)

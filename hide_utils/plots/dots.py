@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hide_utils.looks import NO_LOOKS, Look, Looks, look_of, looks_of
-from hide_utils.plots.marks import level, margin_lines, published_rows
+from hide_utils.plots.marks import level, published_rows
 from hide_utils.plots.style import COLUMN_WIDTH, MARKERS, SPREAD, new_figure, note_left_out, shared_legend
 from hide_utils.stats import accuracies
 
@@ -117,27 +117,6 @@ def dot_rows(
             points(ax, part, at, marked, values=values, **style)
     labels = [label if "\n" in label else textwrap.fill(label, wrap) for label in lines.values()]
     label_rows(ax, labels, between=series is not None)
-
-
-def method_differences(ax: Axes, table: pd.DataFrame, series: str, margin: float, *, looks: Looks = NO_LOOKS) -> None:
-    """Differences of methods to one baseline: a line and a color for each method, a marker for each `series`.
-
-    Args:
-        ax: panel to draw in.
-        table: columns method, `series`, difference, low and high.
-        series: the column of conditions; the first has filled markers.
-        margin: of non-inferiority, as a share of the answers.
-        looks: of the methods.
-    """
-    methods, conditions = list(dict.fromkeys(table["method"])), list(dict.fromkeys(table[series]))
-    for number, (condition, offset) in enumerate(zip(conditions, offsets(len(conditions), 0.6), strict=True)):
-        marker: dict[str, Any] = {"marker": MARKERS[number % len(MARKERS)], "filled": number == 0}
-        for name, point in table[table[series] == condition].groupby("method", sort=False):
-            look = look_of(looks, name)._replace(**marker)
-            points(ax, point, [methods.index(name) + offset], look, values=DIFFERENCE, label=None)
-        points(ax, table[:0], [], Look(condition, **marker), values=DIFFERENCE)  # the legend's entry
-    margin_lines(ax, margin)
-    label_rows(ax, [look_of(looks, method).label for method in methods], between=True)
 
 
 def ratio_rows(ax: Axes, table: pd.DataFrame, *, looks: Looks = NO_LOOKS) -> None:

@@ -1,4 +1,4 @@
-"""What stands beside measured points: reference lines, levels of chance, margins, and published values.
+"""What stands beside measured points: reference lines, levels of chance, and published values.
 
 Published values are open or grey and their labels say "published": they were not measured here.
 """
@@ -60,12 +60,6 @@ def setting(ax: Axes, at: float, label: str, *, color: str = NEUTRAL, published:
         label=f"published: {label}" if published else label,
         zorder=0,
     )
-
-
-def margin_lines(ax: Axes, margin: float) -> None:
-    """No difference, and the margin of non-inferiority below it, as a share of the answers."""
-    ax.axvline(0, color=NEUTRAL, linewidth=0.7)
-    ax.axvline(-margin, color=NEUTRAL, linewidth=0.9, linestyle=":", label=f"margin of non-inferiority, {-margin:+.0%}")
 
 
 def published_rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hide_utils.plots.style import PAGE_WIDTH, new_figure
+from hide_utils.plots.style import PAGE_WIDTH, new_figure, shared_legend
 
 SETTING_COLORS = "viridis"
 
@@ -54,24 +53,53 @@ def _outline(ax: Axes, x: int, y: int) -> None:
         ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=color, linewidth=width))
 
 
-def regret_matrix(ax: Axes, table: pd.DataFrame) -> None:
-    """Regret of settings chosen on one domain (lines) and used on another (columns), each cell with its interval.
+def difference_matrix(table: pd.DataFrame, label: str = "recall − area") -> Figure:
+    """What settings chosen on one domain (lines) lose or gain when used on another (columns), with intervals.
 
     Args:
-        ax: panel to draw in.
-        table: columns chosen_on, used_on, regret, low and high, a row a cell.
+        table: columns chosen_on, used_on, difference, low and high, a row a cell; a domain's own setting has 0.
+        label: what the differences are of.
     """
-    names, lines = (list(dict.fromkeys(table[column])) for column in ("used_on", "chosen_on"))
-    grid = table.pivot(index="chosen_on", columns="used_on", values="regret").loc[lines, names]
-    reach = 1.5 * max(float(np.abs(grid.to_numpy()).max()), 1e-9)  # pale enough for the numbers to be read
-    ax.imshow(grid, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
+    names = list(dict.fromkeys(table["used_on"]))
+    grid = table.pivot(index="chosen_on", columns="used_on", values="difference").loc[names, names]
+    fig, ax = new_figure(width=0.75 * PAGE_WIDTH, height=0.45 * len(names) + 1.0)
+    reach = 2.2 * max(float(np.abs(grid.to_numpy()).max()), 1e-9)  # pale enough for the numbers to be read
+    drawn = ax.imshow(grid, cmap="PuOr", vmin=-reach, vmax=reach, aspect="auto")
     for row in table.itertuples():
-        said = f"{row.regret:+.3f}\n{row.low:+.3f} to\n{row.high:+.3f}"
-        if row.chosen_on == row.used_on:
-            said = "0"  # by definition
-        ax.text(names.index(row.used_on), lines.index(row.chosen_on), said, ha="center", va="center", fontsize=5.5)
-    ax.set_xticks(range(len(names)), [textwrap.fill(name, 11, break_long_words=False) for name in names])
-    ax.set_yticks(range(len(lines)), [textwrap.fill(name, 16) for name in lines])
+        own = row.chosen_on == row.used_on
+        said = "its own" if own else f"{row.difference:+.3f}\n{row.low:+.3f} to {row.high:+.3f}".replace("-", "−")
+        ax.text(names.index(row.used_on), names.index(row.chosen_on), said, ha="center", va="center", fontsize=7)
+    ax.set_xticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), names)
     ax.tick_params(length=0)
     ax.set(xlabel="used on", ylabel="chosen on")
     ax.spines[:].set_visible(False)
+    fig.colorbar(drawn, ax=ax, label=f"difference in\n{label}", pad=0.02)
+    return fig
+
+
+def choice_scatter(means: pd.DataFrame, measures: Mapping[str, str], value: str, label: str) -> Figure:
+    """A value of every setting over measures of it, a panel each, colored by layer; a ring around the highest measure.
+
+    Args:
+        means: columns layer (counted from 0), `value` and the measures, a row a setting.
+        measures: column -> title of its panel.
+        value: the column on the upright axis. Its best setting has a star.
+        label: of that axis.
+    """
+    fig, axes = new_figure(1, len(measures), width=PAGE_WIDTH, height=2.1, squeeze=False, sharey=True)
+    star = {"marker": "*", "s": 60, "edgecolors": "black", "linewidths": 0.6, "zorder": 3, "c": "white"}
+    for ax, (measure, title) in zip(axes[0], measures.items(), strict=True):
+        drawn = ax.scatter(means[measure], means[value], c=means["layer"] + 1, cmap=SETTING_COLORS, s=7, linewidths=0)
+        best, chosen = means.loc[means[value].idxmax()], means.loc[means[measure].idxmax()]
+        ax.scatter(best[measure], best[value], label="best by true boxes", **star)
+        ring = {"s": 55, "facecolors": "none", "edgecolors": "black", "linewidths": 1.2, "zorder": 4}
+        ax.scatter(chosen[measure], chosen[value], label="chosen without labels", **ring)
+        ax.margins(0.1)
+        ax.set_title(title, fontsize=8)
+        ax.set_xlabel("mean over pictures")
+    axes[0, 0].set_ylabel(label)
+    shared_legend(fig, axes[0, :1])
+    layers = sorted({*means["layer"] + 1})
+    fig.colorbar(drawn, ax=axes[0, -1], label="layer", pad=0.03, ticks=layers[:: max(len(layers) // 4, 1)])
+    return fig

@@ -126,9 +126,9 @@ def left_out_in(fig: Figure) -> str:
     return left_out_in_words(getattr(fig, "left_out", pd.DataFrame()))
 
 
-def source_line(fig: Figure, *, model: str, benchmark: str, n: int, more: str = "") -> None:
-    """Say below the figure what was measured: model, benchmark, number of samples."""
-    note(fig, f"{model} · {benchmark} · n = {n}" + (f" · {more}" if more else ""))
+def source_line(fig: Figure, *, model: str, benchmark: str, n: int | str, more: str = "") -> None:
+    """Say below the figure what was measured: model, benchmark, number of samples or, as a text, where it stands."""
+    note(fig, " · ".join([model, benchmark, n if isinstance(n, str) else f"n = {n}", *([more] if more else [])]))
 
 
 def shared_legend(fig: Figure, axes: Iterable[Axes], columns: int = 2) -> None:

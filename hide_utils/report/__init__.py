@@ -1,6 +1,6 @@
-"""The report: every figure and table of the project in one document, with captions computed from the results.
+"""The report: the cards, figures and tables of all notebooks in one document.
 
-Read `notebook_text` and `items` (what there is), `captions` (its numbers in words) and `blocks` (the document). `web`,
+Read `notebook_text` and `items` (what there is), `captions` (what stands below it) and `blocks` (the document). `web`,
 `pdf`, `tables` and `readme` write it down as Markdown and HTML, as PDF, as LaTeX and CSV, and into README.md.
 No model is loaded and no notebook is run.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hide_utils import paths
 from hide_utils.evaluation.saving import output_folder
-from hide_utils.report.blocks import document
+from hide_utils.report.blocks import by_chapter, document
 from hide_utils.report.items import Chapter, collect, state_table
 from hide_utils.report.pdf import write_pdf
 from hide_utils.report.readme import README, write_readme

@@ -1,4 +1,7 @@
-"""The document as a list of blocks in reading order: the one source of what notebook 09, the HTML and the PDF show."""
+"""The document as a list of blocks in reading order: the one source of what notebook 09, the HTML and the PDF show.
+
+Cards come first, then the figures. Tables of at most `MOST_ROWS` and `MOST_COLUMNS` are shown; of others the file is.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,28 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from hide_utils import paths
-from hide_utils.evaluation.tables import COSTS
-from hide_utils.report.captions import caption, measured_on, printed_table, table_in_words
-from hide_utils.report.items import Chapter, Item, provenance_table, state_table, stored_answers_table
+from hide_utils.findings import in_words
+from hide_utils.report.captions import caption, measured_on, printed_table
+from hide_utils.report.items import Chapter, Item, provenance_table, state_table, verdicts_table
+from hide_utils.stats.rows import left_out_in_words
 
 DPI = 220  # of the saved PNGs
 HEADLINE = ("05_benchmarks", "main")  # in the README too
-CLAIMS = {"claim", "finding", "target"}  # a table with such a column says what came out, and is printed
+HEADLINE_COLUMNS = (
+    *("method", "accuracy", "low", "high", "difference", "difference_low", "difference_high", "p_holm"),
+    *("recall50", "area", "tokens", "times_direct"),
+)
+MOST_ROWS, MOST_COLUMNS = 12, 8  # of a table that is shown
+ABOUT = (
+    "The claims of all notebooks with what was measured, then their figures. Nothing is computed here: all is read "
+    "from the files that the notebooks saved. Intervals are 95 %; each notebook's tests are corrected together (Holm). "
+    "Values of the embedded miniature say how the method behaves on a small transformer and are no estimates for a 7B "
+    "model; what the paper says is quoted with its source and was not measured here."
+)
+RULES = (
+    "One rule judges every claim: a corrected test or a margin of equivalence, never a point estimate. A claim on "
+    "which the miniature's training bears holds here as taught, or does not hold here."
+)
 
 
 @dataclass(frozen=True)
@@ -24,11 +41,11 @@ class Block:
     """A piece of the document.
 
     Attributes:
-        kind: "title", "contents", "chapter", "section", "text", "figure", "table", "data" or "gap". Both "table" and
-            "data" are tables; "data" are rows of numbers, which the PDF leaves to their file.
+        kind: "title", "contents", "chapter", "section", "text", "cards", "figure", "table", "data" or "gap". Both
+            "table" and "data" are tables; "data" are those of the notebooks, which the PDF leaves to their files.
         text: the words, or the caption. Of the contents: the chapters' titles, a line each.
         path: PNG of a figure, CSV of a table. The empty path where a table is saved nowhere.
-        frame: all rows of a table, as text.
+        frame: all rows of a table, as text; of cards their words, as `findings.in_words` has them.
         stale: why it is older than what made it; empty where it is not.
     """
 
@@ -44,77 +61,90 @@ class Block:
         with Image.open(self.path) as picture:
             return picture.width / DPI
 
-
-def document(chapters: Sequence[Chapter], results: Path | None = None) -> list[Block]:
-    """The whole report as blocks, in reading order.
-
-    Args:
-        chapters: what `items.collect` found.
-        results: folder of the stored answers; None: the project's.
-    """
-    state = state_table(list(chapters))
-    body = [block for chapter in chapters for block in _chapter_blocks(chapter)]
-    body += _about_the_results(chapters, state, stored_answers_table(results or paths.RESULTS))
-    blocks = [Block("title", "HiDe notebooks: report"), Block("text", summary(chapters, state))]
-    blocks += [_headline(item) for c in chapters if (item := c.item(HEADLINE[1])) and c.notebook == HEADLINE[0]]
-    titles = [block.text for block in body if block.kind == "chapter"]
-    return [*blocks, Block("contents", "\n".join(titles)), *body]
+    @property
+    def fits(self) -> bool:
+        """Whether a table is short enough to be shown."""
+        return len(self.frame) <= MOST_ROWS and len(self.frame.columns) <= MOST_COLUMNS
 
 
-def _about_the_results(chapters: Sequence[Chapter], state: pd.DataFrame, stored: pd.DataFrame) -> Iterator[Block]:
-    yield Block("chapter", "Provenance")
-    yield Block("text", "What made the figures and tables; hashes are shortened.")
-    yield Block("table", "Origins.", frame=printed_table(provenance_table(list(chapters))))
-    yield Block("chapter", "Missing and stale")
-    said = "Everything that the notebooks save is there, and made by this code and these settings."
-    yield Block("data", "What to run again.", frame=state) if len(state) else Block("text", said)
-    if len(stored):
-        yield Block("chapter", "Stored answers")
-        yield Block("data", "Answers kept on disk.", frame=printed_table(stored))
+def document(chapters: Sequence[Chapter]) -> list[Block]:
+    """The whole report as blocks, in reading order, from what `items.collect` found."""
+    chapters = list(chapters)
+    body = [*_findings(chapters), *(block for chapter in chapters for block in _figures(chapter)), *_state(chapters)]
+    contents = "\n".join(block.text for block in body if block.kind == "chapter")
+    headline = [_headline(item) for c in chapters if (item := c.item(HEADLINE[1])) and c.notebook == HEADLINE[0]]
+    return [
+        Block("title", "HiDe notebooks: report"),
+        Block("text", ABOUT),
+        *headline,
+        Block("contents", contents),
+        *body,
+    ]
 
 
-def summary(chapters: Sequence[Chapter], state: pd.DataFrame) -> str:
-    """How much there is, and how much of it is missing or stale."""
-    items = [item for chapter in chapters for item in chapter.items]
-    there = {kind: sum(item.kind == kind and not item.missing for item in items) for kind in ("figure", "table")}
-    missing, stale = (state.loc[state["state"] == what, "items"].sum() for what in ("missing", "stale"))
-    return (
-        f"{there['figure']} figures and {there['table']} tables of {len(chapters)} notebooks. Missing: {missing}. "
-        f"Older than the code or the settings that made them: {stale}. Every number in a caption is computed from the "
-        "saved tables; intervals are 95 %. Values of the embedded miniature say how the method behaves on a small "
-        "transformer and are no estimates for a 7B model; published values are reference marks, not measured here."
-    )
+def by_chapter(blocks: Sequence[Block]) -> dict[str, list[Block]]:
+    """The blocks below each chapter's heading, with it. What stands before the first chapter is left out."""
+    parts: dict[str, list[Block]] = {}
+    for block in blocks:
+        if block.kind == "chapter":
+            parts[block.text] = []
+        if parts:
+            parts[next(reversed(parts))].append(block)
+    return parts
 
 
-def _chapter_blocks(chapter: Chapter) -> Iterator[Block]:
+def _findings(chapters: list[Chapter]) -> Iterator[Block]:
+    yield Block("chapter", "Findings")
+    yield Block("text", RULES)
+    yield Block("table", "Verdicts of all cards.", frame=verdicts_table(chapters).map(str))
+    for chapter in chapters:
+        for item in (item for item in chapter.items if item.cards):
+            yield Block("section", chapter.title)
+            yield Block("text", chapter.question)
+            yield Block("cards", "", item.path, in_words(item.table), _stale(item))
+
+
+def _figures(chapter: Chapter) -> Iterator[Block]:
+    """Figures and tables of a notebook below the headings of their sections. Its cards stand elsewhere."""
     yield Block("chapter", chapter.title)
-    if chapter.question:
-        yield Block("text", chapter.question)
     if all(item.missing for item in chapter.items):
         yield Block("gap", f"{chapter.notebook} has no results here. Run it: hide run {chapter.notebook}")
         return
     section = ""
-    for item in chapter.items:
+    for item in (item for item in chapter.items if not item.cards):
         if item.section != section:
             section = item.section
             yield Block("section", section or "More")
-            if text := chapter.texts.get(section):
-                yield Block("text", text)
-        yield _item_block(item, chapter)
+        yield _item_block(item)
+
+
+def _stale(item: Item) -> str:
+    """The first reason why an item is stale. All stand in the table at the end."""
+    return item.stale[0] + " …" * (len(item.stale) > 1) if item.stale else ""
+
+
+def _item_block(item: Item) -> Block:
+    if item.missing:
+        return Block("gap", caption(item))
+    frame = printed_table(item.table)
+    return Block({"table": "data"}.get(item.kind, item.kind), caption(item), item.path, frame, _stale(item))
 
 
 def _headline(item: Item) -> Block:
     if item.missing:
         return Block("gap", f"The headline table is missing. Run {item.notebook}.")
-    table = item.table.drop(columns=[name for name in COSTS if name in item.table])
-    said = " ".join(["Headline: accuracy over all questions.", measured_on(item.entry), table_in_words(table)])
-    return Block("table", said, item.path, printed_table(table), "; ".join(item.stale))
+    table = item.table[[name for name in HEADLINE_COLUMNS if name in item.table]]
+    said = ["Headline: accuracy over all questions.", measured_on(item.entry), left_out_in_words(item.table)]
+    return Block("table", " ".join(filter(None, said)), item.path, printed_table(table), _stale(item))
 
 
-def _item_block(item: Item, chapter: Chapter) -> Block:
-    said, stale = caption(item, chapter), "; ".join(item.stale)
-    if item.missing:
-        return Block("gap", said)
-    if item.kind == "figure":
-        return Block("figure", said, item.path, stale=stale)
-    return Block("table" if CLAIMS & set(item.table) else "data", said, item.path, printed_table(item.table), stale)
+def _state(chapters: list[Chapter]) -> Iterator[Block]:
+    yield Block("chapter", "Provenance")
+    yield Block("text", "What made the figures and tables; hashes are shortened.")
+    yield Block("table", "Origins.", frame=printed_table(provenance_table(chapters)))
+    yield Block("chapter", "Missing and stale")
+    state, said = (
+        state_table(chapters),
+        "Everything that the notebooks save is there, and made by this code and these settings.",
+    )
+    yield Block("table", "What to run again.", frame=state.map(str)) if len(state) else Block("text", said)

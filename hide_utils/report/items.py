@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +15,18 @@ from typing import Any
 
 import nbformat
 import pandas as pd
-import pyarrow.parquet as pq
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import provenance_entry
 from hide_utils.evaluation.saving import read_table
 from hide_utils.files import to_json
+from hide_utils.findings import VERDICTS
 from hide_utils.notebooks import discover, inspect
-from hide_utils.report.notebook_text import head_of, saved_by, texts_of
+from hide_utils.report.notebook_text import head_of, saved_by
 
 OWN = "09_report"  # reports on the others
+MOST_NAMED = 6  # files of one state that are named one by one
 ENDINGS = {"figure": ".png", "table": ".csv"}
 
 
@@ -64,15 +64,19 @@ class Item:
             return pd.DataFrame()
         return read_table(self.path)
 
+    @property
+    def cards(self) -> bool:
+        """Whether these are a notebook's finding cards."""
+        return self.name == "findings" and {"claim", "verdict"} <= set(self.table)
+
 
 @dataclass(frozen=True)
 class Chapter:
-    """A notebook in the report: its name, title and question, what it says under its headings, and what it saves."""
+    """A notebook in the report: its name, title and question, and what it saves."""
 
     notebook: str
     title: str
     question: str
-    texts: dict[str, str]
     items: tuple[Item, ...]
 
     def item(self, name: str, kind: str = "table") -> Item | None:
@@ -98,7 +102,7 @@ def collect(figures: Path | None = None, notebooks: Path = paths.NOTEBOOKS) -> l
         parameters = inspect(path) if figures == paths.FIGURES else {}
         wanted = {name: entry["default"] for name, entry in parameters.items()}
         items = tuple(_item(figures / name, *one, now, wanted) for one in saved_by(book, there))
-        chapters.append(Chapter(name, title, question, texts_of(book), items))
+        chapters.append(Chapter(name, title, question, items))
     return chapters
 
 
@@ -158,58 +162,52 @@ def _stale(folder: Path, entry: dict[str, Any], now: dict[str, Any], wanted: dic
 
 
 def provenance_table(chapters: list[Chapter]) -> pd.DataFrame:
-    """What made the results: a row for each notebook and each distinct origin of what it saved."""
-    saved = [(chapter.notebook, item.entry) for chapter in chapters for item in chapter.items if item.entry]
-    rows = Counter((notebook, *_origin(entry)) for notebook, entry in saved)
-    columns = ["notebook", "model", "weights", "samples", "draw", "commit", "code", "torch", "device", "made"]
-    return pd.DataFrame(list(rows), columns=columns).assign(items=list(rows.values()))
+    """What made the results: a row for each distinct origin, with the numbers of the notebooks that have it."""
+    found: dict[tuple, list[str]] = {}
+    for item in (item for chapter in chapters for item in chapter.items if item.entry):
+        found.setdefault(_origin(item.entry or {}), []).append(item.notebook.split("_")[0])
+    rows = [(", ".join(dict.fromkeys(notebooks)), *origin, len(notebooks)) for origin, notebooks in found.items()]
+    return pd.DataFrame(rows, columns=["notebooks", "model", "weights", "commit", "code", "torch", "made", "items"])
 
 
 def _origin(entry: dict[str, Any]) -> tuple:
-    model, benchmark = entry.get("model", {}), entry.get("benchmark", {})
-    commit = f"{(entry.get('commit') or 'none')[:8]}{' + changes' if entry.get('dirty') else ''}"
+    model, commit = entry.get("model", {}), (entry.get("commit") or "none")[:8]
     return (
         model.get("name"),
         (model.get("hash") or "–")[:8],
-        benchmark.get("n"),
-        (benchmark.get("hash") or "–")[:8],
-        commit,
+        f"{commit}{' + changes' if entry.get('dirty') else ''}",
         entry.get("code", "–")[:8],
         entry.get("versions", {}).get("torch"),
-        entry.get("device"),
         entry.get("utc", "–")[:10],
     )
 
 
+def verdicts_table(chapters: list[Chapter]) -> pd.DataFrame:
+    """How many cards have which verdict: a row for each notebook that has cards, and one of all."""
+    found = {c.title.split(":")[0]: item.table["verdict"] for c in chapters for item in c.items if item.cards}
+    rows = [{"notebook": name} | {one: (cards == one).sum() for one in VERDICTS} for name, cards in found.items()]
+    table = pd.DataFrame(rows, columns=["notebook", *VERDICTS]).assign(cards=[len(cards) for cards in found.values()])
+    return pd.concat([table, table.drop(columns="notebook").sum().to_frame().T.assign(notebook="all")])[[*table]]
+
+
 def state_table(chapters: list[Chapter]) -> pd.DataFrame:
-    """What is missing or stale, and why: a row for each notebook, state and reason.
+    """What is missing or stale, and why: a row for each state and reason.
 
     Returns:
-        Columns notebook, state, why, items (how many) and names. Empty where nothing is missing or stale.
+        Columns state, why, notebooks (their numbers), items (how many) and names, of which some are left out where
+        they are many. Empty where nothing is missing or stale.
     """
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for item in (item for chapter in chapters for item in chapter.items):
-        if item.missing or item.stale:
-            state, why = ("missing", "not made here") if item.missing else ("stale", "; ".join(item.stale))
-            found.setdefault((item.notebook, state, why), []).append(item.path.name)
-    rows = [(*key, len(names), ", ".join(names)) for key, names in found.items()]
-    return pd.DataFrame(rows, columns=["notebook", "state", "why", "items", "names"])
-
-
-def stored_answers_table(results: Path = paths.RESULTS) -> pd.DataFrame:
-    """Answers that are kept on disk, a row for each file.
-
-    Returns:
-        Columns notebook, file, rows, model, protocol and current weights: whether today's weights gave the answers, a
-        dash where the model is not the embedded one.
-    """
-    weights = provenance_entry(model="mini")["model"]["hash"]
-    rows = []
-    for path in sorted(results.glob("[0-9]*/*.parquet")):
-        metadata = pq.read_metadata(path)
-        settings = json.loads((metadata.metadata or {}).get(b"hide_settings", b"null")) or {}
-        current = "–" if settings.get("model") != "mini" else "yes" if settings.get("weights") == weights else "no"
-        what = (settings.get("model"), settings.get("protocol"), current)
-        rows.append((path.parent.name, path.stem, metadata.num_rows, *what))
-    columns = ["notebook", "file", "rows", "model", "protocol", "current weights"]
-    return pd.DataFrame(rows, columns=columns)
+    found: dict[tuple[str, str], list[Item]] = {}
+    for item in (item for chapter in chapters for item in chapter.items if item.missing or item.stale):
+        why = ("missing", "not made here") if item.missing else ("stale", "; ".join(item.stale))
+        found.setdefault(why, []).append(item)
+    rows = [
+        (
+            *why,
+            ", ".join(dict.fromkeys(item.notebook.split("_")[0] for item in items)),
+            len(items),
+            ", ".join([item.path.name for item in items[:MOST_NAMED]] + ["…"] * (len(items) > MOST_NAMED)),
+        )
+        for why, items in found.items()
+    ]
+    return pd.DataFrame(rows, columns=["state", "why", "notebooks", "items", "names"])

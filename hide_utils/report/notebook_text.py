@@ -1,4 +1,4 @@
-"""What a notebook's cells tell the report: title, question, the text of its sections, and what its code saves."""
+"""What a notebook's cells tell the report: title, question, and what its code saves under which heading."""
 
 from __future__ import annotations
 
@@ -83,15 +83,3 @@ def _unmarked(text: str) -> str:
     """Markdown's text without its marks."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text.lstrip("# "))
     return " ".join(re.sub(r"[*`]", "", text).split())
-
-
-def texts_of(book: nbformat.NotebookNode) -> dict[str, str]:
-    """What stands under each heading, tables and code left out."""
-    found = {}
-    for cell in book.cells:
-        lines = cell.source.splitlines()
-        if cell.cell_type == "markdown" and lines and lines[0].startswith("##"):
-            code = any(line.startswith("```") for line in lines)  # what introduces code says nothing without it
-            kept = [] if code else [line for line in lines[1:] if not line.lstrip().startswith(("|", "#"))]
-            found[_unmarked(lines[0])] = _unmarked(" ".join(kept))
-    return found

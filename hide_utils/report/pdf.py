@@ -13,13 +13,15 @@ import typst
 
 from hide_utils import paths
 from hide_utils.files import replace_file
+from hide_utils.findings import color_of
 from hide_utils.report.blocks import Block
 from hide_utils.report.captions import alignment
+from hide_utils.report.web import in_file
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 MOST_PAGES = 25
-SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5)  # of figures, tried until the pages are few enough
-MOST_ROWS = 12  # of a printed table; a longer one is named with its file
+# Of figures, tried until the pages are few enough.
+SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.72, 0.7, 0.67, 0.65, 0.6, 0.55, 0.5)
 
 
 def write_pdf(blocks: Sequence[Block], target: Path, figures: Path) -> Path:
@@ -67,17 +69,16 @@ def _split(blocks: Sequence[Block], kind: str) -> list[Sequence[Block]]:
 def for_template(block: Block, figures: Path) -> dict[str, Any]:
     """What the template needs of a block, in JSON's types.
 
-    A figure is the PDF beside its PNG, where there is one. Of a table that is too long its caption names the file.
+    A figure is the PDF beside its PNG, where there is one. Of a table that is too large its caption names the file.
     """
-    frame, said = block.frame, block.text
-    if len(frame) > MOST_ROWS:
-        file = paths.portable(block.path) if block.path.name else "report.html"
-        frame, said = frame.head(0), f"{said} All {len(frame)} rows: {file}."
+    said = block.text + ("" if block.fits or block.kind == "cards" else in_file(block))
     data: dict[str, Any] = {"kind": block.kind, "text": said, "stale": block.stale}
     if block.kind == "figure":
         vector = block.path.with_suffix(".pdf")
         path = vector if vector.is_file() else block.path
         data |= {"path": path.relative_to(figures).as_posix(), "width": block.width}
-    if len(frame):
-        data |= {"head": list(frame), "rows": frame.to_numpy().tolist(), "sides": alignment(frame)}
+    if block.kind == "cards":
+        data["cards"] = [card | {"color": color_of(card["verdict"])} for card in block.frame.to_dict("records")]
+    elif len(block.frame) and block.fits:
+        data |= {"head": list(block.frame), "rows": block.frame.to_numpy().tolist(), "sides": alignment(block.frame)}
     return data

@@ -63,24 +63,26 @@ QUESTIONS = (
     Question("Does it work without enlarging anything?",
              "04_layout_ablations", "5 · Is it a zoom", "native size, against direct"),
     Question("Next check: does it harm where nothing is to gain?",
-             "13_robustness_and_failures", "3 · Negative control", "no harm"),
+             "13_robustness_and_failures", "4 · Negative control", "no harm"),
     Question("Is it the place of the boxes, or any second picture?",
-             "05_benchmarks", "Accuracy by kind", "it is the place"),
+             "05_benchmarks", "2 · Is it the place", "place of the boxes"),
     Question("Open question 1: what does it cost, and can it be had for less?",
-             "06_memory_and_latency", "1 · FLOPs", "HiDe over plain, FLOPs"),
-    Question("And in memory?", "06_memory_and_latency", "5 · Memory", "memory saved"),
+             "06_memory_and_latency", "1 · FLOPs", "FLOPs, HiDe over plain, Qwen2.5-VL-7B", "targets"),
+    Question("And in memory?", "06_memory_and_latency", "5 · Memory",
+             "peak memory, HiDe over plain, full size", "targets"),
     Question("Open question 2, next check: how robust is the extraction of entities?",
-             "07_extraction_robustness", "1.3", "what an extraction error costs"),
-    Question("Is the extraction needed at all?", "07_extraction_robustness", "1.4", "extraction can be left out"),
+             "07_extraction_robustness", "2 · What do the model's own errors", "own entities, reworded"),
+    Question("Is the extraction needed at all?",
+             "07_extraction_robustness", "3 · Is the extraction needed", "whole question"),
     Question("When to look, and when to leave the answer alone?",
-             "07_extraction_robustness", "Part 2", "when to look"),
+             "11_when_to_look", "1 · Is a gate", "margin gate against always"),
     Question("Can layer, σ and α be chosen without labels?",
-             "07_extraction_robustness", "Part 3", "layer, σ and α without labels"),
+             "12_settings_without_labels", "1 · Can maps alone", "above instruction against calibrated"),
 )  # fmt: skip
 
 
 def headline(figures: Path = paths.FIGURES) -> str:
-    """The headline table in Markdown: accuracy with intervals, differences to direct answering with tests, and cost."""
+    """The headline table in Markdown: accuracy, differences to direct answering with tests, localisation and cost."""
     notebook, name = HEADLINE
     table = read_table(figures / notebook / f"{name}.csv")
     entry = json.loads((figures / notebook / f"{name}.csv.json").read_text(encoding="utf-8"))
@@ -88,12 +90,13 @@ def headline(figures: Path = paths.FIGURES) -> str:
     if "pictures" in table and (table["pictures"] < table["n"]).any():
         tested = "Intervals and tests of paired differences by picture"
     lines = [
-        "| method | accuracy [95 % interval] | points over direct [95 % interval] | gained / lost | p | FLOPs |",
-        "|---|---|---|---|---|---|",
+        "| method | accuracy [95 % interval] | points over direct [95 %] | p | boxes: recall, kept | tokens | FLOPs |",
+        "|---|---|---|---|---|---|---|",
         *(_headline_row(row) for _, row in table.iterrows()),
         "",
         f"{measured_on(entry).removesuffix('.')}, letters read by the rule `{entry['parameters']['protocol']}`. "
-        f"{tested}, p Holm-corrected; FLOPs in units of direct answering. {left_out_in_words(table)}".rstrip(),
+        f"{tested}, p Holm-corrected; recall is the share of true boxes that the regions hold, *kept* that of the "
+        f"picture; FLOPs in units of direct answering. {left_out_in_words(table)}".rstrip(),
     ]
     return "\n".join(lines)
 
@@ -102,11 +105,12 @@ def _headline_row(row: pd.Series) -> str:
     name = look_of(LOOKS, row["method"]).label
     cells = [name, f"{_share(row['accuracy'])} % [{_share(row['low'])}, {_share(row['high'])}]"]
     if np.isnan(row["difference"]):
-        cells += ["", "", ""]
+        cells += ["", ""]
     else:
         low, high = points(row["difference_low"]), points(row["difference_high"])
-        cells += [f"{points(row['difference'])} [{low}, {high}]", f"{row['gained']:.0f} / {row['lost']:.0f}"]
-        cells += [p_text(row["p_holm"])]
+        cells += [f"{points(row['difference'])} [{low}, {high}]", p_text(row["p_holm"])]
+    boxes = "" if np.isnan(row["recall50"]) else f"{row['recall50']:.2f}, {_share(row['area'])} %"
+    cells += [boxes, f"{row['tokens']:.0f}"]
     return f"| {' | '.join([*cells, '{:.2f} ×'.format(row['times_direct'])])} |"
 
 

@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from hide_utils.files import replace_file, write_text
-from hide_utils.report.captions import alignment, file_in_words, printed_table, table_in_words
+from hide_utils.findings import in_words
+from hide_utils.report.captions import alignment, file_in_words, printed_table
 from hide_utils.report.items import Chapter, Item
+from hide_utils.stats.rows import left_out_in_words
 
 # Marks of LaTeX, and characters that pdfLaTeX has in mathematics alone. Any other stays itself, in UTF-8: accents are
 # letters to every LaTeX, and other scripts to XeLaTeX and LuaLaTeX with a font that has them.
@@ -44,12 +46,12 @@ def write_tables(chapters: Sequence[Chapter], figures: Path) -> list[Path]:
 
 def latex(item: Item) -> str:
     """A table as a LaTeX float in booktabs style, with its caption and where its numbers come from."""
-    frame = printed_table(item.table)
+    frame = in_words(item.table) if item.cards else printed_table(item.table)
     digest = hashlib.sha256(item.path.read_bytes()).hexdigest()[:16]
     styled = frame.style.hide(axis="index").format(in_latex).format_index(in_latex, axis="columns")
     return f"% {item.notebook}/{item.path.name}, SHA-256 {digest}; needs \\usepackage{{booktabs}}\n" + styled.to_latex(
         column_format="".join(side[0] for side in alignment(frame)),
-        caption=in_latex(f"{file_in_words(item.name)}. {table_in_words(item.table)}"),
+        caption=in_latex(f"{file_in_words(item.name)}. {left_out_in_words(item.table)}".rstrip()),
         label=f"tab:{item.notebook}-{item.name}",
         position_float="centering",
         hrules=True,

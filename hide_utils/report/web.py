@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ from urllib.parse import quote
 
 import pandas as pd
 from nbconvert.filters import markdown2html
+from PIL import Image
 
 from hide_utils import paths
 from hide_utils.files import write_text
+from hide_utils.findings import as_html
 from hide_utils.report.blocks import Block
 
-MOST_ROWS = 16  # of a table that are shown; its file has all
 ENLARGED = 1.25  # times the printed size, on a screen
 HEADINGS = {"title": "# ", "chapter": "## ", "section": "### "}
 IN_IDS = "?/:@!$&'()*+,;="  # what nbconvert and JupyterLab leave as it is in a heading's address
@@ -53,17 +55,20 @@ def markdown(block: Block, base: Path | None = paths.NOTEBOOKS) -> str:
     if block.kind == "figure":
         source, width = _source(block.path, base), round(block.width * 96 * ENLARGED)
         return f'<p><img src="{source}" width="{width}" alt="{said}"></p>\n\n<p><i>{said}</i>{stale}</p>'
+    if block.kind == "cards":
+        cards = [as_html(*(_words(word) for word in card)) for card in block.frame.itertuples(index=False, name=None)]
+        return "\n\n".join([*cards, *([f"<p>{stale}</p>"] if stale else [])])
     if block.kind in ("table", "data"):
-        return f"<p><i>{said}{_left_out(block)}</i>{stale}</p>\n\n{_rows(block.frame.head(MOST_ROWS))}"
+        if not block.fits:
+            return f"<p><i>{_literal(block.text + in_file(block))}</i>{stale}</p>"
+        return f"<p><i>{said}</i>{stale}</p>\n\n{_rows(block.frame)}"
     return f"<p>{said}</p>"
 
 
-def _left_out(table: Block) -> str:
-    """Says how many rows are shown, and which file has all; empty where none is left out."""
-    if len(table.frame) <= MOST_ROWS:
-        return ""
-    file = f", all in {_literal(paths.portable(table.path))}" if table.path.name else ""
-    return f" The first {MOST_ROWS} of {len(table.frame)} rows{file}."
+def in_file(table: Block) -> str:
+    """Says which file holds a table that is not shown."""
+    where = f": {paths.portable(table.path)}" if table.path.name else ""
+    return f" {len(table.frame)} rows and {len(table.frame.columns)} columns{where}."
 
 
 def _rows(frame: pd.DataFrame) -> str:
@@ -72,9 +77,13 @@ def _rows(frame: pd.DataFrame) -> str:
     return texts.to_html(index=False, border=0, escape=False).replace("&#60; ", "&#60;&nbsp;")
 
 
+def _words(text: object) -> str:
+    return " ".join(str(text).split())
+
+
 def _literal(text: object) -> str:
     """A text on one line that stands for itself in Markdown and in HTML."""
-    return " ".join(str(text).split()).translate(LITERAL)
+    return _words(text).translate(LITERAL)
 
 
 def _anchor(heading: str) -> str:
@@ -84,5 +93,8 @@ def _anchor(heading: str) -> str:
 def _source(picture: Path, base: Path | None) -> str:
     """A PNG's address: relative to a folder, or its content."""
     if base is None:
-        return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+        content = io.BytesIO()
+        with Image.open(picture) as file:  # 256 colors do for a drawing, in a third of the bytes
+            file.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(content, "png")
+        return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
     return html.escape(Path(os.path.relpath(picture, base)).as_posix())

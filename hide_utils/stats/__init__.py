@@ -26,5 +26,6 @@ from hide_utils.stats.tests_and_intervals import (
     paired_difference,
     ratio_interval,
     sign_flip_p,
+    unpaired_test,
     wilson,
 )

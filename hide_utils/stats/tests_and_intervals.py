@@ -97,6 +97,25 @@ def paired_difference(a: Outcomes, b: Outcomes, level: float = 0.95) -> Interval
     return Interval(difference, low, high, n)
 
 
+def unpaired_test(a: Outcomes, b: Outcomes, level: float = 0.95) -> tuple[Interval, float]:
+    """share(a) - share(b) of two groups of different samples, with Newcombe's score interval and Fisher's exact p.
+
+    The interval is made of two of Wilson's (Newcombe 1998 on independent proportions, method 10). n counts both groups.
+
+    Raises:
+        ValueError: a group is empty.
+    """
+    if not len(a) or not len(b):
+        raise ValueError(f"groups of {len(a)} and {len(b)} samples: a difference needs at least one in each")
+    k, m = (int(np.asarray(group, bool).sum()) for group in (a, b))
+    one, two = wilson(k, len(a), level), wilson(m, len(b), level)
+    difference = one.estimate - two.estimate
+    low = difference - math.hypot(one.estimate - one.low, two.high - two.estimate)
+    high = difference + math.hypot(one.high - one.estimate, two.estimate - two.low)
+    p = float(stats.fisher_exact([[k, len(a) - k], [m, len(b) - m]]).pvalue)
+    return Interval(difference, low, high, one.n + two.n), p
+
+
 def sign_flip_p(differences: Collection, seed: int = 0) -> float:
     """Two-sided p of the mean difference, by a permutation test that flips signs 4999 times.
 

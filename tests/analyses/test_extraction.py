@@ -1,93 +1,70 @@
-"""Scores of extracted entities: what counts as found, hand-computed ratios, and the committed questions."""
-
-import json
+"""Notebook 07: which samples a card stands on, and what its lists and figures are made of."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from hide_utils import HiDe, load_benchmark, load_model
 from hide_utils.analyses import extraction
-from hide_utils.analyses.extraction import (
-    Question,
-    cost_of_errors,
-    count_matches,
-    head_noun,
-    score_questions,
-    scores_by,
-)
-from hide_utils.method.entities import Extractor
-from hide_utils.models import load_model
+from hide_utils.analyses.extraction import CLAIMS, LISTED, ExtractionConfig
+from hide_utils.evaluation.token_selection import Rule
 
 
-def test_the_committed_questions():
-    questions = extraction.load_questions()
-    content = json.loads(extraction.QUESTIONS.read_text(encoding="utf-8"))
-    assert len(questions) >= 50 and len({q.type for q in questions}) >= 8 and content["guidelines"]
-    assert {q.type for q in questions} == set(content["types"])
-    assert all(not q.entities for q in questions if q.type == "no visual entity")
-    assert all(q.entities for q in questions if q.type != "no visual entity")
-    for q in questions:  # every noun of a reference stands in its question
-        assert all(head_noun(name) in q.text.lower() for name in q.entities), q
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Four scenes and their answers by every method, kept in a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HIDE_RESULTS", str(tmp_path_factory.mktemp("results")))
+        hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
+        samples = load_benchmark("scenes", split="test", n=4, seed=0, resolution=256)
+        rules = {"all tokens": Rule(None, 0.0, 0.5), "tokens that point": Rule("peak", 0.5, 0.5)}
+        answers = extraction.answer_all(hide, samples, rules, ExtractionConfig(n=4), resolution=256)
+    return hide, samples, answers
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"id": "b"}, "an id repeats"),
-        ({"type": "song"}, "type 'song' is none"),
-        ({"entities": ["The Dog "]}, "not in cleaned form"),
-    ],
-)
-def test_faulty_questions_are_refused(tmp_path, change, message):
-    rows = [{"id": i, "type": "plural", "question": "Are the dogs wet?", "entities": ["dogs"]} for i in "ab"]
-    rows[0] |= change
-    (tmp_path / "q.json").write_text(json.dumps({"types": {"plural": ""}, "questions": rows}))
-    with pytest.raises(ValueError, match=message):
-        extraction.load_questions(tmp_path / "q.json")
+def test_every_claim_has_a_card_on_the_samples_that_it_is_about(made):
+    _, samples, answers = made
+    spoilt = extraction.at_rates(answers, samples, [0.5])
+    assert sorted(set(spoilt["rate"])) == [0, 0.5, 1] and (spoilt.groupby("method").size() == len(samples)).all()
+    cards = {card.claim: card for card in extraction.cards_of(extraction.with_rates(answers, spoilt), CLAIMS)}
+    assert set(cards) == set(CLAIMS)
+    of_two = sum(len(sample.entities) == 2 for sample in samples)
+    assert 0 < of_two < len(samples)
+    for claim, card in cards.items():
+        assert card.n == (of_two if "of two" in claim else len(samples)), claim
+    assert not extraction.cards_of(answers[answers["method"] == "hide"], ["rules"])
 
 
-def test_what_counts_as_found():
-    reference = ("truck with large size with blue color", "bag of woman")
-    reordered = ("truck with blue color with large size", "bag of woman")
-    assert count_matches(reordered, reference) == 2  # properties in any order
-    assert count_matches(("truck with blue color", "bag"), reference) == 0
-    assert count_matches(("truck with blue color", "bag"), reference, "head") == 2
-    assert count_matches(("truck", "truck"), reference, "head") == 1  # each reference once
-    assert count_matches((), reference) == count_matches(("dog",), ()) == 0
-    assert [head_noun(n) for n in ("traffic light with red state", "door of old shed", "")] == ["light", "door", ""]
-    with pytest.raises(ValueError, match="unknown match 'fuzzy'"):
-        count_matches((), (), "fuzzy")
+def test_boxes_that_are_not_found_have_no_recall(made):
+    _, _, answers = made
+    answers = answers.copy()
+    of_hide = answers["method"] == "hide"
+    answers.loc[of_hide, "recall50"] = np.nan
+    answers.loc[~of_hide, "recall50"] = 1.0
+    (card,) = extraction.recall_cards(answers, ["own entities"])
+    assert (card.estimate, card.unit, card.claim) == (-1.0, "recall", "own entities: recall")
 
 
-def test_scores_by_hand():
-    questions = [
-        Question("a", "t", "", ("dog", "cat")),
-        Question("b", "t", "", ("cup",)),
-        Question("c", "none", "", ()),
-    ]
-    rows = score_questions(questions, {"x": [("dog",), ("cup", "bowl"), ()]}, ["canonical"])
-    assert rows["exact"].tolist() == [False, False, True]
-    table = scores_by(rows).set_index("measure")["estimate"]
-    assert table.to_dict() == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "exact": 1 / 3})
-    by_type = scores_by(rows, ["type", "extractor", "match"]).set_index(["type", "measure"])["estimate"]
-    assert np.isnan(by_type["none", "recall"]) and by_type["none", "exact"] == 1
+def test_lists_are_those_that_were_searched_for(made):
+    hide, samples, answers = made
+    answers = answers.copy()
+    first = (answers["method"] == "hide") & (answers["sample_id"] == samples[0].id)
+    answers.loc[first, "entities"] = samples[0].question  # what is searched for where the reply cannot be read
+    listed = extraction.listed(hide, samples, answers)
+    of = listed[(listed["extractor"] == "model's prompt") & (listed["match"] == "canonical")]
+    counts = of.groupby("questions")["id"].nunique()
+    assert counts[["scenes", "scenes, reworded"]].tolist() == [4, 4] and counts["hand-written"] == 60
+    own = of[of["questions"] == "scenes"].set_index("id")
+    assert own.loc[samples[0].id, "found"] == 0 and (own["found"].drop(samples[0].id) > 0).all()
+    cards = extraction.listing_cards(listed)
+    assert [(card.claim, card.n) for card in cards] == list(zip(LISTED, (60, 4, 4), strict=True))
 
 
-def test_the_cost_of_an_error_is_the_slope_within_samples():
-    states = {"none": 0, "one": 1, "two": 2}
-    rows = [
-        (f"s{i}", method, 0.1 * i - 0.05 * k + 1) for i in range(8) for method, k in states.items()
-    ]  # samples differ far more than errors do
-    table = pd.DataFrame(rows, columns=["sample_id", "method", "worth"])
-    cost = cost_of_errors(table, states, "worth")
-    assert (cost.estimate, cost.low, cost.high) == pytest.approx((-0.05,) * 3) and cost.n == 8
-
-
-def test_a_reply_that_cannot_be_read_has_found_nothing():
-    ways = extraction.extractors(Extractor(load_model("mini", device="cpu", dtype="float32"), max_new_tokens=12))
-    texts = ("What is the color of the star?", "Zyx, wvu?")
-    assert ways["model's prompt"](texts)[0] == ("star",)
-    assert ways["whole question"](texts)[1] == ("zyx wvu?",)
-    assert ways["rules"](texts)[0] == ("star",)
-    mute = Extractor(load_model("mini", device="cpu", dtype="float32"), max_new_tokens=1)  # no room for the tags
-    assert extraction.extractors(mute)["model's prompt"](texts) == [(), ()]
+def test_chance_is_that_of_the_answers_that_are_drawn(made):
+    _, samples, answers = made
+    spoilt = extraction.at_rates(answers, samples, [])
+    fig = extraction.cost_curves(answers, spoilt)
+    levels = {line.get_label(): line.get_ydata()[0] for line in fig.axes[1].lines}
+    assert levels["chance"] == pytest.approx(np.mean([1 / len(sample.options) for sample in samples]))
+    asked = {" ".join(sample.question.split()) for sample in samples if len(sample.entities) == 2}
+    shown = [" ".join(ax.get_title().split()) for ax in extraction.searched_for(answers, samples).axes]
+    assert shown[1].removeprefix("whole question ") in asked

@@ -85,14 +85,15 @@ def test_without_boxes_the_direct_answer_is_given_and_said_so(monkeypatch):
 def test_the_forest_has_a_grey_line_for_each_kind_under_each_card():
     answers = answered(oracle=[1] * 8, sequential=[1, 0] * 4)
     model = tiny_model("qwen3_vl")
-    fig = variants.by_kind(answers, variants.cards_of(answers, ["sequential tiling"]), model)
+    _, fig = variants.decided(answers, ["sequential tiling"], model)
     names = fig.axes[0].get_yticklabels()
     assert [name.get_text() for name in names] == ["sequential tiling", "direct attributes", "relative position"]
     assert [name.get_color() == "0.5" for name in names] == [False, True, True]
     assert [bar[0].get_xdata()[0] for bar in fig.axes[0].containers] == [50, 0, 100]
     one_kind = answers[answers["kind"] == "relative_position"]
-    fig = variants.by_kind(one_kind, variants.cards_of(one_kind, ["sequential tiling"]), model)
+    _, fig = variants.decided(one_kind, ["sequential tiling"], model)
     assert len(fig.axes[0].containers) == 1
+    assert variants.decided(answers, ["random tiling"], model) == ([], None)
 
 
 def test_what_is_not_enlarged_has_a_line_for_the_samples_that_would_be():
@@ -100,7 +101,7 @@ def test_what_is_not_enlarged_has_a_line_for_the_samples_that_would_be():
     small, large = [0, 0, 9, 9], [0, 0, 4000, 4000]
     answers = answered(oracle=[1] * 4, native=[1, 0] * 2).replace({"method": {"native": "true native_size"}})
     answers["regions"] = [small, large, None, large] * 2
-    fig = variants.by_kind(answers, variants.cards_of(answers, ["native size, true boxes"]), model)
+    _, fig = variants.decided(answers, ["native size, true boxes"], model)
     names = [name.get_text() for name in fig.axes[0].get_yticklabels()]
     assert names == ["native size, true boxes", "direct attributes", "relative position", "where LPD is enlarged"]
     assert [bar[0].get_xdata()[0] for bar in fig.axes[0].containers] == [-50, 0, -100, 0]

@@ -1,22 +1,23 @@
-"""Settings without labels: statistics on maps whose answer is known, choices, and regret against hand-made tables."""
+"""Settings without labels: statistics on maps whose answer is known, choices and cards on hand-made measures."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hide_utils.analyses import settings_without_labels as unsupervised
+from hide_utils import HiDe, load_benchmark, load_model
+from hide_utils.analyses import settings_without_labels as unlabelled
 from hide_utils.analyses.settings_without_labels import (
-    SETTING,
+    RULE,
+    RULES,
+    STATISTICS,
+    SettingsConfig,
     contrast,
     kappa,
-    label_free,
-    labelled,
-    nearest,
     statistics,
     token_owners,
 )
+from hide_utils.evaluation.calibration import sweep_settings
 from hide_utils.method.session import SearchAttention
-from hide_utils.samples import Sample
 
 
 def test_kappa_of_known_masks():
@@ -41,6 +42,10 @@ def test_tokens_belong_to_the_entity_they_spell():
     assert token_owners(["star"], []) == [0]
 
 
+SIGMAS, ALPHAS = (0.0, 1.0), (0.3, 0.5, 0.9)
+GRID = [(layer, sigma, alpha) for layer in (0, 1) for sigma in SIGMAS for alpha in ALPHAS]
+
+
 def rows(pointing_layer, seed):
     """Two layers of noise; at one of them both tokens of the only entity point at the same place."""
     rng = np.random.default_rng(seed)
@@ -50,50 +55,91 @@ def rows(pointing_layer, seed):
     return SearchAttention((0, 1), ("red", "star"), noise.astype(np.float32), semantic.astype(np.float32))
 
 
+def measures(best=(1, 1.0, 0.5), n=8, unlabelled_too=True):
+    """Regions at one setting are better by 0.2 than at every other; all statistics prefer the last setting."""
+    values = {"sample_id": [f"s{i}" for i in range(n)], "image_id": [f"p{i}" for i in range(n)]}
+    for name in ("worth", "iou"):
+        values[name] = [[0.3 + 0.2 * (one == best) + 0.01 * i for one in GRID] for i in range(n)]
+    if unlabelled_too:
+        values |= {name: [list(range(len(GRID)))] * n for name in STATISTICS}
+    return pd.DataFrame(values)
+
+
 @pytest.mark.parametrize("layer", [0, 1])
 def test_the_rule_finds_the_layer_that_points(layer):
-    samples = [Sample(f"s{i}", "?", ["a", "b"], "A", "k", lambda: None, entities=["red star"]) for i in range(6)]
-    table = statistics([rows(layer, i) for i in range(6)], samples)
-    assert len(table) == 6 * 2 * len(unsupervised.SIGMAS) * len(unsupervised.ALPHAS)
-    assert np.isfinite(table[list(unsupervised.STATISTICS)]).all(axis=None)
-    chosen = label_free(table)
-    assert set(chosen) == {*unsupervised.STATISTICS, unsupervised.COMBINED}
-    assert chosen[unsupervised.RULE][0] == chosen["tokens agree"][0] == layer
+    found = [statistics(rows(layer, i), ["red star"], SIGMAS, ALPHAS) for i in range(6)]
+    assert all(one[name].shape == (2, 2, 3) and np.isfinite(one[name]).all() for one in found for name in STATISTICS)
+    table = pd.DataFrame({name: [one[name].ravel().tolist() for one in found] for name in STATISTICS})
+    table["worth"] = table["iou"] = [[0.0] * len(GRID)] * 6
+    chosen = unlabelled.choices(unlabelled.setting_means(table, GRID), 2)
+    assert set(chosen) == {"calibrated", "published", *RULES}
+    assert chosen[RULE][0] == chosen["tokens agree"][0] == layer
 
 
-def quality(shift=0.0):
-    """IoU is highest at layer 1, sigma 1, alpha 0.5, by 0.2 over every other setting."""
-    table = []
-    for i in range(5):
-        for layer in (0, 1):
-            for sigma in (0.0, 1.0):
-                for alpha in (0.5, 0.9):
-                    best = (layer, sigma, alpha) == (1, 1.0, 0.5)
-                    table.append((f"s{i}", layer, sigma, alpha, 0.3 + 0.2 * best + 0.01 * i + shift))
-    return pd.DataFrame(table, columns=["sample_id", *SETTING, "iou"])
+def test_true_boxes_choose_the_best_setting_and_statistics_their_own():
+    means = unlabelled.setting_means(measures(), GRID)
+    chosen = unlabelled.choices(means, 28)
+    assert chosen["calibrated"] == (1, 1.0, 0.5) and chosen["published"] == (14, 3.0, 0.7)
+    assert {chosen[rule] for rule in RULES} == {(1, 1.0, 0.9)}
+    without = unlabelled.setting_means(measures(unlabelled_too=False), GRID)
+    assert not {*RULES} & set(without)
+    assert unlabelled.said((8, 0.75, 0.4)) == "layer 9, σ 0.75, α 0.4"  # layers are counted from 1
 
 
-def test_choice_by_true_boxes_and_regret():
-    table = quality()
-    best = labelled(table)
-    assert best == (1, 1.0, 0.5)
-    lost = unsupervised.regret(table, (0, 0.0, 0.9), best)
-    assert (lost.estimate, lost.low, lost.high) == pytest.approx((0.2,) * 3) and lost.n == 5
-    assert unsupervised.regret(table, best, best).estimate == 0
-    assert unsupervised.regret(table, None, best).estimate == pytest.approx(0.2 * 7 / 8)
-    assert nearest((5, 3.0, 0.6), table) == (1, 1.0, 0.5)
+def test_cards_say_what_a_choice_loses():
+    chosen = {"calibrated": (1, 1.0, 0.5), "published": (0, 0.0, 0.3)} | dict.fromkeys(RULES, (0, 0.0, 0.9))
+    table = unlabelled.at_settings(measures(), GRID, chosen)
+    cards = {card.claim: card for card in unlabelled.map_cards(table, "calibrated")}
+    assert len(cards) == len(RULES) + 1 and {card.n for card in cards.values()} == {8}
+    assert [card.estimate for card in cards.values()] == pytest.approx([-0.2] * len(cards))
+    assert cards[f"{RULE} against calibrated, IoU"].unit == "IoU"
+    assert set(unlabelled.labels(cards.values(), chosen)) == set(cards)
+    label = unlabelled.labels(cards.values(), chosen)[f"{RULE} against calibrated, IoU"]
+    assert label == f"{RULE} (layer 1, σ 0, α 0.9) against calibrated"
+    (card, _) = unlabelled.map_cards(table, "any setting", [RULE])
+    assert card.estimate == pytest.approx(-0.2 / len(GRID))
+    assert unlabelled.map_cards(table, "published", [RULE])[0].estimate == pytest.approx(0.0)
 
 
-def test_regrets_and_transfer_of_every_set():
-    test = {"a": quality(), "b": quality(0.1)}
-    best = {"a": (1, 1.0, 0.5), "b": (0, 0.0, 0.5)}
-    table = unsupervised.regrets(test, best, {name: {"rule": (0, 0.0, 0.9)} for name in test})
-    own = table[table["rule"] == "rule"].set_index("domain")["regret"]
-    assert own.to_dict() == pytest.approx({"a": 0.2, "b": 0.0})
-    assert set(table["rule"]) == {"rule", "any setting of the grid"}
-    moved = unsupervised.transfer(test, best).set_index(["chosen_on", "used_on"])["regret"]
-    assert moved["a", "a"] == moved["b", "b"] == 0
-    assert moved["b", "a"] == pytest.approx(0.2) and moved["a", "b"] == pytest.approx(-0.2)
-    table = unsupervised.transfer(test, best)
-    assert table["p"].isna().sum() == 2 and (table["p_holm"].dropna() >= table["p"].dropna()).all()
-    assert table["p"].dropna().tolist() == pytest.approx([2 / 2**5] * 2, abs=0.01)  # all five differ by the same
+def test_transfer_compares_with_the_choice_of_the_place_where_it_is_used():
+    tests = {512: measures(), 1024: measures((0, 0.0, 0.3))}
+    best = {512: (1, 1.0, 0.5), 1024: (0, 0.0, 0.3)}
+    cards = unlabelled.transfer_cards(tests, GRID, best)
+    assert [card.claim for card in cards] == ["1024 px to 512 px", "512 px to 1024 px"]
+    assert [card.estimate for card in cards] == pytest.approx([-0.2, -0.2])
+    said = [text.get_text() for text in unlabelled.transfer_figure(cards).axes[0].texts]
+    assert said.count("its own") == 2 and len(said) == 4
+    assert unlabelled.transfer_cards({512: measures()}, GRID, {512: best[512]}) == []
+
+
+def test_answers_of_equal_settings_are_shared():
+    hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
+    chosen = {"calibrated": (8, 0.75, 0.4), "published": (5, 3.0, 0.7)} | dict.fromkeys(RULES, (8, 0.75, 0.4))
+    methods = unlabelled.setting_methods(hide, chosen)
+    assert list(methods) == ["direct", "layer 8 sigma 0.75 alpha 0.4", "layer 5 sigma 3 alpha 0.7"]
+    settings = methods["layer 5 sigma 3 alpha 0.7"].keywords["settings"]
+    assert (settings.layer, settings.sigma, settings.alpha) == (5, 3.0, 0.7)
+    right = {"direct": [0] * 4, "layer 8 sigma 0.75 alpha 0.4": [1, 1, 1, 0], "layer 5 sigma 3 alpha 0.7": [1, 0, 0, 0]}
+    parts = [pd.DataFrame({"sample_id": list("abcd"), "method": name, "correct": v}) for name, v in right.items()]
+    cards = {card.claim: card for card in unlabelled.answer_cards(pd.concat(parts), chosen)}
+    assert cards[f"{RULE} against calibrated, answers"].estimate == 0
+    assert cards[f"{RULE} against published, answers"].estimate == pytest.approx(50)
+
+
+def test_measures_of_a_picture_stand_in_the_order_of_the_grid():
+    hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
+    (sample,) = load_benchmark("scenes", split="calibration", n=1, resolution=256)
+    grid = unlabelled.grid_of(hide, SettingsConfig(sigmas=(1.0,), alphas=(0.3,)))
+    assert len(grid) == hide.model.n_layers * 2 * 2 and (5, 3.0, 0.7) in grid
+    session = hide.open(sample.image)
+    found = unlabelled.grid_measures([1.0, 3.0], [0.3, 0.7], True, hide, session, sample)
+    assert set(found) == {"worth", "iou", *STATISTICS} and {len(v) for v in found.values()} == {len(grid)}
+    rows_of = session.search(unlabelled.given_entities(sample.entities), [5])
+    (alone,) = sweep_settings([rows_of], [sample], [session.image.size], [3.0], [0.7]).itertuples()
+    at = grid.index((5, 3.0, 0.7))
+    assert found["iou"][at] == pytest.approx(alone.iou, abs=6e-4)
+    assert found["worth"][at] == pytest.approx(alone.recall50 - alone.area, abs=6e-4)
+    of_one = statistics(
+        session.search(unlabelled.given_entities(sample.entities), range(12)), sample.entities, [3.0], [0.7]
+    )
+    assert found[RULE][at] == pytest.approx(of_one[RULE][5, 0, 0], abs=6e-4)

@@ -1,4 +1,4 @@
-"""Gates: by-hand choices, and a table of real answers that puts each outcome and cost in its column."""
+"""When to look: cards and shares of gates on hand-made tables, and what is stored of real answers."""
 
 import numpy as np
 import pandas as pd
@@ -6,93 +6,106 @@ import pytest
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model
 from hide_utils.analyses import when_to_look as gating
-from hide_utils.evaluation import token_selection
-from hide_utils.method.entities import given_entities
+from hide_utils.evaluation import gates
 
 
-def table(direct, hide, margin, maps=None):
+def cases(direct, hide, margin, entropy=None):
+    """A `case_table` in which the direct answer costs 10, HiDe 20, and both on one prefill 22."""
     n = len(direct)
-    known = {
-        "sample_id": [f"s{i}" for i in range(n)],
-        "direct": direct,
-        "hide": hide,
-        "margin": np.array(margin, float),
-    }
-    flops = {"direct": 10.0, "hide": 20.0, "margin_look": 22.0, "margin_stay": 10.0, "maps_look": 20.0}
-    flops |= {"maps_stay": 15.0, "both_look": 22.0, "both_stay": 15.0}
-    maps = np.array(margin if maps is None else maps, float)
-    return pd.DataFrame(known | {"maps": maps} | {f"flops_{name}": [v] * n for name, v in flops.items()})
+    known = {"sample_id": [f"s{i}" for i in range(n)], "image_id": [f"p{i}" for i in range(n)]}
+    known |= {"kind": ["color", "place"] * (n // 2), "direct": direct, "hide": hide, "margin": np.array(margin, float)}
+    known["entropy"] = -known["margin"] if entropy is None else np.array(entropy, float)
+    return pd.DataFrame(known).assign(flops_direct=10.0, flops_hide=20.0, flops_look=22.0)
 
 
-UNSURE = table([True, True, False, False], [False, True, True, True], [9, 8, 2, 1])
+UNSURE = cases([True, True, False, False], [False, True, True, True], [9, 8, 2, 1])
 
 
-def test_the_threshold_is_the_most_accurate_and_looks_least():
-    gate = gating.choose_gate("margin", UNSURE)
+def test_the_threshold_looks_least_among_those_that_are_accurate_enough():
+    gate = gates.choose("margin", UNSURE, 0.0)
     assert gate.looks(UNSURE).tolist() == [False, False, True, True]
-    applied = gating.applied_to(gate, UNSURE)
-    assert applied["correct"].tolist() == [True] * 4 and applied["flops"].tolist() == [10, 10, 22, 22]
-    same = gating.choose_gate("margin", table([True] * 3, [True] * 3, [1, 2, 3]))
+    found = gates.applied(gate, UNSURE)
+    assert found["correct"].tolist() == [True] * 4 and found["flops"].tolist() == [10, 10, 22, 22]
+    assert gates.choose("margin", UNSURE, 0.25).looks(UNSURE).tolist() == [False, False, False, True]
+    same = gates.choose("entropy", cases([True] * 4, [True] * 4, [1, 2, 3, 4]), 0.0)
     assert not same.looks(UNSURE).any(), "where looking changes nothing it is not done"
-    with pytest.raises(ValueError, match="unknown signal 'mood'"):
-        gating.choose_gate("mood", UNSURE)
 
 
-def test_the_curve_runs_from_never_to_always():
-    found = gating.curve(gating.fitted("maps", UNSURE), UNSURE)
+def test_the_curve_runs_from_never_to_always_and_pays_for_both_answers():
+    found = gates.curve("margin", UNSURE)
     assert found["looked"].tolist() == [0, 0.25, 0.5, 0.75, 1]
-    assert found["accuracy"].iloc[[0, -1]].tolist() == [UNSURE["direct"].mean(), UNSURE["hide"].mean()]
-    assert found["times_direct"].iloc[[0, -1]].tolist() == [1.5, 2.0]  # maps are paid for in any case
+    assert found["accuracy"].tolist() == [0.5, 0.75, 1.0, 1.0, 0.75]
+    assert found["times_direct"].iloc[[0, -1]].tolist() == [1.0, 2.2]
 
 
 def test_the_signals_pull_the_way_they_should():
-    two = table([True] * 4, [True] * 4, [0, 0, 4, 4], [0, 2, 0, 2])
-    scores = {s: gating.fitted(s, two).score(two["margin"].to_numpy(), two["maps"].to_numpy()) for s in gating.SIGNALS}
-    assert scores["margin"].tolist() == [1, 1, -1, -1] and scores["maps"].tolist() == [-1, 1, -1, 1]
-    assert scores["both"].tolist() == [0, 2, -2, 0]
+    two = cases([True] * 2, [True] * 2, [3, 1], [0.1, 0.9])
+    assert gates.doubt("margin", two).argmax() == gates.doubt("entropy", two).argmax() == 1
 
 
-def test_what_a_gate_saves_and_keeps():
-    gate = gating.choose_gate("margin", UNSURE)
-    row = gating.summary({"margin": gate}, UNSURE).set_index("method")
-    assert row.loc["hide", "harmed"] == 1 and row.loc["hide", "helped"] == 2
-    assert row.loc["margin", ["saved", "gains", "looked"]].tolist() == [1.0, 1.0, 0.5]
-    assert row.loc["direct", ["saved", "gains"]].tolist() == [1.0, 0.0]
-    assert row.loc["hide", ["saved", "gains"]].tolist() == [0.0, 1.0]
-    assert row.loc["margin", "difference"] == pytest.approx(0.25) and row.loc["margin", "times_direct"] == 1.6
+def test_a_random_share_costs_what_the_gate_does():
+    gate = gates.choose("margin", UNSURE, 0.0)  # costs 16 on average, for which 60 % can be looked at without a gate
+    assert gates.random_share(gate, UNSURE).tolist() == pytest.approx([0.4, 1.0, 0.6, 0.6])
+    always = gates.Gate("margin", -100.0)  # costs more than looking at all, which is then what it is compared with
+    assert gates.random_share(always, UNSURE).tolist() == UNSURE["hide"].tolist()
 
 
-@pytest.fixture(scope="module")
-def measured():
+def test_cards_compare_the_ways_that_they_name():
+    found = {"margin gate": gates.choose("margin", UNSURE, 0.0), "entropy gate": gates.Gate("entropy", 100.0)}
+    found |= gating.halves(UNSURE)
+    assert found["margin half"].looks(UNSURE).tolist() == [False, False, True, True]
+    claims = [name for name, words in gating.CLAIMS.items() if words["on"] == gating.DEFAULT]
+    cards = {card.claim: card for card in gating.cards_of(claims, found, {gating.DEFAULT: UNSURE})}
+    assert list(cards) == claims and {card.unit for card in cards.values()} == {"points"}
+    estimates = {name: card.estimate for name, card in cards.items()}
+    assert estimates["margin gate against always"] == pytest.approx(25)
+    assert estimates["margin gate against direct"] == pytest.approx(50)
+    assert estimates["entropy against margin"] == pytest.approx(-50)  # that of entropy never looks
+    assert estimates["margin gate against a random share"] == pytest.approx(35)
+    assert (cards["losses avoided"].n, estimates["losses avoided"]) == (2, pytest.approx(50))
+    assert (cards["gains kept"].n, estimates["gains kept"]) == (2, pytest.approx(0))
+    easy = [name for name, words in gating.CLAIMS.items() if words["on"] == gating.EASY]
+    assert easy and gating.cards_of(easy, found, {gating.DEFAULT: UNSURE}) == []
+    fig = gating.by_kind(cards["entropy against margin"], found, {gating.DEFAULT: UNSURE})
+    assert [label.get_text().strip() for label in fig.axes[0].get_yticklabels()] == [
+        *("entropy against margin", "color", "place")
+    ]
+
+
+def test_what_a_gate_saves_keeps_and_avoids():
+    found = {"margin gate": gates.choose("margin", UNSURE, 0.0)}
+    table = gating.summary(found, {"default": UNSURE}).set_index("method")
+    assert table.loc["margin gate", ["accuracy", "looked", "times_direct"]].tolist() == [1.0, 0.5, 1.6]
+    assert table.loc["hide", ["accuracy", "looked", "times_direct"]].tolist() == [0.75, 1.0, 2.0]
+    shares = gating.kept_shares(found, {"default": UNSURE}).set_index("what")
+    assert shares["estimate"].to_dict() == {"stayed": 0.5, "gains": 1.0, "saved": 1.0}
+    assert shares["n"].to_dict() == {"stayed": 4, "gains": 2, "saved": 1}
+    counts = gates.outcome_counts(UNSURE, "margin", 2)
+    assert list(counts) == list(gating.OUTCOMES) == gates.OUTCOMES
+    assert counts["spoilt"].tolist() == [1, 0] and counts["gained"].tolist() == [0, 2]
+    never = {"margin gate": gates.Gate("margin", 100.0)}  # nothing is gained or spoilt where HiDe is right as often
+    for fig in (
+        gating.kept_figure(found, {"default": UNSURE}),
+        gating.kept_figure(never, {"default": cases([True] * 4, [True] * 4, [1, 2, 3, 4])}),
+        gating.cost_figure(found, {"default": UNSURE}, gating.summary(found, {"default": UNSURE})),
+        gating.outcome_figure(UNSURE),
+    ):
+        assert fig.axes[0].get_title()
+
+
+def test_the_table_holds_both_answers_and_what_each_way_costs():
     hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
     samples = load_benchmark("scenes", split="calibration", n=4, resolution=256, seed=2)
-    answers = evaluate(hide.model, samples, gating.PARTS, hide=hide, progress=False)
-    layer, sigma = hide.settings.layer, hide.settings.sigma
-    rows = [hide.open(s.image).search(given_entities(s.entities), [layer]) for s in samples]
-    values = token_selection.strongest_score(rows, layer, sigma)
-    return answers, gating.gate_table(answers, dict(zip((s.id for s in samples), values, strict=True)))
-
-
-def test_the_table_holds_both_answers_and_what_each_way_costs(measured):
-    answers, table = measured
-    flops = answers.pivot(index="sample_id", columns="method", values="flops").loc[table["sample_id"]]
-    right = answers.pivot(index="sample_id", columns="method", values="correct").loc[table["sample_id"]]
+    answers = evaluate(hide.model, samples, ["direct", "hide"], hide=hide, progress=False)
+    measured = [gates.sureness(hide, hide.open(s.image), s) for s in samples]
+    names = {"sample_id": [s.id for s in samples], "image_id": [s.image_id for s in samples], "kind": "any"}
+    table = gates.case_table(answers, pd.DataFrame(measured).assign(**names)).set_index("sample_id")
+    of = answers.pivot(index="sample_id", columns="method").loc[table.index]
     for method in ("direct", "hide"):
-        assert table[method].tolist() == right[method].tolist()
-        assert table[f"flops_{method}"].tolist() == flops[method].tolist()
-    assert table["flops_margin_stay"].tolist() == flops["direct"].tolist()
-    assert table["flops_maps_look"].tolist() == flops["hide"].tolist()
-    shared = table["flops_direct"] + table["flops_hide"] - table["flops_both_look"]  # the prefill is paid for once
-    assert shared.tolist() == flops["cost: prefill"].tolist()
-    assert (flops["direct"].to_numpy() < table["flops_maps_stay"]).all()
-
-
-@pytest.mark.parametrize("signal", gating.SIGNALS)
-def test_a_gate_looks_where_its_score_is_high(measured, signal):
-    _, table = measured
-    gate = gating.fitted(signal, table)
-    scores = np.sort(gate.score(table["margin"].to_numpy(), table["maps"].to_numpy()))
-    gate = gating.Gate(signal, float(scores[1:3].mean()), gate.centre, gate.spread)  # looks at half of them
-    applied = gating.applied_to(gate, table)
-    assert applied["looked"].sum() == 2
-    assert applied["correct"].tolist() == np.where(applied["looked"], table["hide"], table["direct"]).tolist()
+        assert table[method].tolist() == of["correct"][method].tolist()
+        assert table[f"flops_{method}"].tolist() == of["flops"][method].tolist()
+    assert table["margin"].tolist() == pytest.approx(of["margin"]["direct"].tolist(), abs=1e-4)
+    options = np.array([len(s.options) for s in samples])
+    assert ((table["entropy"] >= 0) & (table["entropy"] <= np.log2(options) + 1e-6)).all()
+    shared = table["flops_direct"] + table["flops_hide"] - table["flops_look"]  # the prefill is paid for once
+    assert (shared == table["flops_prefill"]).all() and (shared > 0).all() and (shared < table["flops_direct"]).all()

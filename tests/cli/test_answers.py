@@ -13,7 +13,7 @@ from checkpoints import tiny_model
 from model_helpers import picture
 
 from hide_utils import evaluate, load_benchmark, load_model, paths
-from hide_utils.analyses import background, layouts
+from hide_utils.analyses import background, layouts, robustness
 from hide_utils.baselines import METHODS
 from hide_utils.cli import answers, run
 from hide_utils.evaluation.keys import contents, differing
@@ -22,7 +22,8 @@ from hide_utils.notebooks import inspect
 from hide_utils.samples import Sample
 
 SHIPPED = sorted(paths.ANSWERS.glob("*.parquet"))
-BACKGROUND = "01_background_interference"
+BACKGROUND, ROBUSTNESS = "01_background_interference", "13_robustness_and_failures"
+CHOSEN = ("02_", "03_", "07_", "12_")  # notebooks of whose methods some are chosen on the calibration split
 UNSURE = 0.05  # a margin below which another machine's rounding may turn a letter
 
 
@@ -40,16 +41,20 @@ def test_what_ships_is_small_and_holds_answers_alone():
 @cache
 def scenes(split, seed, knobs):
     """Scenes of one kind by id, as many as ship. A picture is drawn when it is looked at."""
-    drawn = load_benchmark("scenes", n=400, split=split, seed=seed, **json.loads(knobs))
+    drawn = load_benchmark("scenes", n=600, split=split, seed=seed, **json.loads(knobs))
     return {sample.id: sample for sample in drawn}
 
 
+def defaults(notebook):
+    return {name: entry["default"] for name, entry in inspect(paths.NOTEBOOKS / f"{notebook}.ipynb").items()}
+
+
 def kinds_of_scenes(resolution):
-    """Settings of every kind of scene that notebooks 00 to 05 ask about, of one resolution, the usual one first."""
-    usual = {name: entry["default"] for name, entry in inspect(paths.NOTEBOOKS / f"{BACKGROUND}.ipynb").items()}
-    cfg = background.BackgroundConfig(notebook=BACKGROUND, **usual)
+    """Settings of every kind of scene that the notebooks ask about, of one resolution, the usual one first."""
+    cfg = background.BackgroundConfig(notebook=BACKGROUND, **defaults(BACKGROUND))
     kinds = [{}, *background.PARTS.values(), *background.ON_GROUNDS.values(), *background.factorial(cfg).values()]
     kinds += [{knob: v} for knob, field in background.CURVES.items() for v in getattr(cfg, field)]
+    kinds += [{"named": density} for density in defaults(ROBUSTNESS)["densities"]] + [{"difficulty": "easy"}]
     return [kind | {"resolution": resolution} for kind in kinds if kind.get("resolution", resolution) == resolution]
 
 
@@ -64,14 +69,19 @@ def scene_of(row, methods):
 
 
 def test_rows_drawn_at_random_are_what_is_answered_today(tmp_path):
-    """Of every notebook whose methods need nothing chosen on a calibration split before, as those of 02 and 03 do."""
+    """Of every notebook whose methods need nothing chosen on a calibration split before."""
     seed = int(os.environ.get("HIDE_SEED") or random.randrange(2**32))
     print(f"drawn with HIDE_SEED={seed}")  # pytest shows it where the test fails
     model, elsewhere = load_model("mini"), []
     own = {BACKGROUND: background.ANSWERED | background.LARGER, "04_layout_ablations": layouts.layout_methods(model)}
+    own[ROBUSTNESS] = {
+        name: method
+        for count in (1, 2)
+        for name, method in robustness.box_methods(count, defaults(ROBUSTNESS)["growths"]).items()
+    }
     every = [(path, row) for path in SHIPPED for row in read_rows(path)[1] if "reply" in row]
-    every = [(path, row) for path, row in every if path.name[:3] not in ("02_", "03_")]
-    for path, row in random.Random(seed).sample(every, 24):
+    every = [(path, row) for path, row in every if not path.name.startswith(CHOSEN)]
+    for path, row in random.Random(seed).sample(every, 12):
         methods = METHODS | own.get(path.name.split("-")[0], {})
         method = {row["method"]: methods[row["method"]]}
         out = tmp_path / f"{path.stem}-{row['sample_id']}-{row['method'].replace(' ', '_')}.parquet"

@@ -23,17 +23,16 @@ def check(tmp_path, monkeypatch, capsys):
 
 
 def test_methods_are_timed_and_a_total_is_expected(check):
-    words = ("-p", "n", 5, "-p", "methods", "('direct', 'hide')", "-p", "baselines", "['first_token']")
-    status, out = check("05", *words, "-p", "n_baselines", 2, "-p", "resolution", 224)
+    words = ("-p", "n", 5, "-p", "methods", "('direct', 'hide')", "-p", "resolution", 224)
+    status, out = check("05", *words)
     assert status == 0
     lines = [line.strip() for line in out.splitlines()]
     assert lines[:2] == ["05_benchmarks: the parameters are in order", "mini on cpu, torch.float32"]
-    assert [line.rpartition(", ")[0] for line in lines[2:5]] == [
-        "first_token: 2 of 5 questions of scenes",
-        "direct: 5 of 5 questions of scenes",
-        "hide: 5 of 5 questions of scenes",
+    assert [line.rpartition(", ")[0] for line in lines[2:4]] == [
+        "direct: 5 questions of scenes",
+        "hide: 5 questions of scenes",
     ]
-    assert "for these 12 answers" in lines[5]
+    assert "for these 10 answers" in lines[4]
     assert lines[-1].startswith("memory in use at the end: ")
 
 
@@ -42,9 +41,9 @@ def test_every_method_of_a_shorter_benchmark_is_counted_as_often_as_it_has_quest
         Image.effect_noise((64, 48), 60).save(tmp_path / name)
     path = write_json(tmp_path / "signs.json", [authors_row(i, f"{'abc'[i]}.jpg") for i in range(3)])
     with pytest.warns(UserWarning, match="signs.json has 3 questions here, not n = 400: all are taken"):
-        status, out = check("05", "-p", "benchmark", path, "-p", "split", "None", "-p", "baselines", "[]")
+        status, out = check("05", "-p", "benchmark", path, "-p", "split", "None")
     assert status == 0
-    assert "direct: 3 of 3 questions of" in out and "oracle" not in out, "without true boxes, as in the notebook"
+    assert "direct: 3 questions of" in out and "oracle" not in out, "without true boxes, as in the notebook"
 
 
 @pytest.mark.parametrize(

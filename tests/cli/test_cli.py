@@ -55,7 +55,7 @@ IMAGE = ("00", "-p", "question", "Is it?", "-p", "image")
         (["05", "-p", "methods", "['hyde']"], "unknown method 'hyde'; did you mean 'hide'"),
         (["00", "-p", "n", "many"], "00_quickstart: n: Input should be a valid integer"),
         (["02", "-p", "layers", "5"], 'layers: Input should be a valid tuple, not 5; for example -p layers "[5, 8]"'),
-        (["05", "-p", "methods", "hide"], "for example -p methods \"['direct', 'hide', 'oracle', 'random']\""),
+        (["05", "-p", "methods", "hide"], "for example -p methods \"['direct', 'hide', 'oracle', 'random', "),
         (["05", "-p", "methods", "[direct, hide]"], "methods: Input should be a valid tuple, not '[direct, hide]'"),
         (["05", "-p", "n", "5", "-p", "n", "6"], "a parameter is given twice"),
         (

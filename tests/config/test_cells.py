@@ -1,6 +1,7 @@
 """A notebook's parameters cell as a configuration."""
 
 import json
+import re
 from importlib import import_module
 
 import pytest
@@ -63,7 +64,7 @@ def test_every_notebook_has_a_configuration_that_takes_its_cell(name):
     own = set(kind.model_fields) - set(RunConfig.model_fields)
     assert own <= set(cell), "a parameter of the class that the notebook does not show"
     source = "".join("".join(c["source"]) for c in json.loads(discover(paths.NOTEBOOKS)[name].read_text())["cells"])
-    assert f"cfg = {kind.__name__}.from_cell(globals())" in source
+    assert re.search(rf"cfg = (\w+\.)?{kind.__name__}\.from_cell\(globals\(\)\)", source)
     assert import_module(kind.__module__).__name__.startswith("hide_utils.analyses.")
 
 

@@ -33,7 +33,7 @@ from hide_utils.config import RunConfig, literal
         (BenchmarksConfig, {"methods": ["direct", "hyde"]}, "did you mean 'hide'"),
         (BenchmarksConfig, {"methods": ["direct", "direct"]}, "each method once"),
         (BenchmarksConfig, {"methods": []}, "at least 1 item"),
-        (BenchmarksConfig, {"baselines": ["tree"]}, "did you mean 'tree_search'|known:"),
+        (BenchmarksConfig, {"methods": ["tree"]}, "did you mean 'tree_search'|known:"),
         (BenchmarksConfig, {"protocol": "strickt"}, "did you mean 'strict'"),
         (BenchmarksConfig, {"split": "tset"}, "'test'"),
         (BenchmarksConfig, {"device": "gpu"}, "pattern"),

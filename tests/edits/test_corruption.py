@@ -23,9 +23,9 @@ def overlapping(a, b):
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def sample(name="s0", boxes=TWO):
+def sample(name="s0", boxes=TWO, kind="drawn"):
     boxes = [tuple(float(v) for v in box) for box in boxes]
-    return Sample(name, "What is red?", ["star", "dog"], "A", "drawn", lambda: picture(*SIZE), boxes)
+    return Sample(name, "What is red?", ["star", "dog"], "A", kind, lambda: picture(*SIZE), boxes)
 
 
 THREE = [(10, 10, 20, 20), (60, 10, 70, 30), (30, 50, 45, 60)]
@@ -71,7 +71,7 @@ def test_enlarged_boxes_are_cut_at_the_edge_and_merge():
     far = sample(boxes=[(2, 30, 12, 40), (60, 30, 70, 40)])
     assert corruption.enlarged_boxes(2, far, SIZE) == [(0, 25, 17, 45), (55, 25, 75, 45)]
     assert corruption.enlarged_boxes(6, far, SIZE) == [(0, 5, 90, 65)]  # 30 either side of 7 and 65 meet at 36
-    assert list(robustness.enlarged_box_finders([2, 4.5])) == ["true x 2", "true x 4.5"]
+    assert list(robustness.box_methods(0, [2, 4.5])) == ["true x 2", "true x 4.5"]
 
 
 def test_rates_hold_exactly_over_all_boxes_and_are_nested():
@@ -89,12 +89,12 @@ def test_rates_hold_exactly_over_all_boxes_and_are_nested():
 
 def test_rates_are_put_together_from_states():
     samples = [sample(f"s{i}", THREE[:2]) for i in range(8)]
-    states = ["oracle", *robustness.corrupted_box_finders(2)]
+    states = ["oracle", *robustness.box_methods(2, [])]
     right = {"oracle": True, **{name: name.startswith("extra") for name in states[1:]}}
     answers = pd.DataFrame(
         [{"sample_id": s.id, "method": name, "correct": right[name]} for s in samples for name in states]
     )
-    table = robustness.answers_at_box_rates(answers, samples, [0, 0.5, 1])
+    table = robustness.at_rates(answers, samples, [0.5])
     means = table.groupby(["corruption", "rate"])["correct"].mean().unstack()
     assert means.loc["extra"].tolist() == [1, 1, 1]
     assert means.loc["wrong"].tolist() == means.loc["missing"].tolist()
@@ -103,14 +103,29 @@ def test_rates_are_put_together_from_states():
     assert table["method"].tolist()[:1] == ["wrong 0%"] and len(table) == 3 * 3 * 8
 
 
+def test_rates_hold_within_each_kind_of_question():
+    """Kinds differ in their number of boxes, so that a rate over all would not be that of a kind."""
+    samples = [sample(f"s{i}", THREE[: 1 + i % 2], kind=("one", "two")[i % 2]) for i in range(20)]
+    rows = [
+        {"sample_id": s.id, "method": name, "kind": s.kind, "correct": name == "oracle"}
+        for s in samples
+        for name in ("oracle", *robustness.box_methods(len(s.boxes_xyxy), []))
+    ]
+    table = robustness.at_rates(pd.DataFrame(rows), samples, [0.3])
+    assert sorted(table["rate"].unique()) == [0, 0.3, 1], "none and all are always there"
+    right = table[table["rate"] == 0.3].groupby(["kind", "corruption"])["correct"].mean()
+    assert (right["one"] == 0.7).all() and (right["two"] < 0.7).all()
+
+
 def test_states_of_a_sample_with_fewer_boxes_are_its_last():
-    finders = robustness.corrupted_box_finders(2)
-    assert list(finders) == ["wrong 1", "wrong 2", "extra 1", "extra 2", "missing 1", "missing 2"]
+    methods = robustness.box_methods(2, [])
+    assert list(methods) == ["wrong 1", "wrong 2", "extra 1", "extra 2", "missing 1", "missing 2"]
     model = tiny_model("qwen3_vl")
     hide, one = HiDe(model), sample(boxes=[TWO[0]])
     session = hide.open(one.image)
-    assert finders["extra 2"](hide, session, one) == finders["extra 1"](hide, session, one)
-    assert finders["missing 2"](hide, session, one) == []
+    outcomes = {name: methods[name](hide, session, one) for name in ("extra 1", "extra 2", "missing 2")}
+    assert outcomes["extra 2"].regions == outcomes["extra 1"].regions and len(outcomes["extra 1"].regions) == 2
+    assert len(outcomes["missing 2"].regions) == 0 and outcomes["missing 2"].fallback == "no box survived"
 
 
 def test_whoever_edits_by_true_boxes_keeps_all_their_pixels():

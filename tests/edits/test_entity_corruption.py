@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model
-from hide_utils.analyses import extraction
-from hide_utils.analyses.extraction import corrupted_method, entities_or_question
 from hide_utils.edits import entity_corruption as entity_errors
 from hide_utils.edits.entity_corruption import ERRORS, corrupted_names, reworded
+from hide_utils.evaluation import entity_variants
+from hide_utils.evaluation.entity_variants import corrupted_method, entities_or_question
 from hide_utils.scenes.world import COLORS
 
 
@@ -49,8 +49,8 @@ def test_what_cannot_be_corrupted_is_refused(samples):
     alone.things = None
     with pytest.raises(ValueError, match="no distractor"):
         corrupted_names("distractor", 1, alone)
-    assert "distractor" not in extraction.possible_errors([alone])
-    assert extraction.possible_errors(samples) == tuple(ERRORS)
+    assert "distractor" not in entity_variants.possible_errors([alone])
+    assert entity_variants.possible_errors(samples) == tuple(ERRORS)
 
 
 def test_reworded_questions_keep_their_entities(samples):
@@ -74,19 +74,21 @@ def test_states_are_answered_and_rates_put_together(samples):
     hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
     part = [s for s in samples if len(s.entities) == 2][:2]
     kinds = ("dropped", "absent")
-    table = evaluate(hide.model, part, extraction.corrupted_methods(kinds, 2), hide=hide, progress=False)
-    assert set(table["method"]) == set(extraction.n_corrupted_by_method(kinds, 2))
+    reference = {entity_variants.REFERENCE: entity_variants.hide_with(entity_variants.reference_entities)}
+    methods = reference | entity_variants.corrupted_methods(kinds, 2)
+    table = evaluate(hide.model, part, methods, hide=hide, progress=False)
+    assert set(table["method"]) == {corrupted_method(kind, k) for kind in kinds for k in range(3)}
     by = table.set_index(["sample_id", "method"])["entities"]
     for s in part:
         assert by[s.id, corrupted_method("", 0)] == ", ".join(s.entities)
         assert by[s.id, corrupted_method("absent", 2)] == ", ".join(corrupted_names("absent", 2, s))
         assert by[s.id, corrupted_method("dropped", 2)] == s.question  # nothing left: the question is searched for
-    rates = extraction.answers_at_entity_rates(table, part, [0, 0.5, 1], kinds)
+    rates = entity_variants.answers_at_entity_rates(table, part, [0, 0.5, 1], kinds)
     assert (rates.groupby(["corruption", "rate"]).size() == 2).all()
     half = rates[(rates["rate"] == 0.5) & (rates["corruption"] == "absent")]
     found = sum(name in row.split(", ") for row, s in zip(half["entities"], part, strict=True) for name in s.entities)
     assert found == 2, "half of the four entities are still there"
-    means = extraction.accuracy_and_boxes(rates, ["corruption", "rate"])
+    means = entity_variants.accuracy_and_boxes(rates, ["corruption", "rate"])
     assert len(means) == 2 * 3 * 3 and means[["low", "high"]].stack().between(0, 1).all()
     pd.testing.assert_series_equal(
         means.query("measure == 'accuracy' and rate == 0")["estimate"].reset_index(drop=True),

@@ -8,9 +8,9 @@ from checkpoints import tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe, evaluate
-from hide_utils.analyses import extraction, when_to_look
 from hide_utils.baselines import METHODS
 from hide_utils.baselines.methods import with_hide
+from hide_utils.evaluation import entity_variants
 from hide_utils.evaluation.token_selection import Rule, listed_by_model, question_itself, reading
 from hide_utils.models import Settings
 from hide_utils.samples import Sample
@@ -24,13 +24,12 @@ SAMPLES = [
     for i, noun in enumerate(["dog", "truck", "truck"])
 ]  # fmt: skip
 # Methods of analyses, which share steps of the same names: a search at another layer, for given entities, of other
-# tokens, and parts of methods.
+# tokens.
 OTHERS = {
     "other layer": lambda *a: with_hide(*a, settings=Settings(3, 1.0, 0.5)),
-    "given": extraction.hide_with(lambda sample: ["dog", "large blue truck", "scooter"]),
+    "given": entity_variants.hide_with(lambda sample: ["dog", "large blue truck", "scooter"]),
     "question": reading(Rule(None, 0.0, 0.5), question_itself),
     "listed": reading(Rule(None, 0.0, 0.5), listed_by_model, ("extract",)),
-    **{name: method for name, method in when_to_look.PARTS.items() if name.startswith("cost")},
 }
 EVERY = METHODS | OTHERS
 

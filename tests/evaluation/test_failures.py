@@ -68,8 +68,12 @@ def answers():
         }
         for name, found in regions.items()
     ]
-    oracle = [{"sample_id": n, "method": "oracle", "correct": n != "b", "regions": None} for n in regions]
-    return pd.DataFrame(hide + oracle)
+    others = [
+        {"sample_id": n, "method": method, "correct": n != wrong, "regions": None}
+        for method, wrong in (("oracle", "b"), ("direct", "d"))
+        for n in regions
+    ]
+    return pd.DataFrame(hide + others)
 
 
 def test_table_counts_every_sample_once(answers):
@@ -78,12 +82,21 @@ def test_table_counts_every_sample_once(answers):
     assert found["cause"].tolist() == ["none", "missed", "none", "missed"]
     assert found["correct"].tolist() == [True, False, False, False]
     assert found["regions"][0] == TRUTH and found["regions"][1] == []
-    table = failures.cause_table(found, answers).set_index("cause")
-    assert table["n"].sum() == 4 and table["wrong"].sum() == 3
-    assert table.loc["missed", ["n", "wrong", "wrong_with_oracle_too"]].tolist() == [2, 2, 1]
-    assert table.loc["none", ["n", "wrong", "wrong_with_oracle_too"]].tolist() == [2, 1, 0]
-    assert list(table.index) == list(CAUSES) and table.loc["layout", "n"] == 0
-    assert table.loc["none", "low"] < 0.5 < table.loc["none", "high"]
+    table = failures.wrong_shares(found, answers)
+    assert table["cause"].unique().tolist() == ["none", "any fault", "missed"], "in order, those of no sample left out"
+    shares = table.set_index(["cause", "method"])["wrong"].unstack()[["hide", "both", "direct"]]
+    assert shares.loc["none"].tolist() == [0.5, 0, 0]
+    assert shares.loc["missed"].tolist() == shares.loc["any fault"].tolist() == [1, 0.5, 0.5]
+    assert set(table["n"]) == {2} and (table["low"] <= table["wrong"]).all() and (table["wrong"] <= table["high"]).all()
+
+
+def test_any_fault_counts_the_samples_of_all_faults(answers):
+    found = pd.DataFrame({"sample_id": list("abcd"), "cause": ["none", "missed", "fragmented", "background"]})
+    table = failures.wrong_shares(found, answers).set_index(["cause", "method"])
+    assert table.loc[("any fault", "hide"), ["n", "wrong"]].tolist() == [3, 1]
+    assert list(dict.fromkeys(table.index.get_level_values(0))) == [
+        *("none", "any fault", "missed", "background", "fragmented")
+    ]
 
 
 def test_an_error_has_no_cause(answers):
@@ -93,8 +106,8 @@ def test_an_error_has_no_cause(answers):
     with pytest.warns(UserWarning, match="failures: 1 of 4 rows left out"):
         found = failures.causes(answers, samples, tiny_model("qwen3_vl"))
     assert found["sample_id"].tolist() == ["a", "c", "d"]
-    with pytest.warns(UserWarning, match="oracle: 1 of 4 rows left out"):
-        assert failures.cause_table(found, answers)["n"].sum() == 3
+    shares = failures.wrong_shares(found, answers).set_index(["cause", "method"])
+    assert shares.loc[("missed", "hide"), "n"] == 1 and shares.loc[("none", "both"), "n"] == 2
     assert failures.panels(found, samples, answers.assign(letter="B"), {"missed": "missed"})
     with pytest.raises(KeyError):  # nobody ran it: 0 hopeless ones would be a guess
-        failures.cause_table(found, answers.query("method == 'hide'"))
+        failures.wrong_shares(found, answers.query("method != 'oracle'"))

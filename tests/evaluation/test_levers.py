@@ -141,4 +141,5 @@ def test_the_command_writes_tables_with_sidecars(monkeypatch, tmp_path, capsys):
     folder = tmp_path / "06_memory_and_latency" / "cpu"
     assert len(pd.read_csv(folder / "speed.csv")) == 2 and (folder / "agreement.csv").is_file()
     assert json.loads((folder / "speed.json").read_text())["asked"]["models"] == ["m", "n"]
+    assert "cores" in json.loads((folder / "speed.json").read_text())["machine"]
     assert "times_stock" in capsys.readouterr().out

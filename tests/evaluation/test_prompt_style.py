@@ -10,10 +10,10 @@ from model_helpers import picture
 
 import hide_utils
 from hide_utils import HiDe, evaluate
-from hide_utils.analyses import cost
 from hide_utils.analyses.explorer import ExplorerConfig
 from hide_utils.baselines import METHODS, of_pictures, of_regions
 from hide_utils.evaluation import tuning
+from hide_utils.evaluation.side_by_side import side_by_side
 from hide_utils.explorer.case import Knobs, ask_model, view_of
 from hide_utils.explorer.opening import open_first, open_sample, open_typed
 from hide_utils.explorer.sample_list import SampleList
@@ -66,7 +66,7 @@ PLACES = {
         hide, hide.open(SAMPLE.image), SAMPLE
     ),
     "tuning": lambda hide, folder: tuning.last_rows(hide.model, [SAMPLE], progress=False),
-    "timing": lambda hide, folder: cost.side_by_side(hide.model, [SAMPLE]),
+    "timing": lambda hide, folder: side_by_side(hide.model, [SAMPLE]),
     "a call": lambda hide, folder: hide(SAMPLE.image, QUESTION, OPTIONS, ["dog"], style=SAMPLE.style),
     "explorer": lambda hide, folder: explored(hide),
 }

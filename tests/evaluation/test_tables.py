@@ -38,7 +38,8 @@ def rows(n=30):
             table.append(
                 {"sample_id": f"s{i}", "image_id": f"s{i}", "method": method, "kind": "ab"[i % 2],
                  "correct": None if i == n - 1 else right, "letter": letter,
-                 "error": "cut short" if i == n - 1 else None} | cost
+                 "error": "cut short" if i == n - 1 else None,
+                 "recall50": (i % 2) * 1.0 if method == "hide" and i < 28 else None, "area": 0.1} | cost
             )  # fmt: skip
     return pd.DataFrame(table)
 
@@ -63,6 +64,8 @@ def test_main_table_is_over_all_samples_with_holm_over_its_own_methods():
     text = readable(main_table(results))
     assert text.loc[0, "p (Holm)"] == "–" and text.loc[0, "FLOPs"] == "1.00x" and text.loc[1, "method"] == "HiDe"
     assert f"{wide['hide'].mean():.1%}" in text.loc[1, "accuracy (95 % interval)"]
+    assert table.loc["hide", "tokens"] == 3 * 2 and text.loc[1, "tokens"] == "6"
+    assert text["boxes: recall, kept"].tolist() == ["–", "0.50, 10.0%", "–"]
     assert table[["n", "left_out"]].eq([29, 1]).all(axis=None) and text["n"].eq("29 (1 left out for errors)").all()
 
 
@@ -119,18 +122,6 @@ def test_measured_and_published_rows_stay_apart(tmp_path, monkeypatch):
     assert latex.read_text().splitlines()[3 + 1 + 3] == r"\midrule" and r"\%" in latex.read_text()
     assert latex.read_text().count(r"\midrule") == 2 and latex.read_text().count(r"\\") == len(table) + 1
     assert set(json.loads(sidecar.read_text())["files"]) == {"both.md", "both.tex"}
-
-
-def test_radar_shows_the_accuracy_of_every_group():
-    results = rows().assign(aspect=[f"asked {i % 3}" for i in range(90)])
-    fig, ax = plots.new_figure(subplot_kw={"projection": "polar"})
-    drawn = plots.radar(ax, results, "aspect", ["direct", "hide"])
-    assert len(drawn) == 6 and len(ax.lines) == 2
-    expected = results[results["method"] == "hide"].dropna(subset="correct").groupby("aspect")["correct"].mean()
-    assert ax.lines[1].get_ydata().tolist() == pytest.approx([*expected, expected.iloc[0]])
-    with pytest.raises(ValueError, match="2 groups in 'kind'"):
-        plots.radar(ax, results, "kind", ["direct"])
-    plt.close(fig)
 
 
 def test_front_is_drawn_as_steps_through_its_points():

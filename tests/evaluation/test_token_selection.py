@@ -1,24 +1,24 @@
 """Concentrated tokens: measures on maps whose answer is known, the rule's choice, and the method that uses it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hide_utils import HiDe, evaluate, load_benchmark, load_model
 from hide_utils.baselines import METHODS
 from hide_utils.evaluation import token_selection
+from hide_utils.evaluation.localisation import box_quality
 from hide_utils.evaluation.token_selection import (
+    RULES,
     TOKEN_SCORES,
     Rule,
-    choose_rule,
+    choose_rules,
     entropy_score,
     peak_score,
-    sweep_rules,
     token_scores,
-    token_table,
 )
 from hide_utils.method.entities import given_entities
 from hide_utils.method.session import SearchAttention
-from hide_utils.samples import Sample
 
 SIDE = 8
 
@@ -61,26 +61,26 @@ def test_a_rule_keeps_what_is_above_it_and_always_the_best():
     assert str(Rule(None, 0, 0.5)) == "all tokens, α 0.5" and "entropy ≥ 0.2" in str(Rule("entropy", 0.2, 0.5))
 
 
-def test_the_choice_drops_the_token_that_points_elsewhere():
-    """The first token is on the object; the second, diffuse one has its peak on background."""
-    size = (SIDE * 10, SIDE * 10)
-    cases = []
-    for i in range(6):
-        diffuse = flat()
-        diffuse[7, i] += 0.02
-        cases.append(found(spot(2, i), diffuse))
-    samples = [
-        Sample(f"s{i}", "?", ["a", "b"], "A", "k", lambda: None, [(10 * i, 20, 10 * i + 10, 30)]) for i in range(6)
-    ]
-    table = sweep_rules(cases, samples, [size] * 6, 0, 0.0)
-    rule = choose_rule(table)
-    assert rule.measure in TOKEN_SCORES
-    kept = [rule.kept(token_scores(one, 0, 0.0)).tolist() for one in cases]
-    assert kept == [[True, False]] * 6
-    by = table.set_index(["measure", "share", "alpha"])["iou"]
-    assert by.max() == pytest.approx(1.0) and table[table["measure"].isna()]["iou"].max() < 1
-    words = token_table(cases, 0, 0.0, rule).set_index("token")
-    assert words["kept"].to_dict() == {"star": 1.0, "with": 0.0} and words["n"].tolist() == [6, 6]
+def test_the_choice_drops_tokens_that_keep_background(monkeypatch):
+    """Reading all tokens finds as much as reading the best, and keeps more of the picture."""
+    every, best = Rule(None, 0.0, 0.5), Rule("peak", 0.5, 0.5)
+    monkeypatch.setattr(token_selection, "RULES", (Rule(None, 0.0, 0.9), every, Rule("entropy", 0.1, 0.5), best))
+    measured = pd.DataFrame({"recall50": [[0.5, 1.0, 0.5, 1.0]] * 2, "area": [[0.1, 0.4, 0.1, 0.2]] * 2})
+    assert choose_rules(measured) == {"all tokens": every, "tokens that point": best}
+
+
+def test_every_rule_is_judged_by_the_boxes_of_the_question():
+    hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
+    (sample,) = load_benchmark("scenes", split="calibration", n=1, resolution=256, seed=0)
+    session = hide.open(sample.image)
+    measured = token_selection.rule_quality(hide, session, sample)
+    assert {len(values) for values in measured.values()} == {len(RULES)}
+    rule = RULES[-3]
+    located = token_selection.locate_selected(
+        hide, session, sample.question, token_selection.question_itself(hide, session, sample), rule
+    )
+    quality = box_quality(located.regions, sample.boxes_xyxy, session.image.size)
+    assert {name: values[-3] for name, values in measured.items()} == pytest.approx(quality, abs=1e-5)
 
 
 def test_reading_all_tokens_is_hide_and_the_question_needs_no_extraction():

@@ -75,6 +75,8 @@ def test_notes_stand_with_what_was_searched_for(explorer, samples, monkeypatch, 
     explorer.search()
     said = html.unescape(explorer.form.legend.value)
     assert len(explorer.case.notes) == 2 and all(f"<p>{note}</p>" in said for note in explorer.case.notes)
+    title = " ".join(explorer.figure()._suptitle.get_text().split())
+    assert all(" ".join(note.split()) in title.replace("\\$", "$") for note in explorer.case.notes)
     monkeypatch.setattr(model, "world", None)
     assert "this model" not in panes.legend_html(explorer.case, explorer.knobs, model.n_layers)
 

@@ -4,14 +4,16 @@ import asyncio
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from explorer_parts import runs
 from scipy.special import softmax
 
 from hide_utils.edits.layouts import LAYOUTS
 from hide_utils.evaluation import localisation
+from hide_utils.explorer import differing, redraw_seconds
 from hide_utils.explorer.case import Knobs, view_of
-from hide_utils.explorer.opening import open_sample
+from hide_utils.explorer.opening import open_listed, open_sample
 from hide_utils.method import lpd, tad
 
 # --- what is shown is what the method does --------------------------------------------------------------------------
@@ -125,3 +127,20 @@ def test_slider_s_rounding_is_no_other_setting(explorer):
     explorer.form.alpha.value = 0.35000000000000003
     assert explorer.knobs.alpha == 0.35
     assert "0.35 " in explorer.command
+
+
+def test_regions_that_are_not_the_evaluation_s_are_named(hide, samples, explorer):
+    cases = [open_listed(hide, explorer.listed, sample.id) for sample in samples[:2]]
+    own = Knobs(1, 0.5, 0.6)
+    found = [np.ravel(view_of(case, own).regions).tolist() for case in cases]
+    rows = pd.DataFrame({"sample_id": [case.name for case in cases], "method": "hide", "regions": found})
+    assert differing(cases, own, rows) == []
+    rows.at[1, "regions"] = [0.0, 0.0, 1.0, 1.0]
+    assert differing(cases, own, rows) == [cases[1].name]
+
+
+def test_timed_sliders_end_where_they_were(explorer):
+    before, draws = explorer.knobs, explorer.draws
+    table = redraw_seconds(explorer, {"layer": [0, 1], "alpha": [0.2, 0.4, 0.8]})
+    assert table[["setting", "moves"]].to_numpy().tolist() == [["layer", 2], ["alpha", 3]]
+    assert (table["milliseconds"] > 0).all() and explorer.knobs == before and explorer.draws > draws + 3

@@ -40,6 +40,18 @@ def test_rotations_are_answered_in_one_batch_and_charged_alone(family, second):
     assert session.batches[0].replies[multiple_choice(QUESTION, OPTIONS)][1].seconds > 0
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_counting_makes_no_patches(family, monkeypatch):
+    """What a reply would have cost alone is counted from the pictures' shapes."""
+    model = tiny_model(family)
+    prompt = model.prompt(model.prepare(picture(200, 130)), model.prepare(picture(90, 60, 1)), QUESTION)
+    model.counts.clear()
+    reply = model.generate(prompt, 3)
+    ran = model.counts.copy()
+    monkeypatch.setattr(model, "inputs_of", None)
+    assert model.counts_alone(prompt, None, len(reply.ids), reply.passes - 1) == ran
+
+
 def test_other_pictures_limits_and_texts_are_no_part_of_a_batch():
     session = Session(tiny_model("qwen3_vl"), picture(100, 100))
     session.expect(multiple_choice(QUESTION, options) for options in ROTATIONS[:2])

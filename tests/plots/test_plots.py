@@ -8,8 +8,6 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from IPython.core.interactiveshell import InteractiveShell
-from matplotlib import cbook
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import fontManager
 from PIL import Image
 
@@ -83,19 +81,6 @@ def test_accuracy_table_counts_each_group_and_all(results):
     interval = wilson(13, 15)
     assert table.loc[("all", "hide"), ["low", "high"]].tolist() == [interval.low, interval.high]
     assert list(table.index) == [(group, method) for group in ("a", "b", "all") for method in ("direct", "hide")]
-
-
-def test_accuracy_bars_draw_the_table_in_the_methods_colors(ax, results):
-    table = plots.accuracy_bars(ax, results, chance=0.25, looks=LOOKS)
-    bars = {c.get_label(): c for c in ax.containers if c.get_label() in ("direct", "HiDe")}
-    for method, label in (("direct", "direct"), ("hide", "HiDe")):
-        part = table[table["method"] == method]
-        assert [bar.get_height() for bar in bars[label]] == pytest.approx(part["accuracy"].tolist())
-        assert to_hex(bars[label][0].get_facecolor()) == to_hex(to_rgb(LOOKS[method].color))
-        ends = [segment[:, 1] for segment in bars[label].errorbar.lines[2][0].get_segments()]
-        assert np.array(ends) == pytest.approx(part[["low", "high"]].to_numpy(), abs=1e-12)
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["a\nn = 10", "b\nn = 5", "all\nn = 15"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["direct", "HiDe", "chance"]
 
 
 def test_accuracy_of_nothing_is_refused(results):
@@ -179,14 +164,6 @@ def test_a_figure_that_lacks_no_letter_keeps_its_font(ax, recwarn):
     before = ax.title.get_fontfamily()
     drawn(ax.figure)
     assert ax.title.get_fontfamily() == before and not list(recwarn)
-
-
-@pytest.mark.parametrize("kind", [r"$\begin{cases}x\end{cases}$", "$3 to $5", r"$\tfrac{1}{2}$ or $x$"])
-def test_categories_that_are_formulas_or_prices_are_drawn_as_they_are_written(ax, results, kind):
-    plots.accuracy_bars(ax, results.replace({"kind": {"a": kind}}))
-    ax.figure.canvas.draw()
-    label = ax.get_xticklabels()[0].get_text()
-    assert label.replace(r"\$", "$") == f"{kind}\nn = 10" and not cbook.is_math_text(label)
 
 
 def test_a_notebook_gets_figures_at_twice_their_resolution_and_pictures_as_jpeg():

@@ -1,13 +1,11 @@
 """Curves, and points over a number, show the values of their tables with their intervals."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import pytest
 
 from hide_utils import plots
 from hide_utils.analyses import robustness
-from hide_utils.analyses import when_to_look as gating
 from hide_utils.analyses.cost import PROCEDURES, STEPS
 from hide_utils.baselines import LOOKS
 
@@ -31,32 +29,18 @@ def test_error_curves_and_own_errors(ax):
     plots.error_curves(ax, table)
     line = ax.containers[0][0]
     assert line.get_xdata().tolist() == [0, 1] and line.get_ydata().tolist() == pytest.approx([0.9, 0.4])
-    own = {"extractor": ["rules"], "rate": [0.3], "rate_low": [0.1], "rate_high": [0.5]}
-    plots.points_at_rates(ax, pd.DataFrame(own | {"estimate": [0.7], "low": [0.6], "high": [0.8]}), "extractor")
-    assert points(ax)[1:] == [[0.3]]
     plots.error_curves(ax, table[:0])  # nothing measured: nothing drawn
-    assert len(ax.containers) == 2
+    assert len(ax.containers) == 1
 
 
-def test_tokens_with_the_threshold(ax):
-    table = pd.DataFrame({"token": ["star", "with"], "n": [4, 9], "score": [0.1, -0.1], "kept": [1.0, 0.0]})
-    plots.token_bars(ax, table, 0.05)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["star (4)", "with (9)"]
-    assert any(np.allclose(line.get_xdata(), 0.05) for line in ax.lines)
-
-
-def test_gates_and_their_curves(ax):
-    flops = {
-        f"flops_{name}": [2.0] * 3 for name in ("hide", *(f"{s}_{w}" for s in gating.SIGNALS for w in ("look", "stay")))
-    }
-    outcomes = {"direct": [True, True, False], "hide": [False, True, True], "margin": [3.0, 2.0, 1.0]}
-    cases = pd.DataFrame(
-        {"sample_id": list("abc"), "maps": [1.0, 3.0, 2.0], "flops_direct": [1.0] * 3} | outcomes | flops
-    )
-    gates = {"margin": gating.choose_gate("margin", cases)}
-    curves = {name: gating.curve(gate, cases) for name, gate in gates.items()}
-    plots.cost_curves(ax, curves, gating.summary(gates, cases), looks=gating.SIGNAL_LOOKS)
-    assert len(ax.lines) > len(curves) and set(ax.get_legend_handles_labels()[1]) == {"direct", "HiDe", "gate: margin"}
+def test_gates_with_what_a_random_share_reaches(ax):
+    curves = {"gate": pd.DataFrame({"times_direct": [1.0, 2.0], "accuracy": [0.5, 0.8]})}
+    chosen = pd.DataFrame({"method": ["direct", "hide", "gate"], "times_direct": [1.0, 1.9, 1.5]})
+    chosen = chosen.assign(accuracy=[0.5, 0.8, 0.7], low=0.4, high=0.9)
+    plots.cost_curves(ax, curves, chosen, chosen[:2])
+    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert [line.get_xdata().tolist() for line in dashed] == [[1.0, 1.9]]
+    assert set(ax.get_legend_handles_labels()[1]) == {"random share", "direct", "hide", "gate"}
 
 
 def test_curves_have_a_band_each(ax):
@@ -86,14 +70,20 @@ def test_accuracy_over_a_number_returns_what_it_draws(ax):
     assert ax.lines[-1].get_ydata()[0] == 0.25
 
 
-def test_costs_over_sides_and_weights(ax):
-    table = pd.DataFrame({"side": [448, 896], "plain": [1.0, 4.0], "hide": [1.2, 4.4]})
-    plots.over_sides(ax, table, ["plain", "hide"], looks=PROCEDURES)
-    assert ax.get_legend_handles_labels()[1] == ["plain answer", "HiDe"] and ax.get_yscale() == "log"
-    _, axes = plt.subplots(1, 2)
-    grown = pd.DataFrame({"weights": [2e6, 1e6], "procedure": "plain", "seconds": [2.0, 1.0], "peak_bytes": [4e6, 3e6]})
-    plots.over_weights(axes, grown, ["plain"], looks=PROCEDURES)
-    assert axes[1].lines[0].get_xdata().tolist() == [1, 2] and axes[1].lines[0].get_ydata().tolist() == [3, 4]
+def test_ratios_over_the_side_have_a_panel_for_each_model():
+    table = pd.DataFrame({"model": ["a", "a", "b"], "side": [448, 896, 448], "plain": [1.0, 4.0, 2.0]})
+    table = table.assign(hide=1.5 * table["plain"], released=2 * table["plain"])
+    fig = plots.ratios_by_side(table, looks=PROCEDURES)
+    assert [ax.get_title() for ax in fig.axes] == ["a", "b"] and fig.axes[0].get_xscale() == "log"
+    assert fig.axes[0].lines[0].get_ydata().tolist() == [1.5, 1.5]
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["HiDe", "as released: full passes"]
+
+
+def test_levers_stand_on_an_axis_that_holds_nothing_saved():
+    table = pd.DataFrame({"lever": ["one", "one", "other"], "model": ["a", "b", "a"], "saved": [0.5, 0.4, 0.0]})
+    (ax,) = plots.levers_rows(table).axes
+    assert ax.get_xscale() == "symlog" and ax.get_xlim()[0] < 0
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["one", "other"]
 
 
 def test_bars_are_stacked_of_their_parts_with_the_sum_behind(ax):

@@ -61,19 +61,6 @@ def test_published_marks_stand_on_the_line_of_their_row(ax):
 # --- differences and ratios -------------------------------------------------------------------------------------------
 
 
-def test_differences_of_methods_and_their_margin(ax):
-    table = pd.DataFrame({"method": ["hide", "random", "hide"], "scenes": ["simple", "simple", "main"]})
-    table = table.assign(difference=[0.0, 0.1, 0.2], low=-0.1, high=0.3)
-    plots.method_differences(ax, table, "scenes", 0.05, looks=LOOKS)
-    assert row_names(ax) == ["HiDe", "random boxes"]
-    assert labels(ax) == ["margin of non-inferiority, -5%", "simple", "main"]
-    upright = [line.get_xdata()[0] for line in ax.lines if list(line.get_ydata()) == [0, 1]]
-    assert upright == [0, -0.05]
-    assert {point.get_color() for point in points(ax) if len(point.get_xdata())} == {
-        LOOKS["hide"].color, LOOKS["random"].color
-    }  # fmt: skip
-
-
 def test_ratios_are_written_beside_their_dots_and_targets(ax):
     table = pd.DataFrame(
         {"label": ["a", "b"], "estimate": [1.1, 2.0], "low": 1.0, "high": 2.5, "target": [3.0, np.nan]}

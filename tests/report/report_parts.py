@@ -8,6 +8,7 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
+from hide_utils.findings import Finding, as_table, corrected
 from hide_utils.stats import comparison_table
 
 PARAMETERS = "n = 40  # samples\nmodel = 'mini'"
@@ -54,3 +55,16 @@ def results():
     ]
     table = comparison_table(pd.DataFrame(rows))
     return table[table["kind"] == "all"].drop(columns="kind").assign(p_holm=table["p"])
+
+
+def write_cards(folder, now):
+    """Findings of a notebook: one that is undecided, and one of which the paper says nothing."""
+    words = {"unit": "points", "n": 40, "test": "t"}
+    one = Finding("one", "It <helps>.", 3.0, -4.0, 10.0, p=0.2, paper="it helps", source="table 1", **words)
+    other = Finding("other", "It is | short.", 9.0, 8.0, 10.0, p=0.001, **words)
+    path = write_item(folder, "findings.csv", now)
+    as_table(corrected([one, other])).to_csv(path, index=False)
+    entry = json.loads((folder / "findings.csv.json").read_text())
+    entry["files"] = {"findings.csv": hashlib.sha256(path.read_bytes()).hexdigest()}
+    (folder / "findings.csv.json").write_text(json.dumps(entry))
+    return path

@@ -7,7 +7,7 @@ import nbformat
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from report_parts import book, write_item
+from report_parts import book, write_cards, write_item
 
 from hide_utils import paths, report
 from hide_utils.evaluation.saving import save_table
@@ -20,24 +20,41 @@ from hide_utils.stats import comparison_table
 
 
 def test_document_has_everything_and_marks_the_gaps(project):
-    blocks = report.document(project(), project.folder)
+    blocks = report.document(project())
     assert [b.text for b in blocks if b.kind == "chapter"] == [
-        "05 · Benchmarks", "06 · Memory", "Provenance", "Missing and stale",
+        "Findings", "05 · Benchmarks", "06 · Memory", "Provenance", "Missing and stale",
     ]  # fmt: skip
     gaps = [b.text for b in blocks if b.kind == "gap"]
     assert gaps == [
         "Missing: Never made (figure). Run 05_benchmarks.",
         "06_memory has no results here. Run it: hide run 06_memory",
     ]
-    assert "1 figures and 1 tables of 2 notebooks. Missing: 2." in blocks[1].text
     headline = blocks[2]
-    assert headline.text.startswith("Headline:") and headline.frame["n"].tolist() == ["4", "4"]
+    assert headline.text.startswith("Headline:") and headline.frame["method"].tolist() == ["direct", "HiDe"]
     assert [b.path.name for b in blocks if b.kind == "figure"] == ["accuracy.png"]
+
+
+def test_cards_come_before_every_figure_as_cards(project, tmp_path):
+    write_cards(project.figures / "05_benchmarks", project.now)
+    blocks = report.document(project())
+    kinds = [block.kind for block in blocks]
+    assert kinds.index("cards") < kinds.index("figure") and kinds.count("cards") == 1
+    counts = next(block for block in blocks if block.text == "Verdicts of all cards.")
+    assert counts.frame["notebook"].tolist() == ["05 · Benchmarks", "all"] and counts.fits
+    assert not any(block.kind in ("data", "table") and block.path.name == "findings.csv" for block in blocks)
+    soup = BeautifulSoup(write_html(blocks, tmp_path / "a.html").read_text(encoding="utf-8"), "html.parser")
+    said = [tag.text for tag in soup.select("div > b")]
+    assert said == ["It <helps>.", "It is | short."]
+    text = soup.get_text(" ")
+    assert (
+        "would decide" in text and "no claim in the paper; holds here" in text and "Paper: it helps (table 1)" in text
+    )
+    assert write_pdf(blocks, tmp_path / "a.pdf", project.figures).read_bytes().startswith(b"%PDF")
 
 
 def test_document_of_a_project_without_any_result_is_all_gaps(project):
     chapters = collect(project.folder / "nothing", project.notebooks)
-    blocks = report.document(chapters, project.folder)
+    blocks = report.document(chapters)
     assert sum(b.kind == "gap" for b in blocks) == 3 and not any(b.kind == "figure" for b in blocks)
     assert tables.write_tables(chapters, project.folder / "nothing") == []
     assert write_pdf(blocks, project.folder / "empty.pdf", project.folder / "nothing").read_bytes().startswith(b"%PDF")
@@ -45,33 +62,40 @@ def test_document_of_a_project_without_any_result_is_all_gaps(project):
 
 def test_notebook_that_saved_nothing_yet_is_a_gap(project):
     nbformat.write(book("07 · New"), project.notebooks / "07_new.ipynb")
-    gaps = [b.text for b in report.document(project(), project.folder) if b.kind == "gap"]
+    gaps = [b.text for b in report.document(project()) if b.kind == "gap"]
     assert "07_new has no results here. Run it: hide run 07_new" in gaps
 
 
 def test_markdown_links_figures_escapes_text_and_says_what_is_stale(project):
     write_item(project.figures / "05_benchmarks", "accuracy.png", project.now, code="older")
-    figure = next(b for b in report.document(project(), project.folder) if b.kind == "figure")
+    figure = next(b for b in report.document(project()) if b.kind == "figure")
     text = report.markdown(figure, project.notebooks)
     assert '<img src="../figures/05_benchmarks/accuracy.png" width="240"' in text
     assert "<b>Stale:</b> hide_utils changed since." in html.unescape(text)
-    long = Block("data", "T.", project.figures / "05_benchmarks" / "main.csv", pd.DataFrame({"x": range(40)}))
-    assert report.markdown(long).count("<tr") == 17
-    assert "T. The first 16 of 40 rows, all in main.csv." in report.markdown(long)
+
+
+@pytest.mark.parametrize(("rows", "columns", "shown"), [(12, 8, True), (13, 8, False), (12, 9, False)])
+def test_a_table_is_shown_up_to_twelve_rows_and_eight_columns(rows, columns, shown):
+    frame = pd.DataFrame([["x"] * columns] * rows, columns=[f"c{i}" for i in range(columns)])
+    said = report.markdown(Block("data", "T.", paths.FIGURES / "05_x" / "main.csv", frame))
+    assert said.count("<tr") == (rows + 1 if shown else 0)
+    assert (f"T. {rows} rows and {columns} columns: figures/05_x/main.csv." in html.unescape(said)) != shown
 
 
 ODD = '<b>a</b> & *b* _c_ [d](e) `f` $g$ $h$ | "i"\n\n# j'
 
 
 def test_no_word_of_the_document_is_a_mark_in_its_html(project, tmp_path):
-    figure = next(b for b in report.document(project(), project.folder) if b.kind == "figure")
+    figure = next(b for b in report.document(project()) if b.kind == "figure")
     frame = pd.DataFrame({ODD: [ODD, "< 0.1"]})
     kinds = [Block(kind, " ".join(ODD.split())) for kind in ("title", "contents", "chapter", "section", "text", "gap")]
-    blocks = [*kinds, Block("figure", ODD, figure.path, stale=ODD), Block("table", ODD, frame=frame, stale=ODD)]
+    cards = Block("cards", "", frame=pd.DataFrame([[ODD] * 5]), stale=ODD)
+    blocks = [*kinds, cards, Block("figure", ODD, figure.path, stale=ODD), Block("table", ODD, frame=frame, stale=ODD)]
     soup = BeautifulSoup(write_html(blocks, tmp_path / "report.html").read_text(encoding="utf-8"), "html.parser")
     assert not soup.find_all(["em", "strong", "code"]) and len(soup.find_all("h1")) == 1
-    assert [tag.text for tag in soup.find_all("b")] == ["GAP", "Stale:", "Stale:"]
     said = " ".join(ODD.split())
+    assert [tag.text for tag in soup.find_all("b")] == ["GAP", said, "Stale:", "Stale:", "Stale:"]
+    assert [tag.text for tag in soup.select("div div")] == [said, f"Paper: {said}", f"Taught: {said}"]
     assert soup.img["alt"] == said and soup.title.text == said
     assert [tag.text.removesuffix("¶") for tag in soup.find_all(["h1", "h2", "h3", "th"])] == [said] * 4
     assert [tag.text for tag in soup.find_all(["i", "td"])] == [said, said, said, "<\xa00.1"]
@@ -81,12 +105,12 @@ def test_no_word_of_the_document_is_a_mark_in_its_html(project, tmp_path):
 
 
 def test_html_holds_its_pictures_and_needs_nothing_from_elsewhere(project):
-    blocks = report.document(project(), project.folder)
+    blocks = report.document(project())
     text = write_html(blocks, project.folder / "out" / "report.html").read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == 1
     assert not re.search(r'(?:src|href)="(?!data:|#)', text) and "<script" not in text and "@import" not in text
     links = re.findall(r'<li><a href="#([^"]+)"', text)
-    assert len(links) == 4 and set(links) <= set(re.findall(r'<h[12] id="([^"]+)"', text))
+    assert len(links) == 5 and set(links) <= set(re.findall(r'<h[12] id="([^"]+)"', text))
     assert "05 · Benchmarks" in html.unescape(text) and "GAP" in text and "<table" in text
 
 
@@ -99,7 +123,7 @@ def test_tables_for_a_paper_are_latex_and_the_saved_csv(project):
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in written)
     assert written[0].read_bytes() == (project.figures / "05_benchmarks" / "main.csv").read_bytes()
     text = written[1].read_text(encoding="utf-8")
-    assert r"\caption{Main. Accuracy: direct 25.0 \% (" in text and r"\label{tab:05_benchmarks-main}" in text
+    assert r"\caption{Main.}" in text and r"\label{tab:05_benchmarks-main}" in text
     rows = re.search(r"\\midrule\n(.*)\\bottomrule", text, re.DOTALL)[1].strip().splitlines()
     columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)[1]
     assert len(rows) == 2 and all(row.count(" & ") == len(columns) - 1 and row.endswith(r" \\") for row in rows)

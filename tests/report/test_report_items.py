@@ -1,14 +1,11 @@
 """What there is to report: found, missing and stale."""
 
-import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
-from report_parts import book, write_item
+from report_parts import book, write_cards, write_item
 
 from hide_utils import paths, report
-from hide_utils.evaluation.store import ResultStore
-from hide_utils.report.captions import TABLE_OF
-from hide_utils.report.items import Item, provenance_table, state_table, stored_answers_table
+from hide_utils.report.items import Item, provenance_table, state_table, verdicts_table
 from hide_utils.report.notebook_text import saved_by
 
 
@@ -22,7 +19,6 @@ def test_collects_what_notebooks_save_in_their_order_with_titles_and_questions(p
         ("main", "table", False, section),
         ("never_made", "figure", True, section),
     ]
-    assert first.texts == {section: "Bars are intervals."}
     assert [(item.name, item.missing) for item in second.items] == [("cost", True)]
     assert not any(item.stale for item in first.items)
 
@@ -37,7 +33,7 @@ def test_collects_what_lies_there_besides_and_nothing_of_half_written_files(proj
     assert set(items) == {"accuracy", "main", "never_made", "view", "odd"}
     assert items["odd"].stale == ("no sidecar says what made it",)
     assert items["odd"].table.empty
-    assert report.document(project(), project.folder)
+    assert report.document(project())
 
 
 @pytest.mark.parametrize(
@@ -57,7 +53,11 @@ def test_older_than_code_settings_or_versions_is_stale(project, changes, reason)
     assert any(said.startswith(reason) for said in item.stale)
     table = state_table(project())
     stale = table[table["state"] == "stale"]
-    assert stale["names"].tolist() == ["accuracy.png"] and reason in stale["why"].item()
+    assert (
+        stale["names"].tolist() == ["accuracy.png"]
+        and stale["notebooks"].tolist() == ["05"]
+        and reason in stale["why"].item()
+    )
 
 
 def test_other_parameters_than_the_notebook_s_are_stale_in_the_committed_figures_alone(project, monkeypatch):
@@ -75,37 +75,33 @@ def test_another_model_s_weights_are_not_compared(project):
 
 
 def test_state_lists_what_is_missing_and_is_empty_where_nothing_is(project):
-    table = state_table(project())
-    assert table[["notebook", "state", "items", "names"]].to_numpy().tolist() == [
-        ["05_benchmarks", "missing", 1, "never_made.png"],
-        ["06_memory", "missing", 1, "cost.csv"],
-    ]
+    (row,) = state_table(project()).to_dict("records")
+    assert (row["state"], row["why"], row["items"]) == ("missing", "not made here", 2)
+    assert (row["notebooks"], row["names"]) == ("05, 06", "never_made.png, cost.csv")
     assert state_table([]).empty
+
+
+def test_of_many_files_of_one_state_some_are_named(project):
+    for i in range(9):
+        write_item(project.figures / "05_benchmarks", f"more{i}.png", project.now, code="older")
+    row = state_table(project()).query("state == 'stale'").iloc[0]
+    assert row["items"] == 9 and row["names"].split(", ")[-2:] == ["more5.png", "…"]
 
 
 def test_provenance_has_one_row_for_what_was_made_alike(project):
     table = provenance_table(project())
-    assert table[["notebook", "samples", "items"]].to_numpy().tolist() == [["05_benchmarks", 40, 2]]
+    assert table[["notebooks", "model", "items"]].to_numpy().tolist() == [["05", "mini", 2]]
     write_item(project.figures / "05_benchmarks", "accuracy.png", project.now, commit="f" * 40)
     assert provenance_table(project())["items"].tolist() == [1, 1]
     assert provenance_table([]).empty
 
 
-def test_stored_answers_say_whether_the_weights_are_today_s(tmp_path, project):
-    for name, weights in (("now", project.now["model"]["hash"]), ("old", "older")):
-        with ResultStore(tmp_path / "05_x" / f"{name}.parquet", {"model": "mini", "weights": weights}) as store:
-            store.append([{"sample_id": "a", "method": "direct"}])
-    table = stored_answers_table(tmp_path).set_index("file")
-    assert table["current weights"].to_dict() == {"now": "yes", "old": "no"}
-    assert table["rows"].tolist() == [1, 1]
-
-
-def test_notebooks_of_the_project_save_under_names_that_the_captions_know():
-    for (notebook, figure), table in TABLE_OF.items():
-        book = nbformat.read(paths.NOTEBOOKS / f"{notebook}.ipynb", as_version=4)
-        wanted = [(figure, "figure"), (table, "table")]
-        known = {one[:2] for one in saved_by(book, wanted) if one[2]}
-        assert set(wanted) <= known, (notebook, figure, table)
+def test_verdicts_are_counted_by_notebook_and_over_all(project):
+    write_cards(project.figures / "05_benchmarks", project.now)
+    table = verdicts_table(project()).set_index("notebook")
+    assert list(table.index) == ["05 · Benchmarks", "all"] and len(table.columns) == 7
+    assert table.loc["all", ["undecided", "no claim in the paper", "as in the paper", "cards"]].tolist() == [1, 1, 0, 2]
+    assert verdicts_table([])["cards"].tolist() == [0]
 
 
 def test_what_a_function_of_the_notebook_saves_is_known_by_the_name_it_is_given():

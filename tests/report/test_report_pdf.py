@@ -10,8 +10,8 @@ from PIL import Image
 
 from hide_utils import paths
 from hide_utils.report import collect, document, pdf
-from hide_utils.report.blocks import Block
-from hide_utils.report.pdf import MOST_PAGES, MOST_ROWS, for_template, in_print, write_pdf
+from hide_utils.report.blocks import MOST_ROWS, Block
+from hide_utils.report.pdf import MOST_PAGES, for_template, in_print, write_pdf
 
 TITLE = Block("title", "T")
 
@@ -27,14 +27,14 @@ def figure(tmp_path):
 
 
 def test_same_blocks_give_the_same_bytes(project, tmp_path):
-    blocks = document(project(), project.folder)
+    blocks = document(project())
     first, second = (write_pdf(blocks, tmp_path / name, project.figures).read_bytes() for name in ("a.pdf", "b.pdf"))
     assert first.startswith(b"%PDF") and first == second
     assert b"Libertinus" in first, "text stays text"
 
 
 def test_report_of_the_committed_figures_is_short_enough_to_print(tmp_path):
-    blocks = document(collect(paths.FIGURES), tmp_path)
+    blocks = document(collect(paths.FIGURES))
     content = write_pdf(blocks, tmp_path / "a.pdf", paths.FIGURES).read_bytes()
     assert 5 < n_pages(content) <= MOST_PAGES == 25
     shown = [block.path for block in in_print(blocks) if block.kind == "figure"]
@@ -95,6 +95,6 @@ def test_table_is_printed_up_to_twelve_rows(n, tmp_path):
     table = Block("table", "Findings.", tmp_path / "findings.csv", pd.DataFrame({"a": ["x"] * n, "b": ["1"] * n}))
     data = for_template(table, tmp_path)
     if n > MOST_ROWS:
-        assert "rows" not in data and data["text"] == "Findings. All 13 rows: findings.csv."
+        assert "rows" not in data and data["text"] == "Findings. 13 rows and 2 columns: findings.csv."
     else:
         assert len(data["rows"]) == 12 and data["sides"] == ["left", "right"] and data["text"] == "Findings."

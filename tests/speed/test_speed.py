@@ -8,7 +8,16 @@ answering behind these (`hide_utils.analyses.cost`).
 import numpy as np
 import pytest
 
-from hide_utils.analyses.cost import GRID, NOISE, SIDE, TOKENS, array_work, noise_picture, sweep_seconds, typical_rows
+from hide_utils.evaluation.array_work import (
+    GRID,
+    NOISE,
+    SIDE,
+    TOKENS,
+    array_work,
+    noise_picture,
+    sweep_seconds,
+    typical_rows,
+)
 from hide_utils.method.lpd import boxes_grid
 from hide_utils.method.tad import purify
 

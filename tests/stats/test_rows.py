@@ -6,13 +6,11 @@ import pytest
 from answer_rows import answers, with_errors
 
 from hide_utils import plots
-from hide_utils.analyses import extraction
-from hide_utils.analyses import when_to_look as gating
-from hide_utils.evaluation import failures, save_figure, save_table
+from hide_utils.evaluation import entity_variants, failures, save_figure, save_table
+from hide_utils.evaluation.gates import case_table
 from hide_utils.evaluation.tables import cost_table, main_table, readable
 from hide_utils.evaluation.tuning import choose_margin
 from hide_utils.explorer.sample_list import SampleList
-from hide_utils.findings import agrees, verdict
 from hide_utils.stats import (
     accuracies,
     accuracy_table,
@@ -68,7 +66,6 @@ def test_a_method_without_any_answer_has_no_number_and_breaks_nothing(dtype):
     table = with_errors(answers(), [f"s{i}" for i in range(40)], dtype=dtype)
     row = comparison_table(table).query("kind == 'all' and method == 'hide'").iloc[0]
     assert (row["n"], row["left_out"]) == (0, 40) and row[["accuracy", "difference", "p", "p_holm"]].isna().all()
-    assert verdict(row) == "not shown to differ" and agrees(row) == "not shown"
     assert accuracy_table(table).query("method == 'hide'")["accuracy"].isna().all()
     main = main_table(table).set_index("method")
     assert list(main.index) == ["direct", "hide", "oracle"] and np.isnan(main.loc["hide", "flops"])
@@ -76,14 +73,14 @@ def test_a_method_without_any_answer_has_no_number_and_breaks_nothing(dtype):
     assert said["accuracy (95 % interval)"] == "no answer" and said["n"] == "0 (40 left out for errors)"
     assert cost_table(table).set_index("method")["n"].tolist() == [40, 0, 40]
     fig, ax = plots.new_figure()
-    plots.accuracy_bars(ax, table)
-    assert "40 of 40" in fig.get_supxlabel() or "20 of 20" in fig.get_supxlabel()
+    plots.accuracy_curve(ax, table.assign(size=1), "size", xlabel="size")
+    assert "40 of 40" in fig.get_supxlabel()
 
 
 def test_measures_of_regions_leave_out_errors_but_count_answers_without_regions():
     table = with_errors(answers())
     table.loc[table["sample_id"] == "s9", ["recall50", "iou"]] = np.nan
-    found = extraction.accuracy_and_boxes(table, ["method"]).set_index(["method", "measure"])
+    found = entity_variants.accuracy_and_boxes(table, ["method"]).set_index(["method", "measure"])
     of_hide = answers().query("method == 'hide' and sample_id not in ['s0', 's5']").set_index("sample_id")
     of_hide.loc["s9", ["recall50", "iou"]] = 0
     for measure in ("recall50", "iou"):
@@ -109,35 +106,21 @@ def test_choices_are_made_on_samples_that_all_methods_answered(dtype):
     kept = table.query("sample_id not in ['s0', 's5']")
     with pytest.warns(UserWarning, match="2 of 40 sample_ids left out"):
         assert choose_margin(with_errors(table, dtype=dtype)) == choose_margin(kept)
-    parts = answers(methods=tuple(gating.PARTS))
-    pointing = {name: float(i) for i, name in enumerate(parts["sample_id"].unique())}
-    kept = parts.query("sample_id not in ['s0', 's5']")
+    measures = table.drop_duplicates("sample_id")[["sample_id"]].assign(margin=1.0, entropy=0.5, flops_prefill=1.0)
     with pytest.warns(UserWarning, match="when to look: 2 of 40"):
-        found = gating.gate_table(with_errors(parts, dtype=dtype), pointing)
-    assert found.equals(gating.gate_table(kept, pointing)) and len(found) == 38
-    with pytest.raises(ValueError, match="lack the row of a method"):
-        gating.gate_table(parts.drop(index=3), pointing)
+        found = case_table(with_errors(table.assign(flops=9.0), dtype=dtype), measures)
+    assert found.equals(case_table(kept.assign(flops=9.0), measures)) and len(found) == 38
 
 
 def test_an_error_is_neither_a_failure_nor_a_choice():
     table = with_errors(answers(), ["s0"])
     right = SampleList.right
-    with pytest.warns(UserWarning, match="oracle: 1 of 40 rows"):
-        found = pd.DataFrame({"sample_id": ["s1", "s2"], "cause": "none", "correct": [False, False], "regions": None})
-        counted = failures.cause_table(found, with_errors(answers(), ["s1"], "oracle")).set_index("cause")
-    hopeless = int(not answers().query("method == 'oracle' and sample_id == 's2'")["correct"].iloc[0])
-    assert counted.loc["none", "wrong_with_oracle_too"] == hopeless
+    found = pd.DataFrame({"sample_id": ["s1", "s2"], "cause": "none"})
+    shares = failures.wrong_shares(found, with_errors(answers(), ["s1"], "oracle")).set_index("method")
+    assert shares[["n", "left_out"]].to_numpy().tolist() == [[2, 0], [1, 1], [2, 0]], "hide, both, direct"
     listed = SampleList.__new__(SampleList)
     listed._tables = {str(method): part.set_index("sample_id") for method, part in table.groupby("method")}
     assert set(right(listed, "s0")) == {"direct", "oracle"} and set(right(listed, "s1")) == {"direct", "hide", "oracle"}
-
-
-def test_the_cost_of_errors_leaves_out_errors():
-    wrong = {"hide": 0, "direct": 1}
-    with pytest.warns(UserWarning, match="cost of errors: 2 of 80"):
-        found = extraction.cost_of_errors(with_errors(answers()), wrong)
-    kept = answers().query("method != 'hide' or sample_id not in ['s0', 's5']")
-    assert found == extraction.cost_of_errors(kept, wrong)
 
 
 def test_the_number_left_out_stands_in_note_and_caption(tmp_path, monkeypatch):

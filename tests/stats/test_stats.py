@@ -21,6 +21,7 @@ from hide_utils.stats import (
     minimum_detectable_difference,
     paired_difference,
     ratio_interval,
+    unpaired_test,
     wilson,
 )
 
@@ -91,6 +92,30 @@ def test_paired_difference_is_ordered_and_antisymmetric(outcomes):
     there, back = paired_difference(a, b), paired_difference(b, a)
     assert -1 - 1e-9 <= there.low <= there.estimate + 1e-12 <= there.high + 2e-12 <= 1 + 1e-9
     assert there[:3] == pytest.approx((-back.estimate, -back.high, -back.low))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),  # Newcombe 1998 (independent proportions), method 10
+    [
+        ((56, 70), (48, 80), (0.0524, 0.3339)),
+        ((9, 10), (3, 10), (0.1705, 0.8090)),
+        ((5, 56), (0, 29), (-0.0381, 0.1926)),
+        ((10, 10), (0, 10), (0.6075, 1.0)),
+    ],
+)
+def test_unpaired_difference_of_newcombes_examples(one, other, wanted):
+    groups = [[True] * k + [False] * (n - k) for k, n in (one, other)]
+    found, _ = unpaired_test(*groups)
+    assert (found.low, found.high) == pytest.approx(wanted, abs=1e-4) and found.n == one[1] + other[1]
+    assert found.estimate == pytest.approx(one[0] / one[1] - other[0] / other[1])
+
+
+def test_fisher_of_the_lady_tasting_tea():
+    """Three of four cups in each group: p is 34 of 70 tables."""
+    assert unpaired_test([1, 1, 1, 0], [0, 0, 0, 1])[1] == pytest.approx(34 / 70)
+    assert unpaired_test([True, False], [True, False])[1] == 1
+    with pytest.raises(ValueError, match="groups of 2 and 0 samples"):
+        unpaired_test([1, 0], [])
 
 
 def test_paired_difference_covers():
