@@ -177,8 +177,11 @@ def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
     return cards
 
 
-def forest(answers: pd.DataFrame, cards: Sequence[Finding], *, by_kind: bool = True) -> Figure:
-    """Forest of cards of `CLAIMS`, and in grey under each the same difference for each kind of question."""
+def forest(answers: pd.DataFrame, cards: Sequence[Finding], *, by_kind: bool = True) -> Figure | None:
+    """Forest of cards of `CLAIMS`, and in grey under each the same difference for each kind of question.
+
+    There is none without cards.
+    """
     lines, labels, parts = [], {}, []
     kinds = list(answers.groupby("kind", sort=False)) if by_kind and answers["kind"].nunique() > 1 else []
     for card in cards:
@@ -191,7 +194,7 @@ def forest(answers: pd.DataFrame, cards: Sequence[Finding], *, by_kind: bool = T
                 parts.append(f"{card.claim} {kind}")
                 lines.append(replace(of_kind, claim=parts[-1]))
                 labels[parts[-1]] = plots.plain_text(str(kind).replace("_", " "))
-    return plots.findings_forest(lines, labels, parts=parts)
+    return plots.findings_forest(lines, labels, parts=parts) if lines else None
 
 
 def covered(answers: pd.DataFrame) -> dict[str, set[str]]:
