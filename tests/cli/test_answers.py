@@ -53,7 +53,8 @@ def kinds_of_scenes(resolution):
     """Settings of every kind of scene that the notebooks ask about, of one resolution, the usual one first."""
     cfg = background.BackgroundConfig(notebook=BACKGROUND, **defaults(BACKGROUND))
     kinds = [{}, *background.PARTS.values(), *background.ON_GROUNDS.values(), *background.factorial(cfg).values()]
-    kinds += [{knob: v} for knob, field in background.CURVES.items() for v in getattr(cfg, field)]
+    values = [(knob, v) for knob, field in background.CURVES.items() for v in getattr(cfg, field)]
+    kinds += [{knob: int(v) if v == int(v) else v} for knob, v in values]  # as `background.curve` draws them
     kinds += [{"named": density} for density in defaults(ROBUSTNESS)["densities"]] + [{"difficulty": "easy"}]
     return [kind | {"resolution": resolution} for kind in kinds if kind.get("resolution", resolution) == resolution]
 
