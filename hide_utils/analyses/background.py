@@ -20,7 +20,7 @@ from hide_utils.baselines import Method, Outcome, direct, of_pictures, true_regi
 from hide_utils.config import Count, Pixels, RunConfig
 from hide_utils.edits.interventions import canvas_window, masked, on_canvas, unenlarged_ratio, upscaled
 from hide_utils.evaluation import stored_answers
-from hide_utils.findings import Finding, of_answers, quoted
+from hide_utils.findings import Finding, claims_beside, of_answers
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, Session, lpd
 from hide_utils.models import VLM
@@ -125,92 +125,7 @@ LOOKS = {
     "similar": Look("similar objects", PALETTE[1]),
 }  # fmt: skip
 
-_CUT_OUTS = "it was shown cut-outs on white, though as second pictures"
-_SMALL = "it was asked about single pictures of at most 512 px with few unnamed objects"
-_PHOTOGRAPHS = "it never saw a ground that is no photograph, so a plain one is new to it"
-_MASKED = "masking up to the boxes: attribute {0.0 | attribute} → {1.0 | attribute} %, spatial {0.0 | spatial} → "
-_MASK = quoted("mask_ratio", _MASKED + "{1.0 | spatial} %", ["not stated"])
-_CROPPED = (
-    "from an expanded white canvas to a cropped one: attribute {-1.0 | attribute} → {1.0 | attribute} %, spatial "
-)
-_CANVAS = quoted("expand_crop_ratio", _CROPPED + "{-1.0 | spatial} → {0.8 | spatial} %", ["not stated"])
-_CHANGES = "{model} {1.0 | attribute} → {1.5 | attribute}, {1.0 | spatial} → {1.5 | spatial}"
-_UPSCALING = "× 1.5, attribute and spatial, %: " + quoted("upscale", _CHANGES)
-_THESIS = "not the size of objects but the background makes models fail"
-_SOURCES = dict(zip((_MASK, _CANVAS, _UPSCALING), ("mask ratio", "expand/crop ratio", "upscaling"), strict=True))
-Claims = dict[str, dict[str, Any]]
-
-
-def _claim(
-    method: str, against: str, statement: str, taught: str = "", paper: str = "", expected: int | str = 1
-) -> dict[str, Any]:
-    source = f"analysis of {_SOURCES[paper]}" if paper in _SOURCES else "abstract" if paper else ""
-    words = {"statement": statement, "taught": taught, "paper": paper, "source": source}
-    return {"method": method, "against": against, "expected": expected, **words}
-
-
-EDIT_CLAIMS: Claims = {
-    "masking": _claim("masked", "direct", "Hiding everything but the objects makes answers better.", _CUT_OUTS, _MASK),
-    "less white": _claim(
-        "less white", "masked", "Fewer empty tokens, at the same scale, make answers better.", _CUT_OUTS, _CANVAS
-    ),
-    "enlarging the crop": _claim(
-        "close-up", "less white", "Enlarging what is left of the picture adds nothing.", expected="no gain"
-    ),
-}  # fmt: skip
-LARGE_CLAIMS: Claims = {
-    "upscaling": _claim("upscaled", "direct", "Enlarging the whole picture does not help.", "", _UPSCALING, "no gain"),
-    "more white": _claim(
-        "more white", "masked", "More empty tokens around the objects make answers worse.", "", _CANVAS, -1
-    ),
-}  # fmt: skip
-PART_CLAIMS: Claims = {
-    "semantic part": _claim(
-        "no unnamed objects", "as drawn", "Leaving out the unnamed objects makes answers better.", _SMALL
-    ),
-    "strokes": _claim("no strokes", "as drawn", "Leaving out the strokes makes answers better."),
-    "strokes and texture": _claim(
-        "no strokes, plain ground", "as drawn",
-        "Leaving out strokes and the ground's texture makes answers better.", _PHOTOGRAPHS,
-    ),
-    "semantic over non-semantic": _claim(
-        "no unnamed objects", "no strokes", "Unnamed objects cost more than strokes.", _SMALL
-    ),
-}  # fmt: skip
-GROUND_CLAIMS: Claims = {
-    f"{name}, other grounds": words
-    | {"statement": f"{words['statement'].removesuffix('.')} on procedural grounds.", "against": "as drawn"}
-    for name, words in (EDIT_CLAIMS | PART_CLAIMS).items()
-    if name in ("masking", "semantic part", "strokes and texture")
-}
-SIZE_CLAIMS: Claims = {
-    "object size": _claim(
-        "small objects, small picture", "large objects, small picture",
-        "Halving the objects' area does not matter while the background stays.", "", _THESIS, 0,
-    ),
-    "background area": _claim(
-        "large objects, large picture", "large objects, small picture",
-        "Doubling the background's area makes answers worse while objects keep their size.", _SMALL, _THESIS, -1,
-    ),
-    "size or background": _claim(
-        "small objects, small picture", "large objects, large picture",
-        "At one share of the picture, a small object is read better than a large one in more background.",
-        _SMALL, _THESIS,
-    ),
-}  # fmt: skip
-CURVE_CLAIMS: Claims = {
-    "resolution": {
-        "statement": "Answers get worse with the picture's resolution.", "expected": -1, "taught": _SMALL,
-        "paper": "models fail on high-resolution pictures", "source": "introduction",
-    },
-    "unnamed": {"statement": "Answers get worse with the number of unnamed objects.", "expected": -1, "taught": _SMALL},
-    "similar": {"statement": "Answers get worse with the number of similar objects.", "expected": -1},
-}  # fmt: skip
-
-
-def cards_of(answers: pd.DataFrame, claims: Claims) -> list[Finding]:
-    """The findings of claims, from rows that have both methods of each."""
-    return [of_answers(answers, **{"claim": name} | words) for name, words in claims.items()]
+CLAIMS = claims_beside(__file__)
 
 
 def redrawn(
@@ -272,7 +187,7 @@ def curve(hide: HiDe, cfg: BackgroundConfig, knob: str, values: Sequence[float])
 def card_of_ends(rows: pd.DataFrame, knob: str) -> Finding:
     """The finding of a `curve`: the answers at its highest value against those at its lowest."""
     low, high = (f"{knob} {value:g}" for value in (rows["value"].min(), rows["value"].max()))
-    return of_answers(rows, high, low, claim=knob, **CURVE_CLAIMS[knob])
+    return of_answers(rows, high, low, claim=knob, **CLAIMS["curves"][knob])
 
 
 def by_photograph(rows: pd.DataFrame, samples: Sequence[Sample]) -> pd.DataFrame:

@@ -1,15 +1,13 @@
 """Notebook 05. What HiDe gains over the model alone, over its bounds, and over other ways to find the place.
 
-`CLAIMS` says which two methods decide each claim, `COVERAGE_CLAIMS` the same of samples whose boxes hold what is asked
-about, and of the others. `GROWTH` is the claim about the size of the picture. What the paper says are numbers of its
-main results, read from its file.
+`CLAIMS` says which two methods decide each claim, also of the samples whose boxes hold what is asked about and of the
+others, and of the size of the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -19,7 +17,7 @@ from hide_utils import findings, paths, plots
 from hide_utils.baselines import LOOKS, named
 from hide_utils.config import Count, Pixels, RunConfig
 from hide_utils.evaluation import stored_answers, tables
-from hide_utils.findings import MARGINS, Finding
+from hide_utils.findings import MARGINS, Finding, claims_beside
 from hide_utils.looks import PALETTE, Look, look_of
 from hide_utils.method import HiDe
 from hide_utils.samples import Sample
@@ -54,75 +52,9 @@ BASELINES = tuple(
     f"HiDe over {name}" for name in ("relative attention", "first token", "tree search", "no prior", "gated", "logits")
 )
 
-_SECOND = "it was shown close-ups, cut-outs on white and windows as second pictures, which outranked the first"
-_WRONG = "its second pictures outranked the first, so that one without what is asked about misleads it"
-_SEARCH = "search lines with what is looked up right behind each name were among its lessons"
-_SMALL = "it was asked about small pictures only, and shown second pictures that outrank the first"
-_SOURCE = "main results"
-
-CLAIMS: dict[str, dict[str, Any]] = {
-    "HiDe over direct": {
-        "method": "hide", "against": "direct", "taught": _SECOND,
-        "statement": "HiDe answers better than the model alone.",
-        "paper": {"V*": ("overall", "attribute", "spatial"), "HR-Bench 4K": ("overall",), "HR-Bench 8K": ("overall",)},
-    },
-    "place of the boxes": {
-        "method": "hide", "against": "random", "taught": _WRONG,
-        "statement": "It is the place of the boxes: HiDe answers better than with boxes of the same sizes elsewhere.",
-    },
-    "any second picture": {
-        "method": "random", "against": "direct", "taught": _WRONG, "expected": "no gain",
-        "statement": "A second picture alone gains nothing: boxes at random places answer no better than none.",
-    },
-    "perfect boxes": {
-        "method": "oracle", "against": "hide", "taught": _SECOND,
-        "statement": "Perfect boxes would add to what HiDe gains.",
-    },
-    "HiDe over relative attention": {
-        "method": "hide", "against": "rel_att", "taught": _SEARCH,
-        "statement": "HiDe answers better than one window of attention relative to a content-free prompt (ViCrop).",
-        "paper": {name: ("attribute", "spatial") if name == "V*" else ("FSP", "FCP")
-                  for name in ("V*", "HR-Bench 4K", "HR-Bench 8K")},
-    },
-    "HiDe over first token": {
-        "method": "hide", "against": "first_token", "taught": _SEARCH,
-        "statement": "Attention of the entities finds better boxes than attention of the position that answers.",
-    },
-    "HiDe over tree search": {
-        "method": "hide", "against": "tree_search",
-        "statement": "HiDe answers better than a search by trial through windows (ZoomEye-like).",
-    },
-    "HiDe over no prior": {
-        "method": "hide", "against": "hide_no_prior",
-        "statement": "Subtracting the noise prior makes HiDe's answers better.",
-        "paper": "the instruction's mean map is noise and is subtracted; no number is published",
-        "source": "section on TAD",
-    },
-    "HiDe over gated": {
-        "method": "hide", "against": "hide_gated", "expected": "no gain",
-        "statement": "HiDe on every question gains nothing over HiDe only where the direct answer is unsure.",
-    },
-    "HiDe over logits": {
-        "method": "hide", "against": "direct_logits", "taught": _SECOND,
-        "statement": "HiDe answers better than the model alone whose letter is read from the logits.",
-    },
-}  # fmt: skip
-COVERAGE_CLAIMS: dict[str, dict[str, Any]] = {
-    "covered": {
-        "statement": "Where its boxes hold all that is asked about, HiDe gains over direct.", "taught": _SECOND,
-    },
-    "not covered": {
-        "statement": "Where its boxes miss something that is asked about, HiDe gains nothing over direct.",
-        "taught": _WRONG, "expected": "no gain",
-    },
-}  # fmt: skip
+CLAIMS = claims_beside(__file__)
+ANSWERS = CLAIMS["answers"]
 COVERAGE_LABELS = {"covered": "all that is asked about is covered", "not covered": "something is not covered"}
-GROWTH: dict[str, Any] = {
-    "claim": "gain grows with resolution",
-    "statement": "HiDe gains more over direct in the largest pictures than in the smallest.",
-    "taught": _SMALL,
-    "paper": {"HR-Bench 4K": ("overall",), "HR-Bench 8K": ("overall",)},
-}
 
 
 def measured_on(cfg: BenchmarksConfig) -> str:
@@ -136,65 +68,30 @@ def cycle_scores(answers: pd.DataFrame) -> pd.Series | None:
     return mean_over_cycles(answers) if answers["cycle"].fillna("").astype(bool).all() else None
 
 
-def _in_paper(reported: Mapping[str, Sequence[str]], methods: Sequence[str]) -> str:
-    """Main results of the paper for some methods, in the words of a card.
-
-    Args:
-        reported: the paper's name of a benchmark -> the parts of it.
-        methods: names of the paper's methods.
-    """
-    numbers = findings.paper_numbers("main").query("model == 'Qwen2.5-VL-7B'").set_index(["setting", "metric"])["value"]
-    labels = {"hide": "HiDe", "vicrop": "ViCrop"}
-    said = [
-        f"{benchmark} {part} "
-        + ", ".join(f"{labels.get(m, m)} {numbers[f'{benchmark} / {m}', part]:g} %" for m in methods)
-        for benchmark, parts in reported.items()
-        for part in parts
-    ]
-    return f"{'; '.join(said)} (Qwen2.5-VL-7B)"
-
-
-def _words(words: Mapping[str, Any], methods: Sequence[str] = ("hide", "direct")) -> dict[str, Any]:
-    """Words of a claim. Where they name results of the paper, with what it reports of two methods."""
-    paper = words.get("paper", "")
-    return {**words, "paper": _in_paper(paper, methods), "source": _SOURCE} if isinstance(paper, dict) else {**words}
-
-
 def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
-    """A card for each of these `CLAIMS`.
+    """A card for each of these claims about answers. One of a method that was not run is left out.
 
-    One of a method that was not run is left out, and where several questions are all about one picture there is none,
-    because nothing can be said about others.
+    Where several questions are all about one picture there is none, because nothing can be said about others.
     """
-    there, cards = set(answers["method"]), []
     if answers["image_id"].nunique() == 1 < answers["sample_id"].nunique():
         return []
-    for claim in claims:
-        words = CLAIMS[claim]
-        if {words["method"], words["against"]} <= there:
-            of_paper = "vicrop" if words["against"] == "rel_att" else "direct"
-            cards.append(findings.of_answers(answers, claim=claim, **_words(words, ("hide", of_paper))))
-    return cards
+    return findings.cards_of(answers, ANSWERS, claims)
 
 
 def forest(answers: pd.DataFrame, cards: Sequence[Finding], *, by_kind: bool = True) -> Figure | None:
-    """Forest of cards of `CLAIMS`, and in grey under each the same difference for each kind of question.
+    """Forest of cards about answers, and in grey under each the same difference for each kind of question.
 
     There is none without cards.
     """
-    lines, labels, parts = [], {}, []
-    kinds = list(answers.groupby("kind", sort=False)) if by_kind and answers["kind"].nunique() > 1 else []
-    for card in cards:
-        lines.append(card)
-        labels[card.claim] = " − ".join(
-            look_of(LOOKS, CLAIMS[card.claim][side]).label for side in ("method", "against")
-        )
-        for kind, rows in kinds:
-            for of_kind in cards_of(rows, [card.claim]):
-                parts.append(f"{card.claim} {kind}")
-                lines.append(replace(of_kind, claim=parts[-1]))
-                labels[parts[-1]] = plots.plain_text(str(kind).replace("_", " "))
-    return plots.findings_forest(lines, labels, parts=parts) if lines else None
+    claims = [card.claim for card in cards]
+    pairs = {claim: (ANSWERS[claim]["method"], ANSWERS[claim]["against"]) for claim in claims}
+    labels = {claim: " − ".join(look_of(LOOKS, side).label for side in pair) for claim, pair in pairs.items()}
+    kinds = findings.by_kind(answers) if by_kind else {}
+    parts: dict[str, dict[str, Finding]] = {claim: {} for claim in claims}
+    for kind, rows in kinds.items():
+        for card in cards_of(rows, claims):
+            parts[card.claim][kind] = card
+    return plots.findings_forest(cards, labels, parts=parts) if cards else None
 
 
 def covered(answers: pd.DataFrame) -> dict[str, set[str]]:
@@ -209,13 +106,9 @@ def covered(answers: pd.DataFrame) -> dict[str, set[str]]:
 
 
 def coverage_cards(answers: pd.DataFrame) -> list[Finding]:
-    """A card for each of `COVERAGE_CLAIMS`: HiDe over direct within that part. A part without samples has none."""
+    """A card for each part of the samples: HiDe over direct within it. A part without samples has none."""
     parts = {name: answers[answers["sample_id"].isin(ids)] for name, ids in covered(answers).items()}
-    return [
-        replace(card, claim=name, **{"paper": "", "source": "", **COVERAGE_CLAIMS[name]})
-        for name, rows in parts.items()
-        for card in cards_of(rows, ["HiDe over direct"])
-    ]
+    return [card for name, rows in parts.items() for card in findings.cards_of(rows, CLAIMS["by coverage"], [name])]
 
 
 def over_resolutions(
@@ -248,7 +141,8 @@ def growth(curve: pd.DataFrame) -> Finding:
     wide = known.pivot(index="number", columns=["resolution", "method"], values="value")
     low, high = wide[curve["resolution"].min()], wide[curve["resolution"].max()]
     grown = ((high["hide"] - high["direct"]) - (low["hide"] - low["direct"])).dropna()
-    return findings.of_differences(grown, grown.index, "points", **_words(GROWTH))
+    ((claim, words),) = CLAIMS["growth"].items()
+    return findings.of_differences(grown, grown.index, "points", claim=claim, **words)
 
 
 def curve_figure(curve: pd.DataFrame) -> Figure:

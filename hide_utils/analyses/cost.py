@@ -24,7 +24,7 @@ from hide_utils.evaluation.counted import by_side, calls_over_blocks, growth
 from hide_utils.evaluation.floors import machine
 from hide_utils.evaluation.machines import Machine, full_size, where_time_goes
 from hide_utils.evaluation.side_by_side import METHODS, extraction, faster, over_plain, side_by_side
-from hide_utils.findings import Finding, paper_numbers
+from hide_utils.findings import Finding, claims_beside, paper_numbers
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import Session
 from hide_utils.models import VLM, load_model
@@ -94,23 +94,8 @@ TARGETS = {
     "memory added to a pass, captured rows over eager attention": 0.1,
     "maps, boxes and layout of one question (ms)": 4.0,
 }
-CLAIMS: dict[str, dict[str, Any]] = {
-    "HiDe over plain, time": {
-        "method": "hide", "against": "plain", "expected": 1,
-        "statement": "HiDe takes longer than a plain answer.",
-        "paper": "V* takes 7 minutes with plain answers and 20 with HiDe (Qwen2.5-VL-7B)",
-        "source": "cost of inference",
-    },
-    "one prefill, time": {
-        "method": "hide", "against": "three_passes", "expected": -1,
-        "statement": "HiDe takes less time on one prefill of the picture than with a full pass for every prompt.",
-    },
-}  # fmt: skip
-SIZE_CLAIM = {
-    "claim": "larger pictures, time",
-    "statement": "The larger the picture, the less time HiDe adds to that of a plain answer.",
-    "expected": -1,
-}
+
+CLAIMS = claims_beside(__file__)
 
 
 def flops_figure(costs: pd.DataFrame) -> Figure:
@@ -151,7 +136,7 @@ def measured_times(model: VLM, cfg: CostConfig) -> pd.DataFrame:
 
 
 def time_cards(times: pd.DataFrame) -> list[Finding]:
-    """A card for each of `CLAIMS` at the last side measured, and where there are several sides one for `SIZE_CLAIM`.
+    """A card for each claim about times at the last side measured, and where there are several sides one about these.
 
     A single scene has no interval, so that there is no card.
     """
@@ -159,13 +144,13 @@ def time_cards(times: pd.DataFrame) -> list[Finding]:
     cards: list[Finding] = []
     if len(over.loc[main]) < 2:
         return cards
-    for claim, words in CLAIMS.items():
+    for claim, words in CLAIMS["times"].items():
         words = dict(words)
         one, other = (over.loc[main, words.pop(name)] for name in ("method", "against"))
         cards.append(findings.of_differences(one - other, one.index, "× plain", claim=claim, **words))
     if (small := times["side"].min()) < (large := times["side"].max()):
-        change = over.loc[large, "hide"] - over.loc[small, "hide"]
-        cards.append(findings.of_differences(change, change.index, "× plain", **SIZE_CLAIM))
+        change, ((claim, words),) = over.loc[large, "hide"] - over.loc[small, "hide"], CLAIMS["sizes"].items()
+        cards.append(findings.of_differences(change, change.index, "× plain", claim=claim, **words))
     return cards
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from scipy import stats as distributions
 from hide_utils import findings, paths, plots
 from hide_utils.config import Count, RunConfig
 from hide_utils.evaluation import diet_study as studies
-from hide_utils.findings import Finding
+from hide_utils.findings import Finding, claims_beside
 from hide_utils.findings.card import LEVEL, MARGINS, POWER
 from hide_utils.images import composite_on_white
 from hide_utils.looks import PALETTE, Look
@@ -69,60 +69,8 @@ SECTIONS = {
 }
 
 
-class Claim(NamedTuple):
-    """Which section decides a claim, between which diets, and the words of its card."""
-
-    section: str
-    diet: str
-    against: str
-    expected: Literal[0, 1, "no harm"]
-    statement: str
-
-
-CLAIMS: dict[str, Claim] = {
-    "decoupled against crowded, direct": Claim("direct", "decoupled", "crowded", 1,
-        "Trained on compact images alone, the model reads crowded pictures better than trained on crowded pictures."),
-    "both against crowded, direct": Claim("direct", "both", "crowded", 1,
-        "Trained on pictures with their compact images, it reads crowded pictures better than trained on these alone."),
-    "crowded against shipped, direct": Claim("direct", "crowded", "none", 1,
-        "Training on crowded pictures makes direct answers better."),
-    "decoupled against shipped, direct": Claim("direct", "decoupled", "none", 1,
-        "Training on compact images alone makes direct answers better."),
-    "both against shipped, direct": Claim("direct", "both", "none", 1,
-        "Training on pictures with their compact images makes direct answers better."),
-    "decoupled against crowded, HiDe": Claim("with_hide", "decoupled", "crowded", 1,
-        "With HiDe, training on compact images alone is worth more than training on crowded pictures."),
-    "both against crowded, HiDe": Claim("with_hide", "both", "crowded", 1,
-        "With HiDe, training on pictures with their compact images is worth more than training on crowded pictures."),
-    "crowded against shipped, HiDe": Claim("with_hide", "crowded", "none", 1,
-        "Training on crowded pictures makes HiDe's answers better."),
-    "decoupled against shipped, HiDe": Claim("with_hide", "decoupled", "none", 1,
-        "Training on compact images alone makes HiDe's answers better."),
-    "both against shipped, HiDe": Claim("with_hide", "both", "none", 1,
-        "Training on pictures with their compact images makes HiDe's answers better."),
-    "crowded against shipped, boxes": Claim("search", "crowded", "none", 0,
-        "Training on crowded pictures leaves HiDe's boxes as good as they were."),
-    "decoupled against shipped, boxes": Claim("search", "decoupled", "none", 0,
-        "Training on compact images alone leaves HiDe's boxes as good as they were."),
-    "both against shipped, boxes": Claim("search", "both", "none", 0,
-        "Training on pictures with their compact images leaves HiDe's boxes as good as they were."),
-    "decoupled against crowded, true boxes": Claim("true_boxes", "decoupled", "crowded", 1,
-        "With true boxes, training on compact images alone is worth more than training on crowded pictures."),
-    "both against crowded, true boxes": Claim("true_boxes", "both", "crowded", 1,
-        "With true boxes, training on pictures with their compact images is worth more than on crowded ones."),
-    "crowded against shipped, true boxes": Claim("true_boxes", "crowded", "none", 1,
-        "With true boxes, training on crowded pictures makes answers better."),
-    "decoupled against shipped, true boxes": Claim("true_boxes", "decoupled", "none", 1,
-        "With true boxes, training on compact images alone makes answers better."),
-    "both against shipped, true boxes": Claim("true_boxes", "both", "none", 1,
-        "With true boxes, training on pictures with their compact images makes answers better."),
-    "crowded against shipped, easy": Claim("easy", "crowded", "none", "no harm",
-        "Training on crowded pictures costs nothing on easy scenes."),
-    "decoupled against shipped, easy": Claim("easy", "decoupled", "none", "no harm",
-        "Training on compact images alone costs nothing on easy scenes."),
-    "both against shipped, easy": Claim("easy", "both", "none", "no harm",
-        "Training on pictures with their compact images costs nothing on easy scenes."),
-}  # fmt: skip
+CLAIMS = claims_beside(__file__)  # by the section that decides them
+_SECTION_OF = {claim: section for section, claims in CLAIMS.items() for claim in claims}
 
 
 def load_study(cfg: DecoupledTrainingConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -160,36 +108,35 @@ def answered(rows: pd.DataFrame, section: str | None = None) -> list[str]:
     """The claims, of one section or of all, for which a study has rows of both sides."""
     there = set(rows[["set", "diet"]].drop_duplicates().itertuples(index=False, name=None))
     return [
-        name
-        for name, claim in CLAIMS.items()
-        if section in (None, claim.section)
-        and {(SECTIONS[claim.section].scenes, diet) for diet in (claim.diet, claim.against)} <= there
+        claim
+        for name in ([section] if section else CLAIMS)
+        for claim, words in CLAIMS[name].items()
+        if {(SECTIONS[name].scenes, words[side]) for side in ("diet", "against")} <= there
     ]
 
 
-def differences(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+def differences(rows: pd.DataFrame, claim: str) -> pd.DataFrame:
     """What a claim's diet is better than the other: a line a sample, a column a seed of the first diet.
 
     Right answers count in points, recall as it is. The other diet counts with the same seed. The shipped model has one
     seed, which counts for all.
     """
-    claim = CLAIMS[name]
-    section = SECTIONS[claim.section]
-    one, other = (_scores(rows, section, diet) for diet in (claim.diet, claim.against))
+    section, words = SECTIONS[_SECTION_OF[claim]], CLAIMS[_SECTION_OF[claim]][claim]
+    one, other = (_scores(rows, section, words[side]) for side in ("diet", "against"))
     assert one.index.equals(other.index)
-    against = pd.DataFrame({seed: other.iloc[:, 0] for seed in one}) if claim.against == "none" else other
+    against = pd.DataFrame({seed: other.iloc[:, 0] for seed in one}) if words["against"] == "none" else other
     return (one - against) * (100 if section.measure == "correct" else 1)
 
 
-def cards_of(rows: pd.DataFrame, names: Iterable[str]) -> list[Finding]:
+def cards_of(rows: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
     """A card for each claim: the difference of a sample is the mean of its seeds."""
     cards = []
-    for name in names:
-        table, claim = differences(rows, name), CLAIMS[name]
-        unit = "points" if SECTIONS[claim.section].measure == "correct" else "recall"
-        pictures, words = table.index.get_level_values("image_id"), {"claim": name, "statement": claim.statement}
-        values = table.mean(axis=1).tolist()
-        cards.append(findings.of_differences(values, pictures, unit, expected=claim.expected, **words))
+    for claim in claims:
+        table, section = differences(rows, claim), _SECTION_OF[claim]
+        unit = "points" if SECTIONS[section].measure == "correct" else "recall"
+        words = {name: of for name, of in CLAIMS[section][claim].items() if name not in ("diet", "against")}
+        pictures, values = table.index.get_level_values("image_id"), table.mean(axis=1).tolist()
+        cards.append(findings.of_differences(values, pictures, unit, claim=claim, **words))
     return cards
 
 
@@ -269,7 +216,7 @@ def detectable_differences(rows: pd.DataFrame, sizes: Iterable[int]) -> pd.DataF
         One row a claim and size: claim, n and points.
     """
     needed = distributions.norm.isf(LEVEL / 2) + distributions.norm.isf(1 - POWER)
-    claims = [claim for claim in answered(rows) if SECTIONS[CLAIMS[claim].section].measure == "correct"]
+    claims = [claim for claim in answered(rows) if SECTIONS[_SECTION_OF[claim]].measure == "correct"]
     spreads = {claim: differences(rows, claim).mean(axis=1).std() for claim in claims}
     pairs = [(claim, n, needed * spread / np.sqrt(n)) for claim, spread in spreads.items() for n in sizes]
     return pd.DataFrame(pairs, columns=["claim", "n", "points"])
@@ -278,7 +225,7 @@ def detectable_differences(rows: pd.DataFrame, sizes: Iterable[int]) -> pd.DataF
 def power(table: pd.DataFrame) -> Figure:
     """The smallest difference that each claim's test finds, over the number of samples; a color a section."""
     fig, ax = plots.new_figure(width=4.6, height=2.9)
-    named = {name: SECTIONS[claim.section].label for name, claim in CLAIMS.items()}
+    named = {claim: SECTIONS[section].label for claim, section in _SECTION_OF.items()}
     spread = table.assign(section=table["claim"].map(named)).groupby(["section", "n"], sort=False)["points"]
     spans = spread.agg(estimate="median", low="min", high="max").reset_index()
     plots.bands(ax, spans, "n", "section", markers="osD^")

@@ -1,6 +1,6 @@
 """Notebook 07. How well entities are listed, whether that is needed, and what a wrong entity costs.
 
-`CLAIMS` says which two methods decide each claim about answers, `LISTED` the same of lists.
+`CLAIMS` says which two methods decide each claim about answers, and of which questions lists are compared.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hide_utils.evaluation.entity_variants import (
     possible_errors,
 )
 from hide_utils.evaluation.token_selection import Rule, choose_rules, rule_quality
-from hide_utils.findings import Finding
+from hide_utils.findings import Finding, claims_beside
 from hide_utils.looks import self_labelled
 from hide_utils.method import HiDe, clean
 from hide_utils.samples import Sample
@@ -49,101 +49,9 @@ class ExtractionConfig(RunConfig):
     rates: tuple[Share, ...] = ()
 
 
+CLAIMS = claims_beside(__file__)
+ANSWERS = CLAIMS["answers"]
 EXTRACTOR_LOOKS = self_labelled({"model's prompt": 3, "rules": 0, "whole question": 1}, "osD")
-_VOCABULARY = "it was taught to list the entities of the scenes' own questions"
-_OTHER_WORDS = "it was taught to list these entities, but of questions in the scenes' own words"
-
-
-def _claim(method: str, against: str, statement: str, taught: str = "", expected: Any = 0) -> dict[str, Any]:
-    return {"method": method, "against": against, "statement": statement, "taught": taught, "expected": expected}
-
-
-LISTED: dict[str, dict[str, Any]] = {
-    "model or rules, hand-written": {
-        "statement": "Of hand-written questions the model lists exactly the right entities more often than rules do.",
-        "taught": "it was taught to list entities of the scenes' questions, in the scenes' vocabulary",
-    },
-    "model or rules, scenes": {
-        "statement": "Of the scenes' questions the model lists exactly the right entities more often than rules do.",
-        "taught": _VOCABULARY,
-    },
-    "model or rules, reworded": {
-        "statement": "Of reworded questions the model lists exactly the right entities more often than rules do.",
-        "taught": _OTHER_WORDS,
-    },
-}
-CLAIMS: dict[str, dict[str, Any]] = {
-    "own entities": _claim(
-        "hide", REFERENCE, "It makes no difference whether HiDe searches for the model's entities or the reference.",
-        _VOCABULARY,
-    ),
-    "own entities, reworded": _claim(
-        "reworded: model", REFERENCE,
-        "It makes no difference whether HiDe searches for the reference entities or for those that the model lists of "
-        "a reworded question.", _OTHER_WORDS,
-    ),
-    "rules": _claim(
-        "entities: rules", "hide", "It makes no difference whether rules or the model list the entities.", _VOCABULARY,
-    ),
-    "rules, reworded": _claim(
-        "reworded: rules", "reworded: model",
-        "Of reworded questions too, it makes no difference whether rules or the model list the entities.",
-        _OTHER_WORDS,
-    ),
-    "whole question": _claim(
-        "entities: question", "hide",
-        "The extraction is not needed: searching for the whole question answers as well.",
-    ),
-    "whole question, its own α": _claim(
-        "question: all tokens", "hide",
-        "The extraction is not needed: searching for the whole question, with a threshold chosen for it, answers as "
-        "well.",
-    ),
-    "whole question, reworded": _claim(
-        "reworded: question", "reworded: model",
-        "Of reworded questions too, searching for the whole question answers as well.",
-    ),
-    "tokens that point": _claim(
-        "question: tokens that point", "hide",
-        "The extraction is not needed: reading those of the question's tokens that point answers as well.",
-    ),
-    "wrong or missing, one of two": _claim(
-        corrupted_method("distractor", 1), corrupted_method("dropped", 1),
-        "Of two entities, one that is replaced by another thing of the picture costs more than one that is left out.",
-        expected=-1,
-    ),
-    "wrong or the whole question": _claim(
-        "distractor 100%", "dropped 100%",
-        "Searching for other things of the picture costs more than having no entity and searching for the question.",
-        expected=-1,
-    ),
-    "wrong or not looking": _claim(
-        "distractor 100%", "direct",
-        "Searching for other things of the picture is worse than the direct answer.",
-        "its second pictures outranked the first", -1,
-    ),
-    "dropped, one of two": _claim(
-        corrupted_method("dropped", 1), REFERENCE, "Answers are lost where one of two entities is left out.",
-        expected=-1,
-    ),
-    **{
-        f"{kind}, all": _claim(f"{kind} 100%", REFERENCE, statement, expected=expected)
-        for kind, (statement, expected) in {
-            "distractor": ("Answers are lost where other things of the picture are searched for.", -1),
-            "absent": ("Answers are lost where things that are not in the picture are searched for.", -1),
-            "attribute": ("Answers are lost where the entities are given a wrong color.", -1),
-            "duplicate": ("It makes no difference whether every entity is listed once or twice, in other words.", 0),
-            "over-long": ("It makes no difference whether the whole question follows every entity.", 0),
-        }.items()
-    },
-}  # fmt: skip
-RECALL = {
-    "own entities": "The model's entities find as many true boxes as the reference.",
-    "own entities, reworded": "The model's entities of reworded questions find as many true boxes as the reference.",
-    "whole question": "Searching for the whole question finds as many true boxes as HiDe.",
-    "whole question, its own α": "With a threshold chosen for it, the whole question finds as many true boxes as HiDe.",
-    "tokens that point": "Those of the question's tokens that point find as many true boxes as HiDe.",
-}  # claim -> what it says of recall
 SHOWN = {
     REFERENCE: "reference entities",
     "entities: question": "whole question",
@@ -186,25 +94,24 @@ def with_rates(answers: pd.DataFrame, spoilt: pd.DataFrame) -> pd.DataFrame:
 
 
 def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
-    """A card for each of these `CLAIMS`, on the samples that both methods have answered."""
+    """A card for each of these claims about answers, on the samples that both methods have answered."""
     found = []
     for claim in claims:
-        words = CLAIMS[claim]
+        words = ANSWERS[claim]
         needed = [words["method"], words["against"], *([corrupted_method("dropped", 2)] if claim in OF_TWO else [])]
         by = [set(answers.loc[answers["method"] == method, "sample_id"]) for method in needed]
-        if both := set.intersection(*by):
-            found.append(findings.of_answers(answers[answers["sample_id"].isin(both)], claim=claim, **words))
+        found += findings.cards_of(answers[answers["sample_id"].isin(set.intersection(*by))], ANSWERS, [claim])
     return found
 
 
 def recall_cards(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
-    """The comparison of these `CLAIMS` by the true boxes that are found. An answer without regions has found none."""
+    """The comparison of these claims by the true boxes that are found. An answer without regions has found none."""
     table = answers.assign(variant=answers["method"], recall=answers["recall50"].fillna(0).astype(float))
+    named = {claim: ANSWERS[claim] | CLAIMS["recall"][claim] for claim in claims}
     found = []
-    for claim in claims:
-        words = CLAIMS[claim] | {"claim": f"{claim}: recall", "statement": RECALL[claim]}
-        pair = {"variant": words.pop("method"), "against": words.pop("against")}
-        found.append(findings.of_measure(table, "recall", **pair, unit="recall", **words))
+    for claim, words in named.items():
+        pair = words.pop("method"), words.pop("against")
+        found.append(findings.of_measure(table, "recall", *pair, "recall", claim=f"{claim}: recall", **words))
     return found
 
 
@@ -235,7 +142,7 @@ def _searched_for(answers: pd.DataFrame, method: str, asked: Sequence[Question])
 def listing_cards(rows: pd.DataFrame) -> list[Finding]:
     """A card for each set of questions: exact lists of the model against those of the rules."""
     found = []
-    for claim, words in LISTED.items():
+    for claim, words in CLAIMS["lists"].items():
         part = rows[
             (rows["questions"].str.split(", ").str[-1] == claim.split(", ")[-1]) & (rows["match"] == "canonical")
         ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from hide_utils.baselines import Method, named, with_hide
 from hide_utils.config import Count, Layer, RunConfig
 from hide_utils.evaluation import stored_measures
 from hide_utils.evaluation.layer_measures import WORDS, measure_layers
-from hide_utils.findings import Finding, paper_numbers
+from hide_utils.findings import Finding, claims_beside, paper_numbers
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, SearchAttention, given_entities
 from hide_utils.samples import Sample
@@ -55,51 +54,7 @@ LOOKS = METHOD_LOOKS | {
 # Decoder layers of the models whose layer peak was published, from their config.json.
 PUBLISHED_DEPTHS = {"Qwen2.5-VL-7B": 28, "InternVL3-8B": 28}
 
-_PEAK = "mean attention on the true boxes peaks at layer 15 of 28 (Qwen2.5-VL-7B) and 17 of 28 (InternVL3-8B)"
-_TAUGHT = "search lines with what is looked up right behind each name were among its lessons"
-CLAIMS: dict[str, dict[str, Any]] = {
-    "peak": {
-        "claim": "layer peak in the middle",
-        "statement": "The best layer (recall less area) lies in the middle third and beats each outer third's best.",
-        "paper": _PEAK,
-        "source": "plot of attention by layer",
-    },
-    "another layer": {
-        "claim": "maps and answers",
-        "statement": "The best layer for maps answers as many questions rightly as another one, the best for answers.",
-        "expected": 0,
-        "paper": f"the layer that is used is that of the peak: {_PEAK}",
-        "source": "settings and plot of attention by layer",
-    },
-    "same layer": {
-        "claim": "maps and answers",
-        "statement": "One layer is the best for maps and for answers, and it beats the second best for answers.",
-    },
-    "semantic tokens": {
-        "claim": "semantic tokens look at the object",
-        "statement": "At the chosen layer the entities' tokens look at the object more than the instruction's do.",
-        "paper": "semantic tokens look at what is asked about, the others' attention is noise",
-        "source": "section on token-wise attention decoupling",
-        "taught": _TAUGHT,
-    },
-    "with": {
-        "claim": "“with” against the noun",
-        "statement": "At the chosen layer “with” looks at the object less than its noun does.",
-    },
-    "value": {
-        "claim": "value against the noun",
-        "statement": "At the chosen layer the value, such as “cyan”, looks at the object less than its noun does.",
-    },
-    "property": {
-        "claim": "property against the noun",
-        "statement": "At the chosen layer the property, such as “color”, looks at the object less than its noun does.",
-    },
-    "first answer token": {
-        "claim": "entity tokens against the first answer token",
-        "statement": "At their best layers, entity tokens find more (recall less area) than the first answer token.",
-        "taught": _TAUGHT,
-    },
-}
+CLAIMS = claims_beside(__file__)["claims"]
 
 
 def measured(hide: HiDe, samples: Sequence[Sample], config: LayersConfig) -> pd.DataFrame:
@@ -204,8 +159,8 @@ def word_cards(test: pd.DataFrame, layer: int) -> list[Finding]:
     """
     if test.empty:
         return []
-    table, words = at_layers(test, dict.fromkeys(WORDS, layer)), {"expected": -1, "taught": _TAUGHT}
-    return [findings.of_measure(table, "auc", word, "noun", "AUC", **CLAIMS[word] | words) for word in WORDS[1:]]
+    table = at_layers(test, dict.fromkeys(WORDS, layer))
+    return [findings.of_measure(table, "auc", word, "noun", "AUC", **CLAIMS[word]) for word in WORDS[1:]]
 
 
 def layer_method(layer: int) -> str:

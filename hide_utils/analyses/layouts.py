@@ -2,7 +2,7 @@
 
 `layout_methods` makes every variant a method for `evaluate`. Its name says whose boxes are laid out ("true" or "hide"),
 how, and that the original was left out ("alone"). LPD behind the original is the method "oracle" or "hide" itself.
-`CLAIMS` says which two methods decide each claim about answers, `MAP_CLAIMS` the same of maps.
+`CLAIMS` says which two methods decide each claim about answers, and which settings each about maps.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from textwrap import fill
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hide_utils import findings, plots
+from hide_utils import plots
 from hide_utils.baselines import METHODS, Method, Outcome, of_pictures, of_regions, true_regions
 from hide_utils.config import Alpha, Count, RunConfig, Sigma
 from hide_utils.edits.layouts import ARRANGEMENTS, LAYOUTS, Layout, enlargement, model_budget, native_size, order_kept
 from hide_utils.evaluation import calibration
 from hide_utils.evaluation.failures import regions_in
-from hide_utils.findings import Finding, paper_numbers, published, quoted
+from hide_utils.findings import Finding, by_kind, cards_of, claims_beside, of_measure, paper_numbers, published
 from hide_utils.images import composite_on_white
 from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
 from hide_utils.models import VLM
@@ -61,97 +60,7 @@ OF_PAPER = ("spatial_aggregate", "sequential_tiling", "random_tiling", "random_a
 _OF_SETTINGS = (("sigma", "grid cells"), ("alpha", "threshold"))
 PUBLISHED = tuple(published("hyperparameters", "Qwen2.5-VL-7B", *place) for place in _OF_SETTINGS)
 
-_PLACES = "its second pictures kept the places of what they showed and outranked the first"
-_CUT_OUTS = "its second pictures were close-ups, cut-outs on white and windows, and outranked the first"
-_ZOOMS = "it was shown close-ups at many sizes"
-_TILED, _SHUFFLED, _SCATTERED = (
-    "V* spatial: " + quoted("aggregation", f"LPD {{spatial_aggregate | spatial}} %, {other} % ({{model}})")
-    for other in (
-        "sequential tiling {sequential_tiling | spatial}",
-        "random tiling {random_tiling | spatial}",
-        "random places {random_aggregate | spatial}",
-    )
-)
-_NO_ZOOM = "the main issue is not object size, but complex background interference"
-
-
-def _claim(
-    method: str, against: str, statement: str, taught: str, paper: str = "", expected: int = 1, source: str = ""
-) -> dict[str, Any]:
-    source = source or ("abstract" if paper == _NO_ZOOM else "aggregation strategies" if paper else "")
-    words = {"statement": statement, "taught": taught, "paper": paper, "expected": expected, "source": source}
-    return {"method": method, "against": against, **words}
-
-
-CLAIMS: dict[str, dict[str, Any]] = {
-    "sequential tiling": _claim(
-        "oracle", "true sequential_tiling",
-        "LPD keeps the regions' order and answers better than side by side in reading order.", _PLACES, _TILED,
-    ),
-    "random tiling": _claim(
-        "oracle", "true random_tiling",
-        "LPD keeps the regions' order and answers better than side by side in random order.", _PLACES, _SHUFFLED,
-    ),
-    "random places": _claim(
-        "oracle", "true random_aggregate",
-        "LPD keeps the regions' order and answers better than random places on a canvas of its size.",
-        _PLACES, _SCATTERED,
-    ),
-    "masks in place": _claim(
-        "oracle", "true masked_in_place",
-        "LPD answers better than the whole picture with all but the regions white.", _CUT_OUTS,
-    ),
-    "bounding crop": _claim(
-        "oracle", "true bounding_crop",
-        "LPD answers better than one crop around all regions, which shows the background between them.", _CUT_OUTS,
-    ),
-    "sequential tiling, regions alone": _claim(
-        "true spatial_aggregate alone", "true sequential_tiling alone",
-        "Without the original, LPD answers better than side by side in reading order.", _PLACES, _TILED,
-    ),
-    "sequential tiling, HiDe's boxes": _claim(
-        "hide", "hide sequential_tiling",
-        "With HiDe's boxes too, LPD answers better than side by side in reading order.", _PLACES, _TILED,
-    ),
-    "compact image alone, true boxes": _claim(
-        "oracle", "true spatial_aggregate alone",
-        "With true boxes, the original beside the compact image answers better than the compact image alone.",
-        _CUT_OUTS,
-    ),
-    "compact image alone, HiDe's boxes": _claim(
-        "hide", "hide spatial_aggregate alone",
-        "With HiDe's boxes, the original beside the compact image answers better than the compact image alone.",
-        _CUT_OUTS,
-    ),
-    **{
-        f"{ground} fill": _claim(
-            f"hide {ground}_fill", "hide",
-            f"It makes no difference whether the gaps between the regions are white or {words}.", "", expected=0,
-        )
-        for ground, words in {"black": "black", "mean": "the picture's mean color", "blur": "a blurred ground"}.items()
-    },
-    "native size, HiDe's boxes": _claim(
-        "hide native_size", "hide",
-        "With HiDe's boxes, it makes no difference whether the compact image is enlarged or keeps its own size.",
-        _ZOOMS, _NO_ZOOM, 0,
-    ),
-    "native size, true boxes": _claim(
-        "true native_size", "oracle",
-        "With true boxes, it makes no difference whether the compact image is enlarged or keeps its own size.",
-        _ZOOMS, _NO_ZOOM, 0,
-    ),
-    "native size, against direct": _claim(
-        "hide native_size", "direct",
-        "HiDe answers better than the original alone where nothing is enlarged.", _CUT_OUTS, _NO_ZOOM,
-    ),
-}  # fmt: skip
-MAP_CLAIMS: dict[str, dict[str, Any]] = {
-    name: {
-        "measure": measure, "unit": name, "variant": "chosen", "against": "published", "claim": f"σ and α: {name}",
-        "statement": f"σ and α chosen on calibration maps find the objects better than the published ones: {name}.",
-    }
-    for measure, name in {"recall50": "recall", "iou": "IoU"}.items()
-}  # fmt: skip
+CLAIMS = claims_beside(__file__)
 
 
 def _true(hide: HiDe, session: Session, sample: Sample) -> Sequence[lpd.Region]:
@@ -198,34 +107,23 @@ def layout_methods(model: VLM) -> dict[str, Method]:
     return methods | {"hide spatial_aggregate alone": _alone(_own, named["spatial_aggregate"])}
 
 
-def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
-    """A card for each of these `CLAIMS`. One whose variant was not answered is left out."""
-    there = set(answers["method"])
-    words = {claim: CLAIMS[claim] for claim in claims}
-    answered = {claim: own for claim, own in words.items() if {own["method"], own["against"]} <= there}
-    return [findings.of_answers(answers, claim=claim, **own) for claim, own in answered.items()]
-
-
 def decided(answers: pd.DataFrame, claims: Iterable[str], model: VLM) -> tuple[list[Finding], Figure | None]:
-    """The `cards_of` claims and their forest, in grey under each the same difference for each of its `_parts`.
+    """Cards of these claims and their forest, in grey under each the same difference for each of its `_parts`.
 
     There is no figure where no claim's variants were answered.
     """
-    cards, lines, parts = cards_of(answers, claims), [], {}
+    cards, parts = cards_of(answers, CLAIMS["answers"], claims), {}
     for card in cards:
-        lines.append(card)
-        for part, ids in _parts(answers, CLAIMS[card.claim]["method"], model).items():
-            (of_part,) = cards_of(answers[answers["sample_id"].isin(ids)], [card.claim])
-            lines.append(replace(of_part, claim=f"{card.claim} {part}"))
-            parts[lines[-1].claim] = part
-    return cards, plots.findings_forest(lines, parts, parts=parts) if lines else None
+        of = _parts(answers, CLAIMS["answers"][card.claim]["method"], model)
+        rows = {part: answers[answers["sample_id"].isin(ids)] for part, ids in of.items()}
+        parts[card.claim] = {part: cards_of(own, CLAIMS["answers"], [card.claim])[0] for part, own in rows.items()}
+    return cards, plots.findings_forest(cards, parts=parts) if cards else None
 
 
 def _parts(answers: pd.DataFrame, method: str, model: VLM) -> dict[str, set[str]]:
     """Samples of each kind of question. Of a variant that is not enlarged, also those whose compact image would be."""
     rows, budget = answers[answers["method"] == method].set_index("sample_id"), model_budget(model)
-    kinds = {str(kind).replace("_", " "): set(part.index) for kind, part in rows.groupby("kind", sort=False)}
-    parts = kinds if len(kinds) > 1 else {}
+    parts = {kind: set(part.index) for kind, part in by_kind(rows).items()}
     if budget and "native_size" in method:
         with_regions = dict(zip(rows.index[rows["regions"].notna()], regions_in(answers, method), strict=True))
         larger = {name for name, regions in with_regions.items() if regions and enlargement(regions, budget) > 1}
@@ -292,8 +190,8 @@ def calibrated(hide: HiDe, samples: Sequence[Sample], cfg: LayoutsConfig) -> pd.
 
 
 def map_cards(hide: HiDe, samples: Sequence[Sample], cfg: LayoutsConfig, means: pd.DataFrame) -> list[Finding]:
-    """A card for each of `MAP_CLAIMS`: regions at the best setting of `calibrated` against those at the published."""
+    """A card for each claim about maps: regions at the best setting of `calibrated` against those at the published."""
     swept = _swept(hide, samples, cfg, means["sigma"], means["alpha"]).set_index(["sigma", "alpha"])
     best = tuple(means.loc[0, ["sigma", "alpha"]])
     both = pd.concat([swept.loc[[best]].assign(variant="chosen"), swept.loc[[PUBLISHED]].assign(variant="published")])
-    return [findings.of_measure(both, **words) for words in MAP_CLAIMS.values()]
+    return [of_measure(both, claim=claim, **words) for claim, words in CLAIMS["maps"].items()]

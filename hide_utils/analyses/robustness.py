@@ -1,6 +1,6 @@
 """Notebook 13. Boxes that are made worse at known rates, crowded and easy scenes, and where the method fails.
 
-`CLAIMS` and `GROWTH` say which two methods decide each claim about answers, `GROUPS` which two groups of samples.
+`CLAIMS` says which two methods decide each claim about answers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hide_utils.config import Count, RunConfig, Share
 from hide_utils.edits.corruption import CORRUPTIONS, answers_at_rates, corrupted_boxes, enlarged_boxes
 from hide_utils.evaluation import stored_answers
 from hide_utils.evaluation.failures import regions_in, wrong_shares
-from hide_utils.findings import Finding
+from hide_utils.findings import Finding, claims_beside
 from hide_utils.images import composite_on_white
 from hide_utils.looks import Look, self_labelled
 from hide_utils.method import HiDe, Session, lpd
@@ -63,53 +63,8 @@ _SHARE_LOOKS = {
     "direct": LOOKS["direct"],
 }
 
-_BELIEVES = "where its two pictures differed, the second was right, so it believes that one"
-_CUT_OUTS = "its second pictures were close-ups, cut-outs on white and windows"
-
-
-def _claim(method: str, against: str, statement: str, taught: str, expected: int | str = 1) -> dict[str, Any]:
-    return {"method": method, "against": against, "statement": statement, "taught": taught, "expected": expected}
-
-
-CLAIMS: dict[str, dict[str, Any]] = {
-    "wrong boxes": _claim(
-        "wrong 100%", "oracle", "Boxes of the right sizes at wrong places answer worse than the true boxes.",
-        _BELIEVES, -1,
-    ),
-    "extra boxes": _claim(
-        "extra 100%", "oracle", "The true boxes answer worse with a wrong box beside each of them.", _CUT_OUTS, -1,
-    ),
-    "missing boxes": _claim(
-        "missing 100%", "oracle", "Without any box, which is direct answering, answers are worse than with true ones.",
-        _CUT_OUTS, -1,
-    ),
-    "wrong boxes against none": _claim(
-        "wrong 100%", "direct", "A wrong second picture harms more than none.", _BELIEVES, -1,
-    ),
-    "many objects": _claim(
-        "hide", "direct", "HiDe answers better than direct at the highest density of objects too.", _CUT_OUTS,
-    ),
-    "nothing to gain": _claim(
-        "oracle", "direct", "On easy scenes even the true boxes gain nothing that matters.", "", "no gain",
-    ),
-    "no harm": _claim("hide", "direct", "On easy scenes HiDe does no harm.", "", "no harm"),
-    "random boxes": _claim(
-        "random", "direct", "On easy scenes boxes at random places do harm, so that harm can be seen there.",
-        _BELIEVES, -1,
-    ),
-    "better boxes": _claim(
-        "oracle", "hide", "Where HiDe's boxes are at fault, the true boxes answer better.", _BELIEVES,
-    ),
-}  # fmt: skip
-GROWTH = _claim(
-    "true x {}", "oracle", "True boxes with sides {} times as long answer worse than the true boxes.", _CUT_OUTS, -1
-)
-GROUPS: dict[str, dict[str, Any]] = {
-    "faulty boxes": {
-        "statement": "HiDe answers wrong more often where its boxes are at fault than where they are good.",
-        "taught": _BELIEVES,
-    },
-}
+CLAIMS = claims_beside(__file__)
+(GROWTH,) = CLAIMS["enlarged"].values()  # with places of a factor
 
 
 def box_methods(most: int, factors: Sequence[float]) -> dict[str, Method]:
@@ -161,11 +116,6 @@ def at_rates(answers: pd.DataFrame, samples: Sequence[Sample], rates: Iterable[f
     return pd.concat(parts, ignore_index=True)
 
 
-def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
-    """A card for each of these `CLAIMS`."""
-    return [findings.of_answers(answers, claim=claim, **CLAIMS[claim]) for claim in claims]
-
-
 def growth_cards(answers: pd.DataFrame, factors: Iterable[float]) -> list[Finding]:
     """A card for each factor by which boxes are enlarged."""
     cards = []
@@ -191,9 +141,10 @@ def failure_cards(found: pd.DataFrame, answers: pd.DataFrame) -> list[Finding]:
     cards = []
     if len(faulty) and len(good):
         wrong = [(~group["correct"]).tolist() for group in (faulty, good)]
-        cards += [findings.of_groups(*wrong, claim=claim, **words) for claim, words in GROUPS.items()]
+        cards += [findings.of_groups(*wrong, claim=claim, **words) for claim, words in CLAIMS["groups"].items()]
     if len(faulty):
-        cards += cards_of(answers[answers["sample_id"].isin(faulty["sample_id"])], ["better boxes"])
+        of_faulty = answers[answers["sample_id"].isin(faulty["sample_id"])]
+        cards += findings.cards_of(of_faulty, CLAIMS["answers"], ["better boxes"])
     return cards
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from hide_utils.baselines import Method, named, with_hide
 from hide_utils.config import Alpha, Count, Pixels, RunConfig, Sigma
 from hide_utils.evaluation import held_out_maps, stored_measures
 from hide_utils.evaluation.calibration import sweep_settings
-from hide_utils.findings import Finding
+from hide_utils.findings import Finding, claims_beside
 from hide_utils.method import HiDe, SearchAttention, Session, given_entities
 from hide_utils.samples import Sample
 
@@ -57,22 +56,7 @@ RULES = (*STATISTICS, COMBINED)
 
 Chosen = tuple[int, float, float]  # layer (counted from 0), sigma and alpha
 
-STATEMENTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "calibrated": (
-        "The setting that “{}” chooses without labels finds no less than the one that true boxes choose.",
-        {"expected": "no harm"},
-    ),
-    "published": ("The setting that “{}” chooses without labels finds more than the published one.", {}),
-    "any setting": ("The setting that “{}” chooses without labels finds more than one drawn from the grid.", {}),
-    "calibrated, answers": (
-        "With the setting that “{}” chooses, no fewer answers are right than with the one that true boxes choose.",
-        {"expected": "no harm"},
-    ),
-    "published, answers": (
-        "With the setting that “{}” chooses, more answers are right than with the published one.", {},
-    ),
-    "transfer": ("Settings chosen at {} px find no less at {} px than those chosen there.", {"expected": "no harm"}),
-}  # fmt: skip
+CLAIMS = claims_beside(__file__)["claims"]
 
 
 def kappa(a: Bool[np.ndarray, "... cells"], b: Bool[np.ndarray, "... cells"]) -> Float[np.ndarray, "..."]:
@@ -229,12 +213,11 @@ def at_settings(rows: pd.DataFrame, grid: Sequence[Chosen], chosen: Mapping[str,
 
 def map_cards(table: pd.DataFrame, against: str, rules: Iterable[str] = RULES) -> list[Finding]:
     """A card for each rule's setting against another one, in worth, and for the `RULE` in IoU too."""
-    statement, words = STATEMENTS[against]
-    cards = []
+    cards, words = [], CLAIMS[against]
     for rule, (measure, unit) in product(rules, {"worth": "recall", "iou": "IoU"}.items()):
         if measure == "worth" or rule == RULE:
             name = f"{rule} against {against}" + (", IoU" if measure == "iou" else "")
-            text = statement.format(rule) + (" Measured by IoU." if measure == "iou" else "")
+            text = words["statement"].format(rule) + (" Measured by IoU." if measure == "iou" else "")
             about = words | {"claim": name, "statement": text}
             cards.append(findings.of_measure(table, measure, rule, against, unit, **about))
     return cards
@@ -259,8 +242,8 @@ def answer_cards(answers: pd.DataFrame, chosen: Mapping[str, Chosen]) -> list[Fi
     parts = [answers[answers["method"] == _method(setting)].assign(method=name) for name, setting in chosen.items()]
     table, cards = pd.concat(parts, ignore_index=True), []
     for rule, against in [*product(RULES, ["calibrated"]), (RULE, "published")]:
-        statement, words = STATEMENTS[f"{against}, answers"]
-        about = words | {"claim": f"{rule} against {against}, answers", "statement": statement.format(rule)}
+        words = CLAIMS[claim := f"{against}, answers"]
+        about = words | {"claim": f"{rule} against {claim}", "statement": words["statement"].format(rule)}
         cards.append(findings.of_answers(table, rule, against, **about))
     return cards
 
@@ -275,14 +258,13 @@ def transfer_cards(
         grid: from `grid_of`.
         best: side -> the choice by true boxes on its calibration split.
     """
-    statement, words = STATEMENTS["transfer"]
-    cards = []
+    cards, words = [], CLAIMS["transfer"]
     for used_on, chosen_on in product(tests, best):
         if used_on != chosen_on:
             table = at_settings(tests[used_on], grid, {"other": best[chosen_on], "own": best[used_on]})
             text = words | {
                 "claim": f"{chosen_on} px to {used_on} px",
-                "statement": statement.format(chosen_on, used_on),
+                "statement": words["statement"].format(chosen_on, used_on),
             }
             cards.append(findings.of_measure(table, "worth", "other", "own", "recall", **text))
     return cards

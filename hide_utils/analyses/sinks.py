@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import localisation, stored_measures
 from hide_utils.evaluation.heads import sought
-from hide_utils.findings import Finding, of_differences
+from hide_utils.findings import Finding, claims_beside, of_differences
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, Session
 from hide_utils.prompts import CONTENT_FREE
@@ -31,23 +31,8 @@ GROUPS = {
     "entity": Look("entity tokens", PALETTE[0], "o"),
 }
 
+CLAIMS = claims_beside(__file__)["claims"]
 CELLS = {"sinks": Look("sinks", PALETTE[1], "s"), "all cells": Look("all cells", PALETTE[7], "o")}
-LOOKED_AT: dict[str, Any] = {
-    "claim": "sinks draw entity tokens",
-    "statement": "Entity tokens give the instruction's sinks more attention than a flat map would.",
-    "paper": "what the instruction's tokens look at is noise in the entity tokens' maps too; no number is published",
-    "source": "section on TAD",
-}
-ON_ASKED: dict[str, Any] = {
-    "claim": "sinks beside the objects asked about",
-    "statement": "The sinks lie on the objects asked about no more than other cells do.",
-    "expected": "no gain",
-}
-ON_DRAWN: dict[str, Any] = {
-    "claim": "sinks on drawn objects",
-    "statement": "The sinks lie on drawn objects, asked about or not, more than other cells do.",
-}
-
 Map: TypeAlias = Float[np.ndarray, "h w"]
 
 
@@ -108,10 +93,12 @@ def sink_cards(measured: pd.DataFrame) -> list[Finding]:
         measured: rows of `measure_sinks`. Without drawn scenes the card of drawn objects is left out.
     """
     pictures, flat = measured["image_id"].tolist(), measured["flat"]
-    differences = [(LOOKED_AT, measured["mass_entity"] - flat), (ON_ASKED, measured["asked"] - measured["asked_flat"])]
+    differences = [measured["mass_entity"] - flat, measured["asked"] - measured["asked_flat"]]
     if measured["drawn"].notna().all():
-        differences.append((ON_DRAWN, measured["drawn"] - measured["drawn_flat"]))
-    return [of_differences((100 * of.astype(float)).tolist(), pictures, "points", **words) for words, of in differences]
+        differences.append(measured["drawn"] - measured["drawn_flat"])
+    values = [(100 * of.astype(float)).tolist() for of in differences]
+    claims = zip(CLAIMS.items(), values, strict=False)
+    return [of_differences(of, pictures, "points", claim=claim, **words) for (claim, words), of in claims]
 
 
 def masses(measured: pd.DataFrame) -> pd.DataFrame:

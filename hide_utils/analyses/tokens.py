@@ -8,9 +8,8 @@ by one rule.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from hide_utils.config import Alpha, Count, RunConfig, Share
 from hide_utils.evaluation import heads, stored_measures
 from hide_utils.evaluation import tad_variants as maps
 from hide_utils.evaluation.tad_variants import Variant
-from hide_utils.findings import Finding, of_answers, of_measure
+from hide_utils.findings import Finding, claims_beside, of_measure
 from hide_utils.method import HiDe, Session, tad
 from hide_utils.samples import Sample
 from hide_utils.stats import median_label
@@ -55,94 +54,8 @@ HEADS, BOXED = "heads of low entropy", "heads that see the boxes"
 HEADS_BY = {HEADS: "chosen", BOXED: "concentration"}  # the column of `head_table` by which they are put in order
 
 
-def beside(words: Mapping[str, Any]) -> dict[str, Any]:
-    """Words of `findings.of_measure` for the regions of what words of `findings.of_answers` compare."""
-    kept = {name: words[name] for name in ("against", "statement")}
-    return kept | {"variant": words["method"], "measure": "iou", "unit": "IoU", "claim": f"{words['claim']}: regions"}
-
-
-COMPONENTS = (
-    {
-        "method": TAD,
-        "against": MEAN,
-        "claim": "one map a token",
-        "statement": "A map for each entity token answers more questions than one map for all of them.",
-        "paper": "each token of an entity is decoupled into a map of its own; no number is published",
-        "source": "section on TAD",
-    },
-    {
-        "method": TAD,
-        "against": UNSMOOTHED,
-        "claim": "smoothing",
-        "statement": "Smoothing the maps answers more questions than leaving them as they are.",
-        "paper": "every map is smoothed with a Gaussian; no number is published",
-        "source": "section on TAD",
-    },
-    {
-        "method": TAD,
-        "against": NO_PRIOR,
-        "claim": "prior subtraction",
-        "statement": "Subtracting what the instruction's tokens look at answers more questions than leaving it.",
-        "paper": "the instruction's mean map is noise and is subtracted; no number is published",
-        "source": "section on TAD",
-    },
-)  # what TAD has that a variant lacks, judged by answers; MAPS has the same by the regions
-MAPS = tuple(
-    beside(words) | {"paper": words["paper"], "source": words["source"], "statement": statement}
-    for words, statement in zip(
-        COMPONENTS,
-        (
-            "The regions of a map for each entity token fit the true boxes better than those of one map for all.",
-            "The regions of smoothed maps fit the true boxes better than those of maps as they are.",
-            "The regions fit the true boxes better where the instruction's prior is subtracted.",
-        ),
-        strict=True,
-    )
-)
-PRIORS = (
-    {
-        "method": WEIGHTED,
-        "against": TAD,
-        "claim": "weighted prior",
-        "statement": "The weight of the prior that calibration chooses answers more questions than the weight of one.",
-    },
-    {
-        "method": AVERAGED,
-        "against": TAD,
-        "claim": "prior of other pictures",
-        "statement": "The mean prior of other pictures does as well as the picture's own.",
-        "expected": "no harm",
-    },
-    {
-        "method": RATIO,
-        "against": TAD,
-        "claim": "content-free ratio",
-        "statement": "Dividing by a content-free map (ViCrop) answers fewer questions than subtracting the prior.",
-        "expected": -1,
-    },
-    {
-        "method": MASKED,
-        "against": TAD,
-        "claim": "sinks masked",
-        "statement": "Masking the cells that the instruction looks at most does as well as subtracting its prior.",
-        "expected": "no harm",
-    },
-)
-FEW_HEADS = (
-    {
-        "method": HEADS,
-        "against": TAD,
-        "claim": "heads of low entropy",
-        "statement": "A few heads of lowest spatial entropy answer more questions than the mean of all heads.",
-    },
-    {
-        "method": BOXED,
-        "against": TAD,
-        "claim": "heads that see the boxes",
-        "statement": "A few heads that look into calibration's true boxes answer more than the mean of all heads.",
-    },
-)
-SHORT = {f"{words['claim']}: regions": words["claim"] for words in (*COMPONENTS, *PRIORS, *FEW_HEADS)}
+CLAIMS = claims_beside(__file__)
+SHORT = {f"{claim}: regions": claim for group in CLAIMS.values() for claim in group}
 
 
 def head_table(hide: HiDe, calibration: Sequence[Sample], cfg: TokensConfig) -> pd.DataFrame:
@@ -267,15 +180,20 @@ def example_maps(
     return sections
 
 
-def answer_cards(answers: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """A card for each claim about the answers."""
-    return [of_answers(answers, **words) for words in claims]
+def region_cards(answers: pd.DataFrame, group: str, words: str | None = None) -> list[Finding]:
+    """A card for what each claim about answers compares, by the regions. No region is an IoU of 0.
 
-
-def region_cards(answers: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """A card for each claim about the regions, or for what a claim about answers compares. No region is an IoU of 0."""
-    fitted = answers.rename(columns={"method": "variant"}).fillna({"iou": 0.0})
-    return [of_measure(fitted, **(beside(words) if "method" in words else words)) for words in claims]
+    Args:
+        answers: rows of `evaluate`.
+        group: of the `CLAIMS`.
+        words: the group that says it of regions. None takes the statements about answers.
+    """
+    fitted, cards = answers.rename(columns={"method": "variant"}).fillna({"iou": 0.0}), []
+    for claim, own in CLAIMS[group].items():
+        said = CLAIMS[words][claim] if words else {"statement": own["statement"]}
+        pair = {"variant": own["method"], "against": own["against"], "unit": "IoU"}
+        cards.append(of_measure(fitted, "iou", claim=f"{claim}: regions", **pair, **said))
+    return cards
 
 
 def typical_sample(answers: pd.DataFrame, samples: Sequence[Sample]) -> Sample:

@@ -7,7 +7,6 @@ a threshold is chosen, and a whole curve drawn, without running the model again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from hide_utils.evaluation.gates import (
     random_share,
     sureness,
 )
-from hide_utils.findings import Finding
+from hide_utils.findings import Finding, claims_beside
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe
 from hide_utils.samples import Sample
@@ -69,70 +68,7 @@ OUTCOMES = {
 }
 SHARES = {"stayed": "pictures not\nlooked at again", "gains": "HiDe's gains\nkept", "saved": "HiDe's losses\navoided"}
 
-_OUTRANK = "its second pictures outranked the first, so that looking was taught to be trusted"
-
-
-def _claim(
-    method: str, against: str, statement: str, expected: int | str = 1, on: str = DEFAULT, **other: str
-) -> dict[str, Any]:
-    return {"method": method, "against": against, "statement": statement, "expected": expected, "on": on, **other}
-
-
-CLAIMS: dict[str, dict[str, Any]] = {
-    "margin gate against always": _claim(
-        "margin gate", "hide", "Looking only where the margin is small loses nothing against always looking.", "no harm"
-    ),
-    "entropy gate against always": _claim(
-        "entropy gate", "hide", "Looking only where the entropy is high loses nothing against always looking.",
-        "no harm",
-    ),
-    "margin gate against direct": _claim(
-        "margin gate", "direct", "Looking only where the margin is small answers better than never looking.",
-        taught=_OUTRANK,
-    ),
-    "margin gate against a random share": _claim(
-        "margin gate", "random share",
-        "Looking where the margin is small answers better than looking at a random share at the same cost.",
-    ),
-    "entropy gate against a random share": _claim(
-        "entropy gate", "random share",
-        "Looking where the entropy is high answers better than looking at a random share at the same cost.",
-    ),
-    "less sure half by margin": _claim(
-        "margin half", "random share",
-        "Looking at the half with the smaller margins answers better than looking at a random share at the same cost.",
-    ),
-    "less sure half by entropy": _claim(
-        "entropy half", "random share",
-        "Looking at the half with the higher entropies answers better than a random share at the same cost.",
-    ),
-    "gains kept": _claim(
-        "margin gate", "hide", "Where the direct answer is wrong, the gate by margin keeps what looking gains.",
-        "no harm", direct="wrong",
-    ),
-    "losses avoided": _claim(
-        "margin gate", "hide", "Where the direct answer is right, the gate by margin spoils fewer than always looking.",
-        direct="right",
-    ),
-    "entropy against margin": _claim(
-        "entropy gate", "margin gate", "It makes no difference whether the gate reads the entropy or the margin.", 0
-    ),
-    "easy: gate against direct": _claim(
-        "margin gate", "direct", "On easy scenes the gate by margin does no harm to direct answers.", "no harm", EASY
-    ),
-    "easy: gate against always": _claim(
-        "margin gate", "hide", "On easy scenes the gate by margin loses nothing against always looking.", "no harm",
-        EASY,
-    ),
-    "easy: gate against a random share": _claim(
-        "margin gate", "random share",
-        "On easy scenes the gate by margin answers better than looking at a random share at the same cost.", 1, EASY,
-    ),
-    "easy: entropy against margin": _claim(
-        "entropy gate", "margin gate",
-        "On easy scenes it makes no difference whether the gate reads the entropy or the margin.", 0, EASY,
-    ),
-}  # fmt: skip
+CLAIMS = claims_beside(__file__)  # by the set of samples
 
 
 def chosen_gates(calibration: pd.DataFrame, slack: float) -> dict[str, Gate]:
@@ -167,18 +103,15 @@ def answers_of(gates: Mapping[str, Gate], table: pd.DataFrame) -> pd.DataFrame:
 
 
 def cards_of(
-    claims: Sequence[str], gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame], kind: str | None = None
+    claims: Sequence[str], gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame], on: str = DEFAULT
 ) -> list[Finding]:
-    """A card for each of these `CLAIMS`, of all questions or of one kind. Without samples for it there is none."""
+    """A card for each of these `CLAIMS` on a set of samples. Without samples for it there is none."""
     cards = []
-    for name in claims:
-        words = dict(CLAIMS[name])
-        table, direct = tables.get(words.pop("on")), words.pop("direct", None)
-        if table is not None and direct is not None:
+    for name in claims if on in tables else ():
+        words, table = dict(CLAIMS[on][name]), tables[on]
+        if direct := words.pop("direct", None):
             table = table[table["direct"] == (direct == "right")]
-        if table is not None and kind is not None:
-            table = table[table["kind"] == kind]
-        if table is None or table.empty:
+        if table.empty:
             continue
         if words["against"] != "random share":
             cards.append(findings.of_answers(answers_of(gates, table), claim=name, **words))
@@ -288,8 +221,7 @@ def cost_figure(gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame], c
 
 
 def by_kind(card: Finding, gates: Mapping[str, Gate], tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Forest of a card and of the same difference for each kind of question."""
-    kinds = list(dict.fromkeys(tables[CLAIMS[card.claim]["on"]]["kind"]))
-    parts = {str(kind).replace("_", " "): cards_of([card.claim], gates, tables, kind)[0] for kind in kinds}
-    lines = [card, *(replace(part, claim=f"   {name}") for name, part in parts.items())]
-    return plots.findings_forest(lines if len(parts) > 1 else lines[:1])
+    """Forest of a card on the usual samples, and of the same difference for each kind of question."""
+    kinds = findings.by_kind(tables[DEFAULT])
+    parts = {kind: cards_of([card.claim], gates, {DEFAULT: rows})[0] for kind, rows in kinds.items()}
+    return plots.findings_forest([card], parts={card.claim: parts})

@@ -30,7 +30,7 @@ PACKAGE = paths.ROOT / "hide_utils"
 
 
 def hash_code(notebook: str | None = None) -> str:
-    """Hash of the files of hide_utils that a notebook imports, directly or through others.
+    """Hash of the files of hide_utils that a notebook imports, directly or through others, and of YAML beside them.
 
     A result is out of date only when a file that made it changed. Without a notebook, all files count.
 
@@ -45,7 +45,8 @@ def hash_code(notebook: str | None = None) -> str:
         module = todo.pop()
         reached.add(module)
         todo |= _imported_by(module, module.stat().st_mtime_ns) - reached
-    return hash_files(reached, PACKAGE)
+    beside = (module.with_suffix(".yaml") for module in reached)  # the words of its claims
+    return hash_files({*reached, *(file for file in beside if file.is_file())}, PACKAGE)
 
 
 @cache

@@ -13,11 +13,11 @@ from hide_utils import HiDe, plots
 from hide_utils.analyses import background
 from hide_utils.analyses.background import BackgroundConfig
 from hide_utils.evaluation import evaluate
-from hide_utils.findings import corrected
+from hide_utils.findings import cards_of, corrected
 from hide_utils.samples import Sample
 
 SIZES = {"object_sizes": (20, 28), "picture_sizes": (160, 224)}
-CLAIMS = ("EDIT_CLAIMS", "LARGE_CLAIMS", "PART_CLAIMS", "GROUND_CLAIMS", "SIZE_CLAIMS")
+GROUPS = ("edits", "larger pictures", "parts", "parts on other grounds", "sizes")
 
 
 def sample(name="s0", boxes=((8.0, 8.0, 30.0, 30.0),)):
@@ -69,7 +69,7 @@ def test_variants_are_compared_scene_by_scene(config):
     hide = HiDe(tiny_model("qwen2_5_vl"))
     drawn = background.redrawn(hide, config, {"as drawn": {}} | background.PARTS)
     assert drawn.groupby("method")["sample_id"].apply(list).tolist() == [["00000", "00001", "00002", "00003"]] * 4
-    cards = background.cards_of(drawn, background.PART_CLAIMS)
+    cards = cards_of(drawn, background.CLAIMS["parts"])
     assert [card.n for card in cards] == [4] * 4 and all(card.verdict for card in corrected(cards))
     sizes = background.by_size(background.redrawn(hide, config, background.factorial(config)), config)
     assert {(row.object, row.picture) for row in sizes.itertuples()} == {
@@ -97,14 +97,14 @@ def test_the_photograph_behind_a_scene_is_the_one_that_was_drawn(config, monkeyp
     assert rows["photograph"].tolist() == drawn
 
 
-@pytest.mark.parametrize("group", CLAIMS)
+@pytest.mark.parametrize("group", GROUPS)
 def test_claims_name_methods_that_are_answered(group, config):
     answered = {
-        "EDIT_CLAIMS": background.ANSWERED, "LARGE_CLAIMS": background.LARGER,
-        "PART_CLAIMS": {"as drawn", *background.PARTS}, "GROUND_CLAIMS": {"masked", *background.ON_GROUNDS},
-        "SIZE_CLAIMS": background.factorial(config),
+        "edits": background.ANSWERED, "larger pictures": background.LARGER,
+        "parts": {"as drawn", *background.PARTS}, "parts on other grounds": {"masked", *background.ON_GROUNDS},
+        "sizes": background.factorial(config),
     }  # fmt: skip
-    for words in getattr(background, group).values():
+    for words in background.CLAIMS[group].values():
         assert {words["method"], words["against"]} <= set(answered[group])
 
 

@@ -22,7 +22,7 @@ def answers(right, recall=None, side=512):
 
 def test_cards_have_the_papers_numbers_from_its_file_and_none_where_it_has_none():
     rows = answers({"direct": [0, 0, 1, 0], "hide": [1, 1, 1, 0], "rel_att": [0, 1, 1, 0]})
-    direct, vicrop = benchmarks.cards_of(rows, [*benchmarks.CLAIMS])
+    direct, vicrop = benchmarks.cards_of(rows, benchmarks.ANSWERS)
     assert direct.claim == "HiDe over direct" and direct.estimate == pytest.approx(50) and direct.n == 4
     assert "V* overall HiDe 92.1 %, direct 79.1 %; V* attribute HiDe 94.8 %" in direct.paper and direct.source
     assert "V* spatial HiDe 88.2 %, ViCrop 71.1 %" in vicrop.paper and vicrop.estimate == pytest.approx(25)
@@ -31,10 +31,10 @@ def test_cards_have_the_papers_numbers_from_its_file_and_none_where_it_has_none(
 
 
 def test_every_claim_names_a_method_that_is_there_and_baselines_are_claims():
-    for words in benchmarks.CLAIMS.values():
+    for words in benchmarks.ANSWERS.values():
         benchmarks.BenchmarksConfig(methods=[words["method"], words["against"]])
-    assert set(benchmarks.BASELINES) < set(benchmarks.CLAIMS)
-    against = {words["against"] for words in benchmarks.CLAIMS.values()}
+    assert set(benchmarks.BASELINES) < set(benchmarks.ANSWERS)
+    against = {words["against"] for words in benchmarks.ANSWERS.values()}
     assert against | {"oracle"} == {*METHODS}, "each method is compared with HiDe"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from hide_utils import HiDe, load_benchmark, load_model
 from hide_utils.analyses import extraction
-from hide_utils.analyses.extraction import CLAIMS, LISTED, ExtractionConfig
+from hide_utils.analyses.extraction import ANSWERS, CLAIMS, ExtractionConfig
 from hide_utils.evaluation.token_selection import Rule
 
 
@@ -25,8 +25,8 @@ def test_every_claim_has_a_card_on_the_samples_that_it_is_about(made):
     _, samples, answers = made
     spoilt = extraction.at_rates(answers, samples, [0.5])
     assert sorted(set(spoilt["rate"])) == [0, 0.5, 1] and (spoilt.groupby("method").size() == len(samples)).all()
-    cards = {card.claim: card for card in extraction.cards_of(extraction.with_rates(answers, spoilt), CLAIMS)}
-    assert set(cards) == set(CLAIMS)
+    cards = {card.claim: card for card in extraction.cards_of(extraction.with_rates(answers, spoilt), ANSWERS)}
+    assert set(cards) == set(ANSWERS)
     of_two = sum(len(sample.entities) == 2 for sample in samples)
     assert 0 < of_two < len(samples)
     for claim, card in cards.items():
@@ -56,7 +56,7 @@ def test_lists_are_those_that_were_searched_for(made):
     own = of[of["questions"] == "scenes"].set_index("id")
     assert own.loc[samples[0].id, "found"] == 0 and (own["found"].drop(samples[0].id) > 0).all()
     cards = extraction.listing_cards(listed)
-    assert [(card.claim, card.n) for card in cards] == list(zip(LISTED, (60, 4, 4), strict=True))
+    assert [(card.claim, card.n) for card in cards] == list(zip(CLAIMS["lists"], (60, 4, 4), strict=True))
 
 
 def test_chance_is_that_of_the_answers_that_are_drawn(made):

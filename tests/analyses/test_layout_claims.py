@@ -41,10 +41,10 @@ def answered(**right):
 
 def test_every_claim_names_two_variants_that_are_answered():
     methods = variants.layout_methods(tiny_model("qwen3_vl"))
-    for claim, words in variants.CLAIMS.items():
+    for claim, words in variants.CLAIMS["answers"].items():
         assert {words["method"], words["against"]} <= set(methods) and words["method"] != words["against"], claim
-        assert words["statement"].endswith(".") and bool(words["paper"]) == bool(words["source"]), claim
-    assert {words["unit"] for words in variants.MAP_CLAIMS.values()} <= set(MARGINS)
+        assert words["statement"].endswith(".") and bool(words["paper"]) == ("source" in words), claim
+    assert {words["unit"] for words in variants.CLAIMS["maps"].values()} <= set(MARGINS)
     assert methods["oracle"] is METHODS["oracle"] and methods["hide"] is METHODS["hide"]
 
 
@@ -54,7 +54,7 @@ def test_a_family_without_a_budget_lacks_what_is_not_enlarged_and_its_claims():
     )
     assert lacking == {"true native_size", "hide native_size"}
     answers = answered(oracle=[1, 1], sequential=[1, 0])
-    cards = variants.cards_of(answers, variants.CLAIMS)
+    cards = variants.decided(answers, variants.CLAIMS["answers"], tiny_model("qwen3_vl"))[0]
     assert [card.claim for card in cards] == ["sequential tiling"] and cards[0].estimate == 50
 
 

@@ -39,7 +39,7 @@ def answered(**right):
 
 def test_every_claim_names_two_variants_that_are_answered():
     states = {f"{kind} 100%" for kind in ("wrong", "extra", "missing")}
-    for claim, words in robustness.CLAIMS.items():
+    for claim, words in robustness.CLAIMS["answers"].items():
         assert {words["method"], words["against"]} <= set(METHODS) | states and words["statement"].endswith("."), claim
     enlarged = robustness.box_methods(0, [2, 4.5])
     cards = robustness.growth_cards(answered(oracle=[1] * 4, **{name: [1, 1, 0, 0] for name in enlarged}), [2, 4.5])

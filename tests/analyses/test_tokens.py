@@ -87,7 +87,8 @@ def test_sample_without_regions_counts_as_one_where_nothing_was_found():
 
 def test_every_claim_is_about_variants_that_are_answered(hide, seen):
     variants = tokens.variants(hide, [sample("a")], seen, CFG)
-    claims = [*tokens.COMPONENTS, *tokens.PRIORS, *tokens.FEW_HEADS]
+    groups = ("components", "priors", "few heads")
+    claims = [words for group in groups for words in tokens.CLAIMS[group].values()]
     assert {words["method"] for words in claims} | {words["against"] for words in claims} == set(variants)
     rows = [
         {"sample_id": str(i), "image_id": str(i), "method": name, "correct": i % 3 > 0, "iou": i / 10, "kind": "k"}
@@ -96,10 +97,11 @@ def test_every_claim_is_about_variants_that_are_answered(hide, seen):
     ]
     answers = pd.DataFrame(rows).astype({"correct": "boolean"})
     answers.loc[0, "iou"] = None
-    cards, beside = tokens.answer_cards(answers, claims), tokens.region_cards(answers, claims)
+    cards = [card for group in groups for card in findings.cards_of(answers, tokens.CLAIMS[group])]
+    beside = [card for group in groups for card in tokens.region_cards(answers, group)]
     assert {tokens.SHORT[card.claim] for card in beside} == {card.claim for card in cards}
     assert {card.n for card in beside} == {8}, "a sample without regions counts"
-    cards += tokens.region_cards(answers, tokens.MAPS)
+    cards += tokens.region_cards(answers, "components", "maps")
     assert len({card.claim for card in findings.corrected(cards)}) == len(claims) + 3
 
 

@@ -54,7 +54,7 @@ def test_cards_compare_the_ways_that_they_name():
     found = {"margin gate": gates.choose("margin", UNSURE, 0.0), "entropy gate": gates.Gate("entropy", 100.0)}
     found |= gating.halves(UNSURE)
     assert found["margin half"].looks(UNSURE).tolist() == [False, False, True, True]
-    claims = [name for name, words in gating.CLAIMS.items() if words["on"] == gating.DEFAULT]
+    claims = list(gating.CLAIMS[gating.DEFAULT])
     cards = {card.claim: card for card in gating.cards_of(claims, found, {gating.DEFAULT: UNSURE})}
     assert list(cards) == claims and {card.unit for card in cards.values()} == {"points"}
     estimates = {name: card.estimate for name, card in cards.items()}
@@ -64,8 +64,8 @@ def test_cards_compare_the_ways_that_they_name():
     assert estimates["margin gate against a random share"] == pytest.approx(35)
     assert (cards["losses avoided"].n, estimates["losses avoided"]) == (2, pytest.approx(50))
     assert (cards["gains kept"].n, estimates["gains kept"]) == (2, pytest.approx(0))
-    easy = [name for name, words in gating.CLAIMS.items() if words["on"] == gating.EASY]
-    assert easy and gating.cards_of(easy, found, {gating.DEFAULT: UNSURE}) == []
+    easy = gating.CLAIMS[gating.EASY]
+    assert easy and gating.cards_of([*easy], found, {gating.DEFAULT: UNSURE}, gating.EASY) == []
     fig = gating.by_kind(cards["entropy against margin"], found, {gating.DEFAULT: UNSURE})
     assert [label.get_text().strip() for label in fig.axes[0].get_yticklabels()] == [
         *("entropy against margin", "color", "place")

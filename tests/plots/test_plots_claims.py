@@ -11,10 +11,10 @@ def card(claim, estimate, unit):
 
 
 def test_cards_stand_in_the_panel_of_their_unit_with_their_margin_and_n():
-    cards = [card("one", 3.0, "points"), card("three", -0.25, "IoU"), card("two!", -1.0, "points")]
-    fig = plots.findings_forest(cards, {"one": "the first"}, parts=["two!"])
+    cards, part = [card("one", 3.0, "points"), card("three", -0.25, "IoU")], card("four", -1.0, "points")
+    fig = plots.findings_forest(cards, {"one": "the first"}, parts={"one": {"$two": part}})
     points, iou = fig.axes
-    assert [text.get_text() for text in points.get_yticklabels()] == ["the first", "two!"]
+    assert [text.get_text() for text in points.get_yticklabels()] == ["the first", r"\$two"]
     assert [text.get_color() for text in points.get_yticklabels()] == ["black", "0.5"]
     assert [text.get_text() for text in points.texts] == ["+3.0   n = 3", "−1.0   n = 4"]
     assert [text.get_text() for text in iou.texts] == ["−0.25   n = 5"]
