@@ -83,7 +83,9 @@ def test_the_n_that_would_decide_has_the_power_it_says():
     draws = np.random.default_rng(0).normal(card.margin, error, 20_000)
     assert (draws - 1.96 * error > 0).mean() == pytest.approx(0.8, abs=0.01)
     assert decided(8, 4, 12).n_to_decide is None
-    assert card.n_to_decide > card.n and str(card.n_to_decide) in card.decision
+    assert card.n_to_decide > card.n and f"n = {card.n_to_decide} would decide" in card.decision
+    enough = decided(-3, -5.5, -0.5, 0.2, expected="no harm")
+    assert enough.n_to_decide < enough.n and "decides four cases of five" in enough.decision
 
 
 @pytest.mark.parametrize("change", [{"unit": "apples"}, {"low": 9.0}])

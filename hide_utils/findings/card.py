@@ -4,7 +4,7 @@ The rule is the same for every `Finding`. A change that is claimed is borne out 
 `LEVEL` and the interval lies on the claimed side of 0. It is refuted where the interval leaves no room for a change as
 large as the margin. "No difference" is borne out where the interval lies within the margin on both sides, and refuted
 where the corrected test says that there is one. "No gain" and "no harm" are the same of one side: a loss is no gain.
-All else is undecided, and the finding says how many samples it would take. Point estimates decide nothing.
+All else is undecided, and the finding says how many samples it takes. Point estimates decide nothing.
 """
 
 from __future__ import annotations
@@ -134,12 +134,12 @@ class Finding:
 
     @property
     def n_to_decide(self) -> int | None:
-        """Samples with which a difference as large as the margin would be found with 80 % power. None where decided."""
+        """Samples with which a difference as large as the margin is found with 80 % power. None where decided."""
         if self.holds is not None:
             return None
         error = (self.high - self.low) / (2 * distributions.norm.isf(LEVEL / 2))
         needed = distributions.norm.isf(LEVEL / 2) + distributions.norm.isf(1 - POWER)
-        return max(math.ceil(self.n * (needed * error / self.margin) ** 2), self.n + 1)
+        return math.ceil(self.n * (needed * error / self.margin) ** 2)
 
     @property
     def evidence(self) -> str:
@@ -152,7 +152,7 @@ class Finding:
         if self.p_corrected is None:
             return "verdict: with all cards, at the end"
         if self.n_to_decide is not None:
-            return f"undecided; n = {self.n_to_decide} would decide"
+            return _undecided(self.n, self.n_to_decide)
         return _decided(self.verdict, self.holds)
 
     def _repr_html_(self) -> str:
@@ -187,6 +187,12 @@ def color_of(decision: str) -> str:
 def _sourced(one: Any) -> str:
     """What the paper says, with the place where it does."""
     return f"{one.paper} ({one.source})" if one.paper and one.source else one.paper
+
+
+def _undecided(n: int, needed: int) -> str:
+    """What it would take. Of the tests that have the samples they need, one in five is undecided all the same."""
+    more = f"; n = {needed} would decide" if needed > n else f", though n = {needed} decides four cases of five"
+    return f"undecided{more}"
 
 
 def _decided(verdict: str, holds: bool | None) -> str:
@@ -232,7 +238,7 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for one in table.astype(object).where(table.notna(), "").itertuples():
         holds = {"True": True, "False": False}.get(str(getattr(one, "holds", "")))
-        undecided = f"undecided; n = {int(one.n_to_decide)} would decide" if one.n_to_decide != "" else ""
+        undecided = _undecided(one.n, int(one.n_to_decide)) if one.n_to_decide != "" else ""
         rows.append(
             (one.statement, _evidence(one), _sourced(one), one.taught, undecided or _decided(one.verdict, holds))
         )
