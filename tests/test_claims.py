@@ -64,6 +64,10 @@ def test_a_card_is_made_where_both_methods_were_answered(claims):
         cards_of(rows, claims["answers"], ["another"])
 
 
+def test_the_methods_that_are_compared_stand_once(claims):
+    assert findings.compared(claims["answers"]) == ["hide", "direct", "random"]
+
+
 def test_kinds_are_parts_only_where_there_are_several():
     rows = answers(hide=[1, 0])
     assert findings.by_kind(rows) == {}

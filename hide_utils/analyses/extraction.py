@@ -41,11 +41,13 @@ class ExtractionConfig(RunConfig):
 
     Attributes:
         n_calibration: calibration scenes, on which it is chosen which of the question's tokens are read.
+        n_close: test scenes of the claims of `CLOSE`. None takes as many as other claims have.
         rates: shares of the entities that are corrupted.
     """
 
     notebook: str = "07_extraction_robustness"
     n_calibration: Count | None = None
+    n_close: Count | None = None
     rates: tuple[Share, ...] = ()
 
 
@@ -63,6 +65,7 @@ SHOWN = {
     corrupted_method("over-long", 1): "one followed by the question",
 }
 OF_TWO = ("dropped, one of two", "wrong or missing, one of two")  # claims of questions about two things alone
+CLOSE = ("tokens that point", "duplicate, all")  # claims about methods that differ so little that they have more scenes
 ERROR_LOOKS = self_labelled(dict(zip(ERRORS, (0, 1, 4, 2, 5, 9), strict=True)))
 
 
@@ -80,6 +83,20 @@ def answer_all(
         part = [sample for sample in samples if len(sample.entities) == number]
         methods = extraction_methods(rules) | corrupted_methods(kinds, number)
         groups.append(stored_answers(hide, part, methods, cfg, **draw))
+    return pd.concat(groups, ignore_index=True)
+
+
+def answer_close(
+    hide: HiDe, samples: Sequence[Sample], rules: Mapping[str, Rule], cfg: ExtractionConfig, **draw: Any
+) -> pd.DataFrame:
+    """Answers that the claims of `CLOSE` compare. With every entity listed twice the method is "duplicate 100%"."""
+    groups = []
+    for number in sorted({len(sample.entities) for sample in samples}):
+        part = [sample for sample in samples if len(sample.entities) == number]
+        twice, methods = corrupted_method("duplicate", number), extraction_methods(rules)
+        methods |= corrupted_methods(["duplicate"], number)
+        named = {name: methods[name] for name in ("hide", "question: tokens that point", REFERENCE, twice)}
+        groups.append(stored_answers(hide, part, named, cfg, **draw).replace({"method": {twice: "duplicate 100%"}}))
     return pd.concat(groups, ignore_index=True)
 
 

@@ -31,6 +31,7 @@ class TokensConfig(RunConfig):
     Attributes:
         n_calibration: samples of the calibration split. None takes all.
         n_prior: of them, those whose priors are averaged.
+        n_priors: test samples on which priors are compared, which differ little. None takes all.
         alphas: thresholds from which that of every variant is chosen.
         weights: of the prior, from which one is chosen.
         shares: of the cells that count as sinks, from which that of the masked ones is chosen.
@@ -40,6 +41,7 @@ class TokensConfig(RunConfig):
     notebook: str = "03_token_decoupling"
     n_calibration: Count | None = None
     n_prior: Count = 20
+    n_priors: Count | None = None
     alphas: tuple[Alpha, ...] = ()
     weights: tuple[float, ...] = ()
     shares: tuple[Share, ...] = ()

@@ -16,6 +16,6 @@ from hide_utils.findings.card import (
     corrected,
     in_words,
 )
-from hide_utils.findings.claims import Claims, by_kind, cards_of, claims_beside
+from hide_utils.findings.claims import Claims, by_kind, cards_of, claims_beside, compared
 from hide_utils.findings.evidence import of_answers, of_differences, of_groups, of_measure
 from hide_utils.findings.published import paper_numbers, published, quoted

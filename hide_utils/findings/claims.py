@@ -56,6 +56,11 @@ def cards_of(answers: pd.DataFrame, claims: Mapping[str, dict[str, Any]], names:
     return [of_answers(answers, claim=name, **words) for name, words in answered.items()]
 
 
+def compared(claims: Claims) -> list[str]:
+    """The methods that claims about answers compare, each once."""
+    return list(dict.fromkeys(words[side] for words in claims.values() for side in ("method", "against")))
+
+
 def by_kind(answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of each kind of question, by its name. Empty where there is one kind alone."""
     kinds = {str(kind).replace("_", " "): rows for kind, rows in answers.groupby("kind", sort=False)}
