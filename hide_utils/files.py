@@ -10,16 +10,18 @@ import os
 import shutil
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from filelock import FileLock, Timeout
 
 from hide_utils import paths
 
+ABOUT = (".md", ".csv", ".jsonl", ".png")  # endings of files that only tell about a model in whose folder they lie
 LARGE = 2**24  # bytes from which on a file's hash is kept on disk: to read a real checkpoint takes long
 _FULL = "no space left; nothing stored before is lost. Free some space and run again"
 _CLOSED = "cannot be written; nothing stored before is lost. Allow it, or name a folder of your own"
@@ -153,6 +155,15 @@ def _replacing(path: Path) -> Iterator[Path]:
             raise
 
 
+def data_of(module: str) -> Any:
+    """What stands in the YAML file beside a module and of its name: lists and tables that hold no code.
+
+    Args:
+        module: the module's ``__file__``.
+    """
+    return yaml.safe_load(Path(module).with_suffix(".yaml").read_text(encoding="utf-8"))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all, as `replace_file` does."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -225,3 +236,25 @@ def hash_json(value: Any) -> str:
         TypeError: JSON cannot hold the value.
     """
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def hash_folder(folder: str | Path) -> str:
+    """Hash of the names and contents of a folder's files, those of its folders too, as 16 hex digits.
+
+    Notes, tables, logs and figures (`ABOUT`) do not count. Hidden files and folders do not either: git and the hub's
+    client keep their own records there.
+
+    Raises:
+        FileNotFoundError: it holds no file.
+    """
+    folder = Path(folder)
+    seen = [p for p in folder.rglob("*") if not any(part[0] == "." for part in p.relative_to(folder).parts)]
+    files = [p for p in seen if p.is_file() and p.suffix not in ABOUT]
+    if not files:
+        raise FileNotFoundError(f"{folder}: no file to hash; is this the right folder?")
+    return hash_files(files, folder)
+
+
+def hash_files(files: Iterable[Path], folder: Path) -> str:
+    """Hash of the names below `folder` and the contents of files, in order of name, as 16 hex digits."""
+    return hash_json([f"{p.relative_to(folder).as_posix()} {hash_file(p)}" for p in sorted(files)])

@@ -1,14 +1,31 @@
-"""Words of the question prompt, which methods, training data and measurements have in common."""
+"""Words of the prompts, which methods, training data and measurements have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from numbers import Number
+from os import PathLike
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-# The words of the paper's answer prompt.
+# The words of the paper's search and answer prompts, and of this project's prompt that lists a question's entities.
+SEARCH_INSTRUCTION = "Search the following entities in the images:"
 ANSWER_INSTRUCTION = "Answer with the option's letter from the given choices directly."
+EXTRACTION_PROMPT = """\
+List the entities of the last question, so that each can be found in an image. \
+Write one line between <FINAL_OUTPUT> and </FINAL_OUTPUT>, separated by commas, in lower case, without articles. \
+Write an adjective as with, its value and its property; write a possessive with of; drop relations and keep both sides.
+Question: What is written on the large blue truck?
+<FINAL_OUTPUT> truck with large size with blue color </FINAL_OUTPUT>
+Question: Is the dog on the left of the scooter?
+<FINAL_OUTPUT> dog, scooter </FINAL_OUTPUT>
+Question: What is the brand of the woman's bag?
+<FINAL_OUTPUT> bag of woman </FINAL_OUTPUT>
+Question:"""
+QUESTION = "{question}"  # its place in an extraction prompt
+TAGS = ("<FINAL_OUTPUT>", "</FINAL_OUTPUT>")  # around the entities in a reply
 # ViCrop's reference prompt, which asks for nothing in particular (Zhang et al., ICLR 2025).
 CONTENT_FREE = "Write a general description of the image."
 
@@ -58,8 +75,8 @@ def option_lines(options: list[str] | None) -> str:
     return "".join(f"\n{ascii_uppercase[i]}. {option}" for i, option in enumerate(options or []))
 
 
-def _letters(question: str, options: list[str]) -> str:
-    return f"{question}{option_lines(options)}\n{ANSWER_INSTRUCTION}"
+def _letters(question: str, options: list[str], instruction: str = ANSWER_INSTRUCTION) -> str:
+    return f"{question}{option_lines(options)}\n{instruction}"
 
 
 def _mme_realworld(question: str, options: list[str]) -> str:
@@ -81,7 +98,9 @@ STYLES: Mapping[str, Callable[[str, list[str]], str]] = {
 }
 
 
-def multiple_choice(question: str, options: Iterable[Any] | None, style: str = "letters") -> str:
+def multiple_choice(
+    question: str, options: Iterable[Any] | None, style: str = "letters", instruction: str = ANSWER_INSTRUCTION
+) -> str:
     """The prompt of a question: its text, its lettered options and the instruction to answer with a letter.
 
     Args:
@@ -89,6 +108,7 @@ def multiple_choice(question: str, options: Iterable[Any] | None, style: str = "
         options: 2 to 26 texts without their letters, as `option_texts` reads them. Without any, the prompt is the
             question alone.
         style: the wording, a name in `STYLES`.
+        instruction: stands below the options. One of one's own takes the place of a style's whole wording.
 
     Raises:
         ValueError: for one option or more than 26, since a letter can state no such choice, and for an unknown style.
@@ -102,4 +122,101 @@ def multiple_choice(question: str, options: Iterable[Any] | None, style: str = "
         raise ValueError(
             f"{len(options)} option(s): a multiple-choice question has 2 to 26; pass options=None for a free answer"
         )
+    if instruction != ANSWER_INSTRUCTION:
+        return _letters(question, options, instruction)
     return STYLES[style](question, options)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What the method tells a model to do, in any language. Space around each text is left out.
+
+    Attributes:
+        search: stands before the entities. The attention of its tokens is the noise prior, however many they are.
+        answer: stands below the options. One of one's own takes the place of a benchmark's wording in `STYLES` too.
+        extraction: has the model list the entities of the question that stands at ``{question}``, between `TAGS`.
+
+    Raises:
+        ValueError: a text is empty or none, or the extraction prompt lacks the place or the tags.
+    """
+
+    search: str = SEARCH_INSTRUCTION
+    answer: str = ANSWER_INSTRUCTION
+    extraction: str = f"{EXTRACTION_PROMPT} {QUESTION}"
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            try:
+                text = as_text(value)
+            except ValueError as error:
+                raise ValueError(f"prompt {name!r}: {error}") from None
+            if not text:
+                raise ValueError(f"prompt {name!r} is empty: write an instruction, or leave it out for the usual one")
+            object.__setattr__(self, name, text)
+        if (places := self.extraction.count(QUESTION)) != 1:
+            raise ValueError(f"prompt 'extraction' has {places} places for the question: write {QUESTION} in it once")
+        if absent := [tag for tag in TAGS if tag not in self.extraction]:
+            raise ValueError(
+                f"prompt 'extraction' lacks {' and '.join(absent)}: have the model list the entities between them"
+            )
+
+    @classmethod
+    def of(cls, given: Prompts | Mapping[str, Any] | str | PathLike | None) -> Prompts:
+        """Prompts as they are, or of a mapping, or of a YAML or JSON file with one. What is not named is as usual.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file holds no mapping, or what is named is no prompt, besides what the class refuses.
+        """
+        if isinstance(given, Prompts):
+            return given
+        where = ""
+        if isinstance(given, (str, PathLike)):
+            where, given = f"{given}: ", _read_mapping(Path(given))
+        known = [field.name for field in fields(cls)]
+        for name, text in (given or {}).items():
+            if name not in known:
+                raise ValueError(f"{where}unknown prompt {name!r}; known: {', '.join(known)}")
+            if not isinstance(text, str):
+                raise ValueError(f"{where}prompt {name!r}: want a text, not {text!r:.80}")
+        try:
+            return cls(**(given or {}))
+        except ValueError as error:
+            raise ValueError(f"{where}{error}") from None
+
+    @property
+    def own(self) -> dict[str, str]:
+        """The texts that are not the usual ones, by name."""
+        return {name: text for name, text in asdict(self).items() if text != getattr(Prompts, name)}
+
+    @property
+    def before_question(self) -> str:
+        """The unchanging beginning of the extraction prompt."""
+        return self.extraction.partition(QUESTION)[0].rstrip()
+
+    def for_search(self, entities: str) -> str:
+        """The prompt that searches for entities."""
+        return f"{self.search} {entities}"
+
+    def for_extraction(self, question: str) -> str:
+        """The prompt that has a question's entities listed."""
+        before, _, after = self.extraction.partition(QUESTION)
+        return f"{before}{question}{after}"
+
+    def for_answer(self, question: str, options: Iterable[Any] | None, style: str = "letters") -> str:
+        """The prompt of a question, by `multiple_choice`."""
+        return multiple_choice(question, options, style, self.answer)
+
+
+def _read_mapping(file: Path) -> Mapping[str, Any]:
+    import yaml  # only here: most runs have no such file
+
+    if not file.is_file():
+        raise FileNotFoundError(f"no file of prompts at {file}")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: no YAML in UTF-8 ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: want a mapping with some of search, answer and extraction, not {content!r:.80}")
+    return content

@@ -9,10 +9,19 @@ from pathlib import Path
 
 import torch
 import transformers
+from glm_checkpoints import EXPERTS, GLM_SPECIAL, GLM_TEMPLATE, glm, glm_preprocessor
+from state_checkpoints import GEMMA_PREPROCESSOR, THINKING, gemma3, gemma_tokenizer, qwen3_5
+from tile_checkpoints import CLIP, TILED
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import ByteLevel
 
-FAMILIES = ("qwen2_5_vl", "qwen3_vl", "internvl")  # and "qwen2_vl", the example of a new one in CONTRIBUTING.md
+# "internvl3_5" is of family internvl, with another text model. Beside these there are "internvl3_5_moe" and
+# "qwen2_vl", the example of a new family in CONTRIBUTING.md.
+FULL_ATTENTION = (  # at every layer, so that every layer has rows
+    *("qwen2_5_vl", "qwen3_vl", "internvl", "qwen3_vl_moe", "internvl3_5"),
+    *("glm4v", "glm46v", "glm4v_moe", *TILED),
+)
+FAMILIES = (*FULL_ATTENTION, "qwen3_5", "qwen3_5_moe", "gemma3")
 LAYERS = 4
 
 QWEN_SPECIAL = """<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|>
@@ -41,25 +50,38 @@ INTERN_TEMPLATE = (
     "{% elif content['type'] == 'text' %}{{ content['text'] }}{% endif %}{% endfor %}{% endif %}"
     "{{'<|im_end|>\n'}}{% endfor %}{% if add_generation_prompt %}{{'<|im_start|>assistant\n' }}{% endif %}"
 )
-CLIP = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}
 
 
 def make_tokenizer(family: str) -> transformers.PreTrainedTokenizerBase:
-    """A byte-level BPE of a few hundred tokens with Qwen's pre-tokenisation, special tokens and chat template."""
+    """A byte-level BPE of a few hundred tokens with Qwen's pre-tokenisation, and the family's tokens and template."""
+    if family == "gemma3":
+        return gemma_tokenizer(CORPUS, UNMARKED)
     stock = transformers.Qwen2TokenizerFast().backend_tokenizer  # Qwen's normaliser, regex and decoder
     trained = Tokenizer(models.BPE())
     trained.normalizer, trained.pre_tokenizer = stock.normalizer, stock.pre_tokenizer
     trainer = trainers.BpeTrainer(vocab_size=560, initial_alphabet=ByteLevel.alphabet(), show_progress=False)
     trained.train_from_iterator(CORPUS * 4, trainer)
     model = json.loads(trained.to_str())["model"]
-    special = QWEN_SPECIAL + (INTERN_SPECIAL if family == "internvl" else [])
+    kind = family[:3]
+    special = GLM_SPECIAL if kind == "glm" else QWEN_SPECIAL + (INTERN_SPECIAL if kind == "int" else [])
+    special += TILED[family].special if family in TILED else []
     merges = [tuple(merge) for merge in model["merges"]]
+    end = "<|endoftext|>" if kind == "glm" else "<|im_end|>"
     tokenizer = transformers.Qwen2TokenizerFast(
-        vocab=model["vocab"], merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+        vocab=model["vocab"],
+        merges=merges,
+        eos_token=end,
+        pad_token="<|endoftext|>",
     )
     tokenizer.add_special_tokens({"additional_special_tokens": special})
     tokenizer.add_tokens(UNMARKED)
-    tokenizer.chat_template = INTERN_TEMPLATE if family == "internvl" else QWEN_TEMPLATE
+    tokenizer.chat_template = {"int": INTERN_TEMPLATE, "glm": GLM_TEMPLATE}.get(kind, QWEN_TEMPLATE)
+    if family.startswith("qwen3_5"):
+        tokenizer.add_tokens(["<think>", "</think>"])
+        tokenizer.chat_template += THINKING
+    if family in TILED:
+        tokenizer.chat_template = TILED[family].template
+        tokenizer.bos_token = "<s>" if "<s>" in special else None
     return tokenizer
 
 
@@ -67,30 +89,33 @@ def _config(family: str, tokenizer) -> transformers.PreTrainedConfig:
     ids = tokenizer.convert_tokens_to_ids
     text = {
         "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": LAYERS,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096,
-        "tie_word_embeddings": True,
-        "bos_token_id": None, "eos_token_id": ids("<|im_end|>"), "pad_token_id": ids("<|endoftext|>"),
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096, "bos_token_id": None,
+        "tie_word_embeddings": True, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": ids("<|endoftext|>"),
     }  # fmt: skip
-    if family == "internvl":
-        vision = {
-            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "image_size": [56, 56], "patch_size": [14, 14],
-        }  # fmt: skip
-        text |= {"model_type": "qwen2", "rope_theta": 1e6}
-        return transformers.InternVLConfig(
-            vision_config=vision, text_config=text, image_token_id=ids("<IMG_CONTEXT>"), image_seq_length=4
-        )
+    if family in TILED:
+        return TILED[family].config(text, ids)
+    if family.startswith("glm"):
+        return glm(family, text, ids)
+    if family == "gemma3":
+        return gemma3(text, ids)
+    if family.startswith("internvl"):
+        return _internvl(family, text, ids)
     special = {
         "image_token_id": ids("<|image_pad|>"), "video_token_id": ids("<|video_pad|>"),
         "vision_start_token_id": ids("<|vision_start|>"), "vision_end_token_id": ids("<|vision_end|>"),
         "tie_word_embeddings": True,
     }  # fmt: skip
     vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64}
-    if family == "qwen3_vl":
+    if family.startswith("qwen3_vl"):
         vision |= {"patch_size": 16, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
         rope = {"rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True, "rope_theta": 1e6}
         text |= {"head_dim": 16, "rope_parameters": rope}
+        if family == "qwen3_vl_moe":
+            text |= EXPERTS | {"num_experts": 6, "mlp_only_layers": [1]}
+            return transformers.Qwen3VLMoeConfig(vision_config=vision, text_config=text, **special)
         return transformers.Qwen3VLConfig(vision_config=vision, text_config=text, **special)
+    if family.startswith("qwen3_5"):
+        return qwen3_5(family, text, vision | {"patch_size": 16, "num_position_embeddings": 64}, special)
     if family == "qwen2_vl":
         vision = {"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14}
     else:
@@ -100,9 +125,29 @@ def _config(family: str, tokenizer) -> transformers.PreTrainedConfig:
     return kind(vision_config=vision, text_config=text, **special)
 
 
+def _internvl(family: str, text: dict, ids) -> transformers.PreTrainedConfig:
+    vision = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": [56, 56], "patch_size": [14, 14],
+    }  # fmt: skip
+    text = text | {"model_type": "qwen2", "rope_theta": 1e6}
+    text |= {"model_type": "qwen3", "head_dim": 24} if family != "internvl" else {}
+    if family == "internvl3_5_moe":
+        text |= EXPERTS | {"model_type": "qwen3_moe", "num_experts": 6}
+    return transformers.InternVLConfig(
+        vision_config=vision, text_config=text, image_token_id=ids("<IMG_CONTEXT>"), image_seq_length=4
+    )
+
+
 def _preprocessor(family: str) -> dict:
     """preprocessor_config.json in the wording of the hub's own files, with a small pixel budget."""
-    if family == "internvl":
+    if family in TILED:
+        return TILED[family].preprocessor
+    if family.startswith("glm"):
+        return glm_preprocessor(family)
+    if family == "gemma3":
+        return GEMMA_PREPROCESSOR
+    if family.startswith("internvl"):
         return {
             "crop_to_patches": False, "data_format": "channels_first", "do_convert_rgb": True, "do_normalize": True,
             "do_rescale": True, "do_resize": True, "image_mean": [0.485, 0.456, 0.406],
@@ -111,7 +156,7 @@ def _preprocessor(family: str) -> dict:
             "processor_class": "InternVLProcessor", "resample": 3, "size": {"height": 56, "width": 56},
         }  # fmt: skip
     shared = {"temporal_patch_size": 2, "merge_size": 2, "processor_class": "Qwen3VLProcessor"}
-    if family == "qwen3_vl":
+    if family.startswith("qwen3"):
         half = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "image_processor_type": "Qwen2VLImageProcessorFast"}
         return shared | half | {"size": {"longest_edge": 262144, "shortest_edge": 4096}, "patch_size": 16}
     budget = {"min_pixels": 3136, "max_pixels": 200704, "patch_size": 14}
@@ -124,17 +169,23 @@ def make_checkpoint(family: str, folder: Path, seed: int = 0) -> Path:
     Weights are drawn wider than at the usual start of training, so that attention and greedy tokens are not all alike.
     """
     tokenizer = make_tokenizer(family)
+    others = {"gem": ("<end_of_turn>", "<eos>"), "glm": ("<|user|>", "<|endoftext|>")}
+    ends = others.get(family[:3], ("<|im_end|>", "<|endoftext|>"))
     torch.manual_seed(seed)
     model = transformers.AutoModelForImageTextToText.from_config(_config(family, tokenizer))
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim > 1:
-                weight.normal_(0, 0.5 if "embed" in name else 2 * weight[0].numel() ** -0.5)
+                wide = 2.0
+                if family.startswith("glm"):  # whose tower carries rounding, and any change of a patch, far
+                    wide = 0.7 if ".visual." in name else 1.6
+                inputs = weight.shape[-1] if "experts" in name else weight[0].numel()
+                weight.normal_(0, 0.5 if "embed" in name else wide * inputs**-0.5)
+        if family == "gemma3":  # which multiplies embeddings by the root of their width
+            model.get_input_embeddings().weight /= 8
         # Small, so that no special token is ever the most likely: an image token decoded by chance has no pixels.
         model.get_input_embeddings().weight[sorted(tokenizer.get_added_vocab().values())] *= 0.02
-    model.generation_config.eos_token_id = [
-        tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|endoftext|>")
-    ]
+    model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(list(ends))
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(_preprocessor(family), indent=2))

@@ -91,5 +91,8 @@ def test_a_figure_depends_on_the_words_of_its_notebooks_claims_alone(monkeypatch
             provenance, "hash_files", lambda files, folder, n=notebook: str(seen.setdefault(n, set(files)))
         )
         provenance.hash_code(notebook)
-    words = {name: {file.name for file in files if file.suffix == ".yaml"} for name, files in seen.items()}
+    words = {
+        name: {file.name for file in files if file.suffix == ".yaml" and file.parent.name == "analyses"}
+        for name, files in seen.items()
+    }
     assert words == {"04_layout_ablations": {"layouts.yaml"}, "01_background_interference": {"background.yaml"}}

@@ -1,6 +1,8 @@
 """Notebooks in their form: short enough to be read from top to bottom."""
 
 import ast
+import shlex
+import subprocess
 
 import nbformat
 import pytest
@@ -30,3 +32,16 @@ def test_notebooks_can_be_read_from_top_to_bottom(name):
         for alias in node.names
     ]
     assert 0 < len(imported) <= 12 and cells[0].source.startswith("# ")
+
+
+def test_filter_of_notebooks_is_one_that_git_accepts(tmp_path):
+    """Set up as CONTRIBUTING.md says, in a repository of its own; whether nbstripout is here does not matter."""
+    text = (paths.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (line,) = [line.strip() for line in text.splitlines() if "filter.notebook-metadata" in line]
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    subprocess.run(shlex.split(line), cwd=tmp_path, check=True)
+    kept = subprocess.run(
+        ["git", "config", "filter.notebook-metadata.clean"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert shlex.split(kept)[:3] == ["nbstripout", "--keep-output", "--keep-count"]
+    assert "filter=notebook-metadata" in (paths.ROOT / ".gitattributes").read_text(encoding="utf-8")

@@ -68,14 +68,14 @@ def cycle_scores(answers: pd.DataFrame) -> pd.Series | None:
     return mean_over_cycles(answers) if answers["cycle"].fillna("").astype(bool).all() else None
 
 
-def cards_of(answers: pd.DataFrame, claims: Iterable[str]) -> list[Finding]:
-    """A card for each of these claims about answers. One of a method that was not run is left out.
+def cards_of(answers: pd.DataFrame, claims: Iterable[str], group: str = "answers") -> list[Finding]:
+    """A card for each of these claims of a group. One of a method that was not run is left out.
 
     Where several questions are all about one picture there is none, because nothing can be said about others.
     """
     if answers["image_id"].nunique() == 1 < answers["sample_id"].nunique():
         return []
-    return findings.cards_of(answers, ANSWERS, claims)
+    return findings.cards_of(answers, CLAIMS[group], claims)
 
 
 def forest(answers: pd.DataFrame, cards: Sequence[Finding], *, by_kind: bool = True) -> Figure | None:
@@ -108,7 +108,7 @@ def covered(answers: pd.DataFrame) -> dict[str, set[str]]:
 def coverage_cards(answers: pd.DataFrame) -> list[Finding]:
     """A card for each part of the samples: HiDe over direct within it. A part without samples has none."""
     parts = {name: answers[answers["sample_id"].isin(ids)] for name, ids in covered(answers).items()}
-    return [card for name, rows in parts.items() for card in findings.cards_of(rows, CLAIMS["by coverage"], [name])]
+    return [card for name, rows in parts.items() for card in cards_of(rows, [name], "by coverage")]
 
 
 def over_resolutions(

@@ -59,7 +59,7 @@ CLAIMS = claims_beside(__file__)["claims"]
 
 def measured(hide: HiDe, samples: Sequence[Sample], config: LayersConfig) -> pd.DataFrame:
     """What `measure_layers` gives for each sample, read from disk or measured."""
-    layers = tuple(sorted(set(config.layers))) or tuple(range(hide.model.n_layers))
+    layers = tuple(sorted(set(config.layers))) or hide.model.row_layers
     return stored_measures(hide, samples, partial(measure_layers, layers=layers, sigma=hide.settings.sigma), config)
 
 
@@ -230,7 +230,7 @@ def published_peaks() -> pd.DataFrame:
 
 def rows_of(hide: HiDe, sample: Sample, layers: Sequence[int]) -> SearchAttention:
     """Attention rows of the search for a sample's reference entities, at some layers counted from 0."""
-    return hide.open(sample.image).search(given_entities(sample.entities), layers)
+    return hide.open(sample.images).search(given_entities(sample.entities), layers)
 
 
 def maps_by_layer(found: SearchAttention, sigma: float) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

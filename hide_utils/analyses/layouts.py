@@ -147,7 +147,7 @@ def typical(answers: pd.DataFrame, samples: Sequence[Sample]) -> Sample:
 
 def examples(hide: HiDe, sample: Sample) -> list[list[Panel]]:
     """What the model is shown of one picture, for `plots.gallery`: a line for true boxes and one for HiDe's."""
-    session = hide.open(sample.image)
+    session = hide.open(sample.images)
     shown = {
         "true boxes": (_true, ["spatial_aggregate", *OF_PAPER[1::2], "bounding_crop", "masked_in_place"]),
         "HiDe's boxes": (_own, ["spatial_aggregate", "black_fill", "mean_fill", "blur_fill", "native_size"]),

@@ -14,7 +14,7 @@ from PIL import Image
 from hide_utils.config import OwnPicture, RunConfig
 from hide_utils.evaluation import failures, localisation
 from hide_utils.images import read_image
-from hide_utils.method import Result, lpd
+from hide_utils.method import Result, lpd, the_only
 from hide_utils.models import VLM
 from hide_utils.samples import Box, Sample
 
@@ -97,7 +97,7 @@ def own_picture(cfg: QuickstartConfig) -> Example:
 def of_sample(sample: Sample, rule: str) -> Example:
     """A sample of a benchmark as an example."""
     asked = sample.question, sample.options, sample.answer
-    return Example(sample.id, rule, sample.image, *asked, sample.boxes_xyxy, sample.style)
+    return Example(sample.id, rule, the_only(sample.images), *asked, sample.boxes_xyxy, sample.style)
 
 
 def hero_and_failure(table: pd.DataFrame, samples: Sequence[Sample]) -> tuple[Example, Example | None]:

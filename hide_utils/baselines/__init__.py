@@ -8,17 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hide_utils.baselines import published
+from hide_utils.baselines import methods, published
 from hide_utils.baselines.entity_rules import rule_entities
-from hide_utils.baselines.methods import (
-    direct,
-    of_pictures,
-    of_regions,
-    oracle,
-    random_regions,
-    true_regions,
-    with_hide,
-)
+from hide_utils.baselines.methods import direct, of_pictures, of_regions, true_regions, with_hide
 from hide_utils.baselines.outcome import Method, Outcome, answered
 from hide_utils.baselines.published import best_window
 from hide_utils.config import nearest
@@ -29,8 +21,8 @@ __all__ = ["LOOKS", "METHODS", "Method", "Outcome", "named", "of_pictures", "of_
 _LIST: tuple[tuple[str, Method, str, str], ...] = (
     ("direct", direct, "direct", PALETTE[7]),
     ("hide", with_hide, "HiDe", PALETTE[3]),
-    ("oracle", oracle, "oracle boxes", PALETTE[2]),
-    ("random", random_regions, "random boxes", PALETTE[4]),
+    ("oracle", methods.oracle, "oracle boxes", PALETTE[2]),
+    ("random", methods.random_regions, "random boxes", PALETTE[4]),
     ("direct_logits", published.direct_logits, "direct, by logits", PALETTE[8]),
     ("rel_att", published.relative_attention_crop, "relative attention", PALETTE[0]),
     ("first_token", published.first_token, "first answer token", PALETTE[1]),
@@ -42,15 +34,15 @@ METHODS: dict[str, Method] = {name: method for name, method, _, _ in _LIST}
 LOOKS: dict[str, Look] = {name: Look(label, color) for name, _, label, color in _LIST}
 
 
-def named(methods: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]:
+def named(wanted: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]:
     """Methods by name; a mapping is taken as it is.
 
     Raises:
         ValueError: a name is unknown. The message has the nearest known one.
     """
-    if isinstance(methods, Mapping):
-        return dict(methods)
-    for method in methods:
+    if isinstance(wanted, Mapping):
+        return dict(wanted)
+    for method in wanted:
         if method not in METHODS:
             raise ValueError(f"unknown method {method!r}; {nearest(method, METHODS)}")
-    return {method: METHODS[method] for method in methods}
+    return {method: METHODS[method] for method in wanted}

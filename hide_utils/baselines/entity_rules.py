@@ -8,40 +8,12 @@ from __future__ import annotations
 
 import re
 
+from hide_utils.files import data_of
 from hide_utils.method.entities import Entities, clean
 
-PROPERTIES = {
-    "color": "red green blue yellow purple cyan orange pink black white gray grey brown silver golden beige",
-    "size": "large small big tiny tall short little long huge",
-    "material": "wooden metal plastic glass leather steel stone",
-    "pattern": "striped checkered plaid dotted spotted",
-    "shape": "round rectangular oval square triangular",
-    "age": "old young new",
-    "state": "open closed empty broken wet",
-}
-VALUES = {value: name for name, values in PROPERTIES.items() for value in values.split()}
-
-# Words that end a noun chunk: they ask, relate, act or stand for something.
-STOPS = frozenset(
-    """a an the this that these those what which who whose where when why how many much is are was were be been being am
-    do does did has have had can could will would should may might there it its he she they them his her their you your
-    i my me we our us on in at to from by for with without under over above below behind beside between near next front
-    left right side top bottom of or and but not no than as if so then each every all any both some other another one
-    two three four five six seven eight nine ten first last same different closer nearer nearest closest further farther
-    larger smaller taller see say says show shows shown look looks looking like wear wears carry carries hold holds ride
-    written taken located visible currently also only just still very most more into onto inside outside around against
-    towards across along through about up down off out away please tell describe name find there's""".split()
-)
-# Nouns that name what is asked for, the picture or a place in it. None of them is a thing that could be found there.
-ABSTRACT = frozenset(
-    """color colour shape size material pattern number brand type kind name text word words letter letters logo position
-    direction time day weather season sport picture image photo photograph scene corner middle center centre background
-    foreground indoors outdoors someone anything something thing things activity action distance amount count""".split()
-)
-NOT_ACTIONS = frozenset(
-    "building ring painting string ceiling wing king clothing awning railing earring swing thing icing".split()
-)  # nouns, though they end like a verb
-
+_WORDS = data_of(__file__)
+VALUES = {value: name for name, values in _WORDS["properties"].items() for value in values.split()}
+STOPS, ABSTRACT, NOT_ACTIONS = (frozenset(_WORDS[name].split()) for name in ("stops", "abstract", "not_actions"))
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:'s\b|(?<=s)'(?=\s))?|,")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
@@ -56,8 +28,9 @@ def rule_entities(question: str) -> Entities:
         The entities. Their names are empty where the rules leave none.
     """
     sentence = _SENTENCE.split(question.strip())[-1].lower().replace("’", "'")
-    chunks = [_canonical(chunk) for chunk in _joined(_chunks(_WORD.findall(sentence)))]
-    return Entities(clean([chunk for chunk in chunks if chunk]), "rules")
+    owned = _joined(_chunks(_WORD.findall(sentence)))  # each with its owners
+    names = [" of ".join(_noun_first(words) for words in parts if words) for parts in owned]
+    return Entities(clean(list(filter(None, names))), "rules")
 
 
 def _chunks(words: list[str]) -> list[tuple[list[str], bool]]:
@@ -66,7 +39,8 @@ def _chunks(words: list[str]) -> list[tuple[list[str], bool]]:
     run: list[str] = []
     between: list[str] = []
     for word in [*words, ","]:
-        if word not in STOPS and word != "," and not _acts(word):
+        acts = word.endswith("ing") and word not in NOT_ACTIONS
+        if word not in STOPS and word != "," and not acts:
             run.append(word)
             continue
         if run:
@@ -74,10 +48,6 @@ def _chunks(words: list[str]) -> list[tuple[list[str], bool]]:
             run, between = [], []
         between.append(word)
     return found
-
-
-def _acts(word: str) -> bool:
-    return word.endswith("ing") and word not in NOT_ACTIONS
 
 
 def _joined(chunks: list[tuple[list[str], bool]]) -> list[list[list[str]]]:
@@ -103,10 +73,6 @@ def _split_owner(words: list[str]) -> list[list[str]]:
 def _abstract(words: list[str]) -> bool:
     alone = words[0] in VALUES and words[0] != "square"  # a predicate: "is it open", "all balloons are red"
     return all(word in ABSTRACT for word in words) or (len(words) == 1 and alone)
-
-
-def _canonical(parts: list[list[str]]) -> str:
-    return " of ".join(_noun_first(words) for words in parts if words)
 
 
 def _noun_first(words: list[str]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
+from hide_utils.baselines.outcome import Method, Outcome, answered, with_found, with_regions, with_regions_of_each
 from hide_utils.edits import placement
 from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
 from hide_utils.models import Settings
@@ -28,8 +28,7 @@ def direct(hide: HiDe, session: Session, sample: Sample) -> Outcome:
 def with_hide(hide: HiDe, session: Session, sample: Sample, settings: Settings | None = None) -> Outcome:
     """HiDe with its own entities, maps and regions. `settings` stand in for its layer, sigma and alpha."""
     located = hide.locate(session, sample.question, settings=settings)
-    why = located.entities.fallback
-    return with_regions(session, sample, located.regions, "answer", HIDE_STEPS, why, maps=located.maps)
+    return with_found(session, sample, located, "answer", HIDE_STEPS)
 
 
 def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -42,16 +41,18 @@ def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         raise ValueError(
             f"sample {sample.id} has no ground-truth boxes: leave out the method 'oracle' for this benchmark"
         )
-    regions = true_regions(session, sample)
-    return with_regions(session, sample, regions, "oracle", ("prefill", "compact", "oracle"))
+    pairs = zip(sample.boxes_of_each, session.images, strict=True)
+    regions = [lpd.pixel_regions(boxes, image.size) for boxes, image in pairs]
+    return with_regions_of_each(session, sample, regions, "oracle", ("prefill", "compact", "oracle"))
 
 
 def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     """LPD on boxes of the same sizes as HiDe's at random places: does the place help, or any second picture?"""
     located = hide.locate(session, sample.question)
     seed = zlib.crc32(sample.id.encode())  # the same places at every run
-    regions = placement.random_boxes(located.regions, session.image.size, seed)
-    return with_regions(session, sample, regions, "random", (*HIDE_STEPS[:-1], "random"))
+    pairs = zip(located.found, session.images, strict=True)
+    regions = [placement.random_boxes(one.regions, image.size, seed + i) for i, (one, image) in enumerate(pairs)]
+    return with_regions_of_each(session, sample, regions, "random", (*HIDE_STEPS[:-1], "random"))
 
 
 def true_regions(session: Session, sample: Sample) -> list[lpd.Region]:

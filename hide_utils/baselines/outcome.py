@@ -10,9 +10,9 @@ from jaxtyping import Float
 from PIL import Image
 
 from hide_utils.images import composite_on_white
-from hide_utils.method import HiDe, Session, lpd
+from hide_utils.method import HiDe, Localisation, Session, lpd, the_only
 from hide_utils.models import Reply
-from hide_utils.samples import Sample
+from hide_utils.samples import Sample, side_by_side
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,12 @@ class Outcome:
 
     Attributes:
         reply: the model's reply.
-        regions: half-open xyxy in pixels of the session's picture that the method looked at more closely.
+        regions: half-open xyxy in pixels of the session's picture that the method looked at more closely. Of several
+            pictures, in pixels of these standing side by side.
         steps: names of the session's steps that the method is charged for.
         fallback: what the method did instead, and why. None where it ran as described.
         protocol: how the letter is read off the reply. None leaves that to the run.
-        maps: `(maps, h, w)` that the regions were read from. None where there were none.
+        maps: `(maps, h, w)` that the regions were read from. None where there were none, or several pictures.
     """
 
     reply: Reply
@@ -39,8 +40,13 @@ class Outcome:
 Method = Callable[[HiDe, Session, Sample], Outcome]
 
 
-def answered(session: Session, sample: Sample, second: Image.Image | None = None, step: str = "answer") -> Reply:
-    """The model's reply to a sample in the sample's prompt style, with a second RGB picture where there is one."""
+def answered(
+    session: Session,
+    sample: Sample,
+    second: Image.Image | Sequence[Image.Image] | None = None,
+    step: str = "answer",
+) -> Reply:
+    """The model's reply to a sample in the sample's prompt style, with second RGB pictures where there are any."""
     return session.answer(sample.question, sample.options, second, step, sample.style)
 
 
@@ -67,10 +73,37 @@ def with_regions(
         fallback: what the method did instead so far, and why.
         layout: makes the second picture of the original and the regions.
         maps: what the regions were read from.
+
+    Raises:
+        ValueError: the session has several pictures.
     """
-    if not regions:
+    the_only(session.images)
+    return with_regions_of_each(session, sample, [regions], step, steps, fallback, layout, maps)
+
+
+def with_regions_of_each(
+    session: Session,
+    sample: Sample,
+    regions_of_each: Sequence[Sequence[lpd.Region]],
+    step: str,
+    steps: tuple[str, ...],
+    fallback: str | None = None,
+    layout: Callable[[Image.Image, Sequence[lpd.Region]], Image.Image] = lpd.compact_image,
+    maps: Float[np.ndarray, "maps h w"] | None = None,
+) -> Outcome:
+    """`with_regions` of any number of pictures: a second picture is made of each that has regions, in their order."""
+    if not any(regions_of_each):
         reply = answered(session, sample, step=step)
         return Outcome(reply, (), steps, "; ".join(filter(None, [fallback, "no box survived"])), maps=maps)
+    pairs = zip(session.images, regions_of_each, strict=True)
     with session.timed("compact"):
-        compact = composite_on_white(layout(session.image, regions))
-    return Outcome(answered(session, sample, compact, step), tuple(regions), steps, fallback, maps=maps)
+        second = [composite_on_white(layout(image, regions)) for image, regions in pairs if regions]
+    regions = side_by_side(regions_of_each, [image.width for image in session.images])
+    return Outcome(answered(session, sample, second, step), tuple(regions), steps, fallback, maps=maps)
+
+
+def with_found(session: Session, sample: Sample, located: Localisation, step: str, steps: tuple[str, ...]) -> Outcome:
+    """The answer to the original pictures and a compact image of each in which something was found."""
+    found = located.found
+    regions, maps = [one.regions for one in found], found[0].maps if len(found) == 1 else None
+    return with_regions_of_each(session, sample, regions, step, steps, located.entities.fallback, maps=maps)

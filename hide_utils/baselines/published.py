@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import Float
 
 from hide_utils import scoring
-from hide_utils.baselines.outcome import Method, Outcome, answered, with_regions
+from hide_utils.baselines.outcome import Method, Outcome, answered, with_found, with_regions
 from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd, tad
 from hide_utils.models import VLM, Reply
-from hide_utils.prompts import CONTENT_FREE, multiple_choice
+from hide_utils.prompts import CONTENT_FREE
 from hide_utils.samples import Sample
 
 WINDOW_PX, WINDOW_FACTORS = 224, (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # ViCrop: the encoder's input size, once to twice
@@ -31,18 +31,6 @@ def tuned(model: VLM, method: str, default: dict[str, Any]) -> dict[str, Any]:
     """A method's settings: the default ones, replaced by those that were chosen on the calibration split."""
     chosen = _chosen_settings(model).get(method, {})
     return default | {name: value for name, value in chosen.items() if name in default}
-
-
-def settings_in_use(hide: HiDe) -> dict[str, str]:
-    """In words, the settings of every method that has its own: their values, and whether they were tuned."""
-    own = _own_settings(hide)
-    defaults = {"rel_att": {"layer": own["layer"]}, "first_token": own, "hide_gated": {"margin": GATE_MARGIN}}
-    said = {}
-    for method, default in defaults.items():
-        values = ", ".join(f"{name} {value:g}" for name, value in tuned(hide.model, method, default).items())
-        chosen = method in _chosen_settings(hide.model)
-        said[method] = f"{values} ({'chosen on the calibration split' if chosen else 'default, not tuned'})"
-    return said
 
 
 def _chosen_settings(model: VLM) -> dict[str, Any]:
@@ -87,7 +75,7 @@ def relative_attention_crop(hide: HiDe, session: Session, sample: Sample) -> Out
     By default it is read at HiDe's own layer.
     """
     layer = tuned(hide.model, "rel_att", {"layer": hide.settings.layer})["layer"]
-    asked = multiple_choice(sample.question, sample.options, sample.style)
+    asked = session.prompts.for_answer(sample.question, sample.options, sample.style)
     rows = session.rows_of_last(asked, [layer], "look")
     reference = session.rows_of_last(CONTENT_FREE, [layer], "reference")
     with session.timed("crop"):
@@ -136,7 +124,7 @@ def first_token(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     Layer, sigma and alpha are HiDe's own by default.
     """
     chosen = tuned(hide.model, "first_token", _own_settings(hide))
-    asked = multiple_choice(sample.question, sample.options, sample.style)
+    asked = session.prompts.for_answer(sample.question, sample.options, sample.style)
     rows = session.rows_of_last(asked, [chosen["layer"]], "look")
     with session.timed("binarise"):
         maps = tad.minmax(tad.smooth(rows, chosen["sigma"]))
@@ -171,8 +159,7 @@ def gated(margin: float | None = None) -> Method:
         if scoring.margin(hide.model.letter_logits(reply, len(sample.options))) > least:
             return Outcome(reply, (), ("prefill", "gate"))
         located = hide.locate(session, sample.question)
-        why, steps = located.entities.fallback, ("prefill", "gate", *HIDE_STEPS[1:])
-        return with_regions(session, sample, located.regions, "answer", steps, why, maps=located.maps)
+        return with_found(session, sample, located, "answer", ("prefill", "gate", *HIDE_STEPS[1:]))
 
     return method
 
@@ -185,18 +172,18 @@ def tree_search(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     ends when a view is `TREE_SURE`, when `TREE_DEPTH` is reached everywhere, or when `TREE_VIEWS` views were seen. The
     most confident reply counts.
     """
-    order, steps = count(), ["prefill"]
+    image, order, steps = session.image, count(), ["prefill"]
 
     def look(region: lpd.Region | None, depth: int) -> tuple[float, int, int, Reply, lpd.Region | None]:
         steps.append(f"view{len(steps)}")
-        reply = answered(session, sample, region and session.image.crop(region), steps[-1])
+        reply = answered(session, sample, region and image.crop(region), steps[-1])
         return -confidence(hide.model, reply, sample), next(order), depth, reply, region
 
     best = look(None, 0)
     waiting = [best]
     while waiting and -best[0] < TREE_SURE and len(steps) - 1 + 4 <= 1 + TREE_VIEWS:
         _, _, depth, _, region = heapq.heappop(waiting)
-        for part in quarters(region or (0, 0, *session.image.size)):
+        for part in quarters(region or (0, 0, *image.size)):
             view = look(part, depth + 1)
             best = min(best, view)
             if depth + 1 < TREE_DEPTH:

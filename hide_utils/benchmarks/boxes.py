@@ -66,5 +66,5 @@ def ask_for_format(file: Path, samples: Sequence[Sample]) -> None:
     boxed = [sample for sample in samples if sample.boxes_xyxy]
     with contextlib.suppress(ImageError, OSError):  # the picture says so when it is read
         if boxed and max(max(box) for sample in boxed for box in sample.boxes_xyxy) <= 1000:
-            if min(max(cast(Any, sample.render).size_wh()) for sample in boxed) >= 2000:
+            if min(max(cast(Any, render).size_wh()) for sample in boxed for render in sample.renders) >= 2000:
                 warnings.warn(f"{file}: all true boxes end below 1000, in larger pictures: {_DECLARE}", stacklevel=2)

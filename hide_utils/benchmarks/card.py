@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from hide_utils.benchmarks.loading import SOURCES, load_benchmark
+from hide_utils.benchmarks.loading import LICENCES, SOURCES, load_benchmark
 from hide_utils.benchmarks.rows import StoredImage
 from hide_utils.samples import Sample
 
 MEGAPIXELS = (0, 1, 2, 4, 8, 16, 32, 64, float("inf"))  # edges of the histogram
-LICENCES = {
-    "scenes": "drawn by this repository, over photographs that ship with scikit-image, of icons of Font Awesome Free "
-    "6.6.0 (icons CC BY 4.0, font SIL OFL 1.1); free to use with it",
-    "vstar": "the dataset's page named no licence when this was written; photographs from SA-1B, whose own licence is "
-    "for research: look before passing pictures on",
-    "hrbench4k": "the authors' README named no licence when this was written: look before passing pictures on",
-    "mme_realworld": "academic research only, no distribution without the authors' approval (their README)",
-}
-LICENCES |= {"hrbench8k": LICENCES["hrbench4k"], "mme_realworld_lite": LICENCES["mme_realworld"]}
 
 
 def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str, Any]:
@@ -50,12 +43,13 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
     """
     if not samples:
         raise ValueError("no samples: a card describes at least one")
-    sizes = {sample.image_id: _size(sample) for sample in samples}
+    sizes = {(s.image_id, number): _size(one) for s in samples for number, one in enumerate(s.renders)}
     by_area = sorted(sizes.values(), key=lambda wh: (wh[0] * wh[1], wh))
     share = [
-        (x1 - x0) * (y1 - y0) / (sizes[s.image_id][0] * sizes[s.image_id][1])
+        (x1 - x0) * (y1 - y0) / math.prod(sizes[s.image_id, number])
         for s in samples
-        for x0, y0, x1, y1 in s.boxes_xyxy
+        for number, boxes in enumerate(s.boxes_of_each)
+        for x0, y0, x1, y1 in boxes
     ]
     splits = Counter(s.render.split for s in samples if isinstance(s.render, StoredImage))
     return {
@@ -77,8 +71,8 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
     }
 
 
-def _size(sample: Sample) -> tuple[int, int]:
-    return sample.render.size_wh() if isinstance(sample.render, StoredImage) else sample.image.size
+def _size(render: Callable[[], Image.Image]) -> tuple[int, int]:
+    return render.size_wh() if isinstance(render, StoredImage) else render().size
 
 
 def _histogram(sizes_wh: Iterable[tuple[int, int]]) -> dict[str, int]:

@@ -261,21 +261,39 @@ def _mme_sample(row: Row, prefix: str) -> Sample:
 
 
 def _authors_sample(row: Row, prefix: str) -> Sample:
-    """A row ``{id, question, labels, image_path, category, box_json?, box_format?}`` of the authors' format.
+    """A row ``{id, question, labels, image_path, category, box_json?, box_format?, entities?}`` of the authors' format.
 
     The options stand in the question. ``box_json`` may be the path of a V*Bench JSON, or boxes as in one. The authors'
-    code passes it on without reading it.
+    code passes it on without reading it. Ours besides: ``image_path`` may be a list of pictures, to which belongs a
+    list of boxes each, and ``entities`` lists what is asked about.
     """
     folder = row.file.parent
-    picture = row.picture("image_path", row.path("image_path", folder))
+    pictures = [row.picture("image_path", path) for path in row.paths("image_path", folder)]
     question, options = row.question("question")
-    if isinstance(row.fields.get("box_json"), str):
-        truth = _truth(Row.of_note(row.path("box_json", folder)), picture)
+    if isinstance(row.fields.get("box_json"), str) and len(pictures) == 1:
+        truth = _truth(Row.of_note(row.path("box_json", folder)), pictures[0])
     else:
-        reader = partial(read_boxes, size_wh=picture.size_wh, box_format=row.fields["box_format"])
-        truth = row.read("box_json", reader)
+        truth = row.read("box_json", partial(_boxes_of, pictures, row.fields["box_format"]))
+    if row.fields.get("entities"):
+        truth["entities"] = row.read("entities", option_texts)
+    named = row.fields["image_path"]
     return row.sample(
         f"{prefix}-{row.text('id')}", question, options, row.text("labels"), "labels",
-        kind=row.text("category", "Category"), render=picture,
-        image_id=row.text("image_path"), **truth,
+        kind=row.text("category", "Category"), render=pictures[0], more=pictures[1:],
+        image_id=" + ".join(map(as_text, named)) if isinstance(named, list) else row.text("image_path"), **truth,
     )  # fmt: skip
+
+
+def _boxes_of(pictures: list[StoredImage], box_format: str | None, value: Any) -> dict[str, Any]:
+    """Boxes of one picture, or a list of them for each of several, as fields of `Sample`."""
+    if len(pictures) == 1:
+        return read_boxes(value, pictures[0].size_wh, box_format)
+    lists = [None] * len(pictures) if value is None else value
+    if not isinstance(lists, list) or len(lists) != len(pictures):
+        raise ValueError(f"want a list with the boxes of each of {len(pictures)} pictures ([] for none): {value!r:.80}")
+    read = [read_boxes(boxes, one.size_wh, box_format) for boxes, one in zip(lists, pictures, strict=True)]
+    return {
+        "boxes_xyxy": [box for one in read for box in one["boxes_xyxy"]],
+        "box_images": [number for number, one in enumerate(read) for _ in one["boxes_xyxy"]],
+        "boxes_cut": sum(one.get("boxes_cut", 0) for one in read),
+    }

@@ -22,6 +22,7 @@ from hide_utils import paths
 from hide_utils.benchmarks.formats import read_list, read_tables, read_vstar
 from hide_utils.benchmarks.rows import DAMAGED, StoredImage, check_inside, one_name_a_picture, refuse_pointer
 from hide_utils.config import nearest
+from hide_utils.files import data_of
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import KINDS, scene_samples
 from hide_utils.scenes.settings import SceneConfig
@@ -42,31 +43,19 @@ class Source:
         fetched: patterns of the files that are fetched; empty where nothing is fetched without being asked.
         questions: pattern of its question file's name.
         layout: in words, what has to lie in its folder.
+        size: number of its questions, as its own page on the hub says.
     """
 
     repo: str
-    fetched: tuple[str, ...]
+    fetched: list[str]
     questions: str
     layout: str
+    size: int | None = None
 
 
-SOURCES = {
-    "vstar": Source(
-        "craigwu/vstar_bench", ("direct_attributes/*", "relative_position/*", "test_questions.jsonl"), "*",
-        "direct_attributes/ and relative_position/ (pictures, each with its JSON) and test_questions.jsonl",
-    ),
-    "hrbench4k": Source("DreamMr/HR-Bench", ("hr_bench_4k.tsv",), "*4k*", "hr_bench_4k.tsv (or .parquet)"),
-    "hrbench8k": Source("DreamMr/HR-Bench", ("hr_bench_8k.tsv",), "*8k*", "hr_bench_8k.tsv (or .parquet)"),
-    "mme_realworld_lite": Source(
-        "yifanzhang114/MME-RealWorld-Lite", ("data.zip",), "*[Ll]ite*", "data.zip, or the JSON and imgs/ it holds",
-    ),
-    "mme_realworld": Source(
-        "yifanzhang114/MME-RealWorld", (), "MME_RealWorld.json", "MME_RealWorld.json beside the unpacked pictures",
-    ),
-}  # fmt: skip
-
-# Questions in each, as its own page on the hub says.
-SIZES = {"vstar": 191, "hrbench4k": 800, "hrbench8k": 800, "mme_realworld_lite": 1919}
+_DATA = data_of(__file__)
+SOURCES = {name: Source(**about) for name, about in _DATA["sources"].items()}
+LICENCES: dict[str, str] = _DATA["licences"]  # of the sources and of the scenes
 
 
 def load_benchmark(
@@ -78,8 +67,9 @@ def load_benchmark(
         name_or_path: ``"scenes"``, a name in `SOURCES`, its hub id, or a file or folder in one of the published
             formats. A name is looked for in ``data/benchmarks/<name>`` and otherwise fetched from the hub.
         split: ``"calibration"`` or ``"test"``. The scenes have splits of their own, ``"train"`` too, and None means
-            test. The other benchmarks have none and are split by a hash of each picture's content. About 20 % of their
-            pictures, with all questions about them, are for calibration, and None gives everything.
+            test. The other benchmarks have none and are split by a hash of each picture's content, of several that of
+            the first. About 20 % of their pictures, with all questions about them, are for calibration, and None gives
+            everything.
         n: at most so many samples, at least 1. None gives all, and 400 scenes. Where there are fewer, it warns.
         seed: which ``n`` samples, at least 0. Whole pictures are drawn, and a smaller draw is part of a larger one.
             Where the file always has the right option first (V*Bench's JSON), the seed also shuffles the options,
@@ -120,7 +110,8 @@ def load_benchmark(
         warnings.warn(f"{path}: boxes reach over the edge and were cut, of {', '.join(cut[:5])}", stacklevel=2)
     if "max_megapixels" in knobs:
         for sample in samples:
-            sample.render = replace(cast(StoredImage, sample.render), max_megapixels=knobs["max_megapixels"])
+            shown = [replace(cast(StoredImage, one), max_megapixels=knobs["max_megapixels"]) for one in sample.renders]
+            sample.render, sample.more = shown[0], list(shown[1:])
     return _draw(samples, split, n, seed, path)
 
 
@@ -198,7 +189,7 @@ def _folder(name: str, source: Source, revision: str | None) -> Path:
 
         commit = HfApi().dataset_info(source.repo, revision=revision).sha
         snapshot_download(
-            source.repo, repo_type="dataset", revision=commit, allow_patterns=list(source.fetched), local_dir=part
+            source.repo, repo_type="dataset", revision=commit, allow_patterns=source.fetched, local_dir=part
         )
     except Exception as error:  # the client's own errors, its transport's, or no client at all
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

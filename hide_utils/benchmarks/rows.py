@@ -147,13 +147,26 @@ class Row:
             ValueError: for a path that leads out of its folder.
             FileNotFoundError: where none of the folders has it.
         """
-        value = self.text(name)
-        check_inside(value, self.where(name))
-        for base in bases:
-            with contextlib.suppress(OSError):  # the system refuses a name that is too long
-                if (base / value).is_file():
-                    return base / value
-        raise FileNotFoundError(f"{self.where(name)}: no file {bases[0] / value}; is the benchmark here whole?")
+        return _file(self.text(name), self.where(name), bases)
+
+    def paths(self, name: str, *bases: Path) -> list[Path]:
+        """The files that a field names in a list, or the one that it names alone; as `path`.
+
+        Raises:
+            ValueError: for a path that leads out of its folder, an empty list, and one that holds something else.
+            FileNotFoundError: where none of the folders has a file. Of a list, the message has its number.
+        """
+        value = self.fields.get(name)
+        if not isinstance(value, list):
+            return [self.path(name, *bases)]
+        texts = self.read(name, lambda _: [as_text(one) for one in value])
+        if not texts or "" in texts:
+            gap = f"entry {texts.index('') + 1} of {len(texts)} is empty" if texts else "the list is empty"
+            raise self.error(name, f"{gap}: name a picture")
+        return [
+            _file(text, f"{self.where(name)}, entry {number} of {len(texts)}", bases)
+            for number, text in enumerate(texts, 1)
+        ]
 
     def picture(self, name: str, path: Path) -> StoredImage:
         """The picture in a file of its own at `path`, which the field `name` names."""
@@ -181,6 +194,15 @@ class Row:
         if len(letter) != 1 or letter not in LETTERS[: len(options)]:
             raise self.error(label_field, f"{label!r} is none of the letters {LETTERS[: len(options)]}")
         return Sample(id, question, options, letter, **rest)
+
+
+def _file(name: str, where: str, bases: Sequence[Path]) -> Path:
+    check_inside(name, where)
+    for base in bases:
+        with contextlib.suppress(OSError):  # the system refuses a name that is too long
+            if (base / name).is_file():
+                return base / name
+    raise FileNotFoundError(f"{where}: no file {bases[0] / name}; is the benchmark here whole?")
 
 
 def check_inside(name: str, where: str) -> None:
@@ -213,17 +235,17 @@ def text_of(file: Path) -> str:
 
 
 def one_name_a_picture(samples: Sequence[Sample]) -> None:
-    """Give questions about the same bytes one `Sample.image_id`, which is the first of theirs.
+    """Give questions about the same bytes, of all their pictures, one `Sample.image_id`, which is the first of theirs.
 
     Whole files are read only where their keys agree.
     """
-    pictures = [cast(StoredImage, sample.render) for sample in samples]
-    names = {(picture.key, sample.image_id) for picture, sample in zip(pictures, samples, strict=True)}
-    times = Counter(key for key, _ in names)
-    first: dict[tuple[str, bytes], str] = {}
-    for picture, sample in zip(pictures, samples, strict=True):
-        whole = hashlib.blake2b(picture.fetch()).digest() if times[picture.key] > 1 else b""
-        sample.image_id = first.setdefault((picture.key, whole), sample.image_id)
+    shown = [cast(list[StoredImage], sample.renders) for sample in samples]
+    keys = [tuple(picture.key for picture in pictures) for pictures in shown]
+    times = Counter(key for key, _ in {(key, sample.image_id) for key, sample in zip(keys, samples, strict=True)})
+    first: dict[tuple, str] = {}
+    for key, pictures, sample in zip(keys, shown, samples, strict=True):
+        whole = [hashlib.blake2b(picture.fetch()).digest() for picture in pictures] if times[key] > 1 else []
+        sample.image_id = first.setdefault((key, *whole), sample.image_id)
 
 
 def image_bytes(cell: Any) -> bytes:

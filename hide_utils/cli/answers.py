@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -53,15 +54,12 @@ def main(argv: list[str] | None = None, *, notebooks: tuple[str, ...] = NOTEBOOK
     for old in paths.ANSWERS.glob("*.parquet"):
         old.unlink()
     for path in made:
-        _compress(path, shipped_path(path))
+        table = pq.read_table(path)
+        replace_file(shipped_path(path), partial(pq.write_table, table, compression="zstd"))
     shutil.rmtree(making)
     size = sum(path.stat().st_size for path in paths.ANSWERS.glob("*.parquet"))
     print(f"{len(made)} files of {size / 1e6:.2f} MB in all are in {paths.portable(paths.ANSWERS)}")
     return 0
-
-
-def _compress(path: Path, to: Path) -> None:
-    replace_file(to, lambda temporary: pq.write_table(pq.read_table(path), temporary, compression="zstd"))
 
 
 def _estimate(making: Path) -> list[str]:

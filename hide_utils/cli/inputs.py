@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hide_utils.benchmarks.loading import SCENE_KNOBS, SIZES, SOURCES, load_benchmark
+from hide_utils.benchmarks.loading import SCENE_KNOBS, SOURCES, load_benchmark
 from hide_utils.config import RunConfig, literal
 from hide_utils.images import read_image
 from hide_utils.models.backends import choose_device
@@ -113,7 +113,7 @@ def _size(benchmark: str) -> int | None:
 
     None stands for the scenes, which have no end, and for ids of the hub.
     """
-    return SIZES.get(benchmark) if benchmark in BENCHMARKS else len(load_benchmark(benchmark))
+    return getattr(SOURCES.get(benchmark), "size", None) if benchmark in BENCHMARKS else len(load_benchmark(benchmark))
 
 
 def draw(config: RunConfig, n: int | None) -> list[Sample]:

@@ -14,10 +14,16 @@ COMMANDS: dict[str, tuple[str, list[str], str]] = {
     "run": ("hide_utils.cli.run", [], "run notebooks: all, or some with a preset and values of your own"),
     "check": ("hide_utils.cli.run", ["--check"], "check parameters, time two samples and say how long a run takes"),
     "list": ("hide_utils.cli.records", [], "show notebooks, their parameters and last runs, then all runs"),
-    "report": ("hide_utils.cli.report", [], "write HTML, PDF and LaTeX tables from the results that are there"),
+    "report": ("hide_utils.report", [], "write HTML, PDF and LaTeX tables from the results that are there"),
     "answers": ("hide_utils.cli.answers", [], "make the answers that ship with the package anew"),
     "card": ("hide_utils.benchmarks.card", [], "say what a benchmark holds"),
+    "check-model": ("hide_utils.cli.check_model", [], "try what of the method holds for a checkpoint"),
     "gpu-check": ("hide_utils.evaluation.speed", [], "time full-size models with random weights on a GPU"),
+    "calibrate": (
+        "hide_utils.cli.calibrate",
+        [],
+        "choose a model's layer, sigma and alpha on pictures with true boxes",
+    ),
     "tune": ("hide_utils.evaluation.tuning", [], "choose the baselines' own settings on the calibration split"),
 }
 
@@ -33,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help"):
-        lines = [f"  {name:<10} {about}" for name, (*_, about) in COMMANDS.items()]
+        lines = [f"  {name:<11} {about}" for name, (*_, about) in COMMANDS.items()]
         print("usage: hide COMMAND ...", "", *lines, "", "hide COMMAND --help says more about each.", sep="\n")
         return 0 if words else 2
     if words[0] not in COMMANDS:

@@ -12,39 +12,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hide_utils.files import data_of
 from hide_utils.method.entities import clean
 from hide_utils.samples import Sample
 from hide_utils.scenes.world import COLORS, NOUNS, entity_name
 
-ERRORS = {
-    "dropped": "left out; where none is left, the question itself is searched for",
-    "distractor": "replaced by another object of the picture",
-    "absent": "replaced by an object that is not in the picture",
-    "attribute": "given a color that is not its own",
-    "duplicate": "listed a second time in other words",
-    "over-long": "followed by the whole question",
-}
+_DATA = data_of(__file__)
+ERRORS: dict[str, str] = _DATA["errors"]
 # Phrases that the miniature's lessons never had. {0} and {1} are the entities as a speaker would name them.
-REWORDED = {
-    "color": (
-        "Tell me which color the {0} has.",
-        "Look at the {0}: which color do you see?",
-        "Could you tell me the {0}'s color?",
-        "Which color was used to paint the {0}?",
-    ),
-    "noun": (
-        "Tell me what the {0} is.",
-        "Look at the {0}: what do you see?",
-        "Could you tell me what kind of thing the {0} is?",
-        "Which word names the {0}?",
-    ),
-    "relation": (
-        "There are many things here, among them a {0} and a {1}. How do these two lie to each other?",
-        "Seen from the {1}, where does the {0} lie?",
-        "Compare the places of the {0} and the {1}.",
-        "In which direction do I have to go from the {1} to reach the {0}?",
-    ),
-}
+REWORDED: dict[str, list[str]] = _DATA["reworded"]
 _SPOKEN = re.compile(r"^(?P<noun>.+?) with (?P<value>\S+) (?P<property>\S+)$")
 
 

@@ -6,14 +6,12 @@ attention, `gates` for when to look, `procedures` to `profiling`, `counted`, `si
 `machines` for cost, and `provenance` and `saving` for files.
 """
 
-from hide_utils.evaluation.calibration import ALPHAS
 from hide_utils.evaluation.captured import RowCache
-from hide_utils.evaluation.hashes import hash_folder
 from hide_utils.evaluation.keys import run_settings
 from hide_utils.evaluation.localisation import held_out_maps
 from hide_utils.evaluation.loop import evaluate, stored_answers
 from hide_utils.evaluation.measured import stored_measures
-from hide_utils.evaluation.provenance import hash_notebook, picture_entry, provenance_entry
+from hide_utils.evaluation.provenance import picture_entry, provenance_entry
 from hide_utils.evaluation.saving import save_figure, save_findings, save_table
 from hide_utils.evaluation.store import results_path
 from hide_utils.evaluation.tables import styled

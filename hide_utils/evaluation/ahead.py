@@ -74,7 +74,7 @@ class Ahead:
         return session
 
     def _opened(self, sample: Sample, prepares: bool) -> Session:
-        session = self._hide.open(sample.image)
+        session = self._hide.open(sample.images)
         if prepares:
             with suppress(Exception):  # the first prompt prepares it again, so that an error is its method's alone
                 session.prepare()

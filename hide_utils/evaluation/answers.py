@@ -13,41 +13,13 @@ from torch import OutOfMemoryError
 from hide_utils import scoring
 from hide_utils.baselines import Method, Outcome
 from hide_utils.evaluation import localisation
+from hide_utils.files import data_of
 from hide_utils.images import ImageError
 from hide_utils.method import HiDe, Session, read_letter
-from hide_utils.prompts import multiple_choice
-from hide_utils.samples import Sample
+from hide_utils.samples import Sample, side_by_side
 
 SCHEMA = 3  # counts up when columns or their meaning change, because rows of two schemas never share a file
-COLUMNS: dict[str, str] = {
-    "sample_id": "the sample, unique within its benchmark",
-    "method": "name of the method; with sample_id the key of the row",
-    "image_id": "the picture: questions about one picture share it (cluster of the bootstrap)",
-    "cycle": "which rotation of the question's options (HR-Bench), else empty",
-    "kind": "the benchmark's category of the question",
-    "label": "letter of the right option",
-    "n_options": "number of options; chance is its inverse",
-    "reply": "the reply's text",
-    "letter": "the option letter read off it under the protocol; null where it states none (never guessed)",
-    "margin": "logit of the best letter minus that of the second at the reply's first token",
-    "correct": "whether letter is label; a reply without a letter is wrong; missing where there is an error",
-    "fallback": "what the method did instead, and why; null where it ran as described",
-    "error": "why the sample could not be answered, which is no answer and counts nowhere; null else",
-    "entities": "what was searched for; null where the method searches nothing",
-    "regions": "regions looked at more closely, pixel xyxy, half-open, flattened; null without",
-    "recall50": "share of true boxes of which half is inside the regions; null without true boxes or regions",
-    "iou": "intersection over union of regions and true boxes; null as above",
-    "pointing": "share of the maps (one a token) whose largest cell overlaps a true box; null without maps or boxes",
-    "area": "share of the picture that the regions keep",
-    "seconds": "wall clock of all steps the method needs, as if it had run alone",
-    "calls": "forward passes of the model: prefills, suffixes and decoding steps",
-    "image_tokens": "visual tokens run",
-    "text_tokens": "text tokens run, decoding aside",
-    "decoded": "tokens decoded",
-    "flops": "floating-point operations by hide_utils.models.flops (torch's conventions)",
-    "peak_bytes": "most memory the CUDA allocator held, weights included; null without CUDA",
-    "content": "hash of each part of sample and method that the row belongs to; null where rows are not kept",
-}
+COLUMNS: dict[str, str] = data_of(__file__)  # name -> meaning
 # What happens to single pictures in a run of thousands. The sample has no answer, and its row says why.
 SAMPLE_ERRORS = (ImageError, FileNotFoundError, OutOfMemoryError)
 
@@ -83,8 +55,8 @@ def answer_picture(
         session = session and session.beside()
         for sample, methods in same:
             try:
-                session = session or (opened(sample) if opened else hide.open(sample.image))
-                session.expect(multiple_choice(one.question, one.options, one.style) for one, _ in same)
+                session = session or (opened(sample) if opened else hide.open(sample.images))
+                session.expect(hide.prompts.for_answer(one.question, one.options, one.style) for one, _ in same)
             except Exception as error:
                 yield failed(sample, methods, error)
                 continue
@@ -109,25 +81,18 @@ def failed(sample: Sample, methods: Iterable[str], error: Exception) -> Answered
 
 def empty_row(sample: Sample, method: str) -> dict[str, Any]:
     """The row of an unanswered sample: every column of `COLUMNS`, null where it says something of an answer."""
-    known = {
-        "sample_id": sample.id,
-        "method": method,
-        "image_id": sample.image_id,
-        "cycle": sample.cycle,
-        "kind": sample.kind,
-        "label": sample.label,
-        "n_options": len(sample.options),
-        "reply": "",
-    }
-    return dict.fromkeys(COLUMNS) | known
+    known = {name: getattr(sample, name) for name in ("image_id", "cycle", "kind", "label")}
+    about = {"sample_id": sample.id, "method": method, "n_options": len(sample.options), "reply": ""}
+    return dict.fromkeys(COLUMNS) | known | about
 
 
 def _row(hide: HiDe, session: Session, sample: Sample, name: str, outcome: Outcome, protocol: str) -> dict[str, Any]:
     letter = read_letter(hide.model, outcome.reply, sample.options, outcome.protocol or protocol)
     searched = [found.entities.text for found in session.localisations.values()] if "search" in outcome.steps else []
     seconds, counts = session.cost(outcome.steps)
-    truth = sample.boxes_xyxy
-    quality = localisation.box_quality(outcome.regions, truth, session.image.size) if outcome.regions else {}
+    truth = side_by_side(sample.boxes_of_each, [image.width for image in session.images])
+    pixels = sum(image.width * image.height for image in session.images)
+    quality = localisation.box_quality(outcome.regions, truth, (pixels, 1)) if outcome.regions else {}
     return empty_row(sample, name) | {
         "reply": outcome.reply.text,
         "letter": letter,
@@ -136,8 +101,7 @@ def _row(hide: HiDe, session: Session, sample: Sample, name: str, outcome: Outco
         "fallback": outcome.fallback,
         "entities": searched[-1] if searched else None,
         "regions": [float(v) for region in outcome.regions for v in region] or None,
-        "recall50": quality.get("recall50") if truth else None,
-        "iou": quality.get("iou") if truth else None,
+        **{name: quality.get(name) if truth else None for name in ("recall50", "iou")},
         "pointing": _pointing(session, sample, outcome),
         "area": quality.get("area"),
         "seconds": seconds,

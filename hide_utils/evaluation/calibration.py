@@ -8,40 +8,16 @@ from itertools import product
 from typing import Any
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import localisation
 from hide_utils.evaluation.measured import stored_measures
-from hide_utils.method import HiDe, SearchAttention, Session, given_entities, lpd
-from hide_utils.models import VLM
+from hide_utils.method import HiDe, SearchAttention, Session, given_entities
 from hide_utils.samples import Sample
+from hide_utils.stats.rows import mean_interval
 
 SIGMAS = (0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-
-
-def search_rows(
-    model: VLM, samples: Sequence[Sample], layers: Sequence[int] | None = None, *, progress: bool = True
-) -> list[SearchAttention]:
-    """Attention rows of every sample's reference entities, in one pass each.
-
-    Args:
-        model: from `load_model`.
-        samples: with reference entities.
-        layers: to capture, counted from 0. None captures all.
-        progress: show a bar.
-
-    Raises:
-        ValueError: a sample has no reference entities.
-    """
-    hide, layers = HiDe(model), list(range(model.n_layers)) if layers is None else list(layers)
-    found = []
-    for sample in tqdm(samples, desc="rows", disable=not progress):
-        if not sample.entities:
-            raise ValueError(f"sample {sample.id} has no reference entities: calibrate on a benchmark that has them")
-        found.append(hide.open(sample.image).search(given_entities(sample.entities), layers))
-    return found
 
 
 def sweep_settings(
@@ -54,7 +30,7 @@ def sweep_settings(
     """Box quality of every layer, sigma and alpha, from captured rows alone.
 
     Args:
-        found: rows of every sample, as from `search_rows`.
+        found: rows of every sample, as from `RowCache.load`.
         samples: those of the rows, with true boxes.
         sizes_wh: width and height in pixels of the samples' pictures as the session has them.
         sigmas: standard deviations in grid cells.
@@ -69,30 +45,63 @@ def sweep_settings(
         who: dict[str, Any] = {"sample_id": sample.id, "image_id": sample.image_id}
         for layer in one.layers:
             for sigma in sigmas:
-                for alpha, boxes in zip(alphas, lpd.boxes_grid(one.maps(layer, sigma), alphas), strict=True):
-                    regions = lpd.merge_boxes([b for of_token in boxes for b in of_token], size)
-                    setting = {"layer": layer, "sigma": sigma, "alpha": alpha}
-                    rows.append(who | setting | localisation.box_quality(regions, sample.boxes_xyxy, size))
+                found_at = localisation.quality_at(one.maps(layer, sigma), alphas, sample.boxes_xyxy, size)
+                for alpha, quality in zip(alphas, found_at, strict=True):
+                    rows.append(who | {"layer": layer, "sigma": sigma, "alpha": alpha} | quality)
     return pd.DataFrame(rows)
+
+
+def layers_quality(
+    layers: Sequence[int],
+    sigmas: Sequence[float],
+    alphas: Sequence[float],
+    hide: HiDe,
+    session: Session,
+    sample: Sample,
+) -> dict[str, list[float]]:
+    """Box quality of one sample's entities at every layer, for each at every sigma, and for each at every alpha.
+
+    They are its reference entities, or those that the model lists where it has none.
+    """
+    sought = given_entities(sample.entities) if sample.entities else hide.extractor(sample.question)
+    found = session.search(sought, layers)
+    table = sweep_settings([found], [sample], [session.image.size], sigmas, alphas)
+    return {name: table[name].round(5).tolist() for name in ("recall50", "iou", "area")}
 
 
 def grid_quality(
     sigmas: Sequence[float], alphas: Sequence[float], hide: HiDe, session: Session, sample: Sample
 ) -> dict[str, list[float]]:
     """Box quality of one sample's entities at the method's layer, at every sigma and for each at every alpha."""
-    sought = given_entities(sample.entities) if sample.entities else hide.extractor(sample.question)
-    found = session.search(sought, [hide.settings.layer])
-    table = sweep_settings([found], [sample], [session.image.size], sigmas, alphas)
-    return {name: table[name].round(5).tolist() for name in ("recall50", "iou", "area")}
+    return layers_quality([hide.settings.layer], sigmas, alphas, hide, session, sample)
 
 
 def stored_sweep(
-    hide: HiDe, samples: Sequence[Sample], config: RunConfig, sigmas: Iterable[float], alphas: Iterable[float]
+    hide: HiDe,
+    samples: Sequence[Sample],
+    config: RunConfig,
+    sigmas: Iterable[float],
+    alphas: Iterable[float],
+    layers: Sequence[int] | None = None,
+    *,
+    progress: bool = False,
 ) -> pd.DataFrame:
-    """What `sweep_settings` returns for the method's layer, read from disk or measured, by `grid_quality`."""
+    """What `sweep_settings` returns, read from disk or measured: an interrupted sweep goes on where it was.
+
+    Args:
+        hide: the method, whose model searches.
+        samples: with true boxes.
+        config: of the notebook or command that sweeps.
+        sigmas: standard deviations in grid cells.
+        alphas: thresholds in (0, 1].
+        layers: counted from 0 and ascending. None: the method's own.
+        progress: show a bar.
+    """
     grid = sorted(map(float, sigmas)), sorted(map(float, alphas))
-    rows = stored_measures(hide, samples, partial(grid_quality, *grid), config, "settings", progress=False)
-    setting = pd.DataFrame(product([hide.settings.layer], *grid), columns=["layer", "sigma", "alpha"])
+    measure = partial(grid_quality, *grid) if layers is None else partial(layers_quality, list(layers), *grid)
+    rows = stored_measures(hide, samples, measure, config, "settings", progress=progress)
+    swept = product([hide.settings.layer] if layers is None else layers, *grid)
+    setting = pd.DataFrame(swept, columns=["layer", "sigma", "alpha"])
     measures = ["recall50", "iou", "area"]
     table = rows.explode(measures, ignore_index=True).astype(dict.fromkeys(measures, float))
     return table.join(pd.concat([setting] * len(rows), ignore_index=True))
@@ -112,6 +121,24 @@ def by_setting(table: pd.DataFrame) -> pd.DataFrame:
     mean = table.groupby(["layer", "sigma", "alpha"])[["recall50", "iou", "area"]].mean()
     mean["worth"] = mean["recall50"] - mean["area"]
     return mean.sort_values("worth", ascending=False, kind="stable").reset_index()
+
+
+def best_with_intervals(table: pd.DataFrame, most: int = 8) -> pd.DataFrame:
+    """The best settings of `by_setting`, with the 95 % interval of their worth: low and high.
+
+    The interval is that of one setting on these samples. The best of many looks better here than it is elsewhere.
+
+    Args:
+        table: from `sweep_settings`.
+        most: number of settings.
+    """
+    ranked = by_setting(table).head(most)
+    per_sample = table.assign(worth=table["recall50"] - table["area"]).set_index(["layer", "sigma", "alpha"])
+    found = []
+    for layer, sigma, alpha in ranked[["layer", "sigma", "alpha"]].itertuples(index=False):
+        of = per_sample.loc[[(layer, sigma, alpha)]]
+        found.append(mean_interval(of["worth"], of["image_id"], shares=False))
+    return ranked.assign(low=[one.low for one in found], high=[one.high for one in found])
 
 
 def settings_grid(

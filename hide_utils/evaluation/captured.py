@@ -23,12 +23,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hide_utils import paths
-from hide_utils.evaluation.hashes import hash_picture
-from hide_utils.evaluation.keys import model_key
+from hide_utils.evaluation.keys import hash_picture, model_key
 from hide_utils.files import hash_json, replace_file
 from hide_utils.images import read_image
-from hide_utils.method import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, HiDe, SearchAttention, Session, given_entities
+from hide_utils.method import HiDe, SearchAttention, Session, given_entities, the_only
 from hide_utils.models import VLM
+from hide_utils.prompts import QUESTION
 from hide_utils.samples import Sample
 
 FORMAT = 1  # is raised when the same model, picture and text would give other rows
@@ -91,12 +91,13 @@ class RowCache:
         Returns:
             One `SearchAttention` a sample, and the size (width, height) in pixels of its picture as the model sees it.
         """
-        layers = sorted(set(range(model.n_layers) if layers is None else layers))
+        layers = sorted(set(model.row_layers if layers is None else layers))
         hide, shared = HiDe(model), model_key(model)
         found, sizes = [], []
         for sample in tqdm(samples, desc="rows", disable=not progress):
-            picture = read_image(sample.image)  # `sample.image` draws or decodes it anew at each access
-            session, common = Session(model, picture), shared | {"picture": hash_picture(picture)}
+            picture = read_image(the_only(sample.images))  # which are drawn or decoded anew at each access
+            session = Session(model, picture, prompts=hide.prompts)
+            common = shared | {"picture": hash_picture(picture)}
             found.append(self._found(hide, session, sample, layers, heads, common))
             sizes.append(session.image.size)
         return found, sizes
@@ -104,8 +105,9 @@ class RowCache:
     def _found(
         self, hide: HiDe, session: Session, sample: Sample, layers: list[int], heads: bool, common: dict
     ) -> SearchAttention:
-        own = {"question": sample.question, "extraction": EXTRACTION_PROMPT}
-        key = common | {"layers": layers, "instruction": SEARCH_INSTRUCTION, "entities": sample.entities or own}
+        extraction = hide.prompts.extraction.removesuffix(f" {QUESTION}")  # as files had it that are here already
+        own = {"question": sample.question, "extraction": extraction}
+        key = common | {"layers": layers, "instruction": hide.prompts.search, "entities": sample.entities or own}
         names = ("noise", "semantic", "noise_heads", "semantic_heads")[: 4 if heads else 2]
 
         def capture() -> dict[str, np.ndarray]:

@@ -7,8 +7,6 @@ import pandas as pd
 
 from hide_utils.evaluation import floors, fullsize, procedures
 
-LEVERS = procedures.SWITCHES | {"direct_besides": "plain answer (a gate) on the same prefill"}
-
 
 def torch_agrees(name: str) -> bool:
     """Whether torch's counter finds the FLOPs of every pass of a plain answer and HiDe that the configuration gives."""
@@ -24,14 +22,14 @@ def levers_saved() -> pd.DataFrame:
     Returns:
         Columns lever, model and saved, those that save most on top.
     """
-    tables = [
-        procedures.ablation_table(one.config(), fullsize.work_for(one)).assign(model=one.name)
+    rows = [
+        (lever, one.name, saved)
         for one in fullsize.ARCHITECTURES.values()
+        for lever, saved in procedures.saved_by_switches(one.config(), fullsize.work_for(one)).items()
     ]
-    table = pd.concat(tables, ignore_index=True)
-    table = table.assign(saved=table["ours_without"] - table["ours_with"], lever=table["switch"].map(LEVERS))
+    table = pd.DataFrame(rows, columns=["lever", "model", "saved"])
     order = table.groupby("lever")["saved"].transform("mean").sort_values(ascending=False, kind="stable").index
-    return table.loc[order, ["lever", "model", "saved"]].reset_index(drop=True)
+    return table.loc[order].reset_index(drop=True)
 
 
 def by_side() -> pd.DataFrame:
@@ -55,10 +53,6 @@ def calls_over_blocks() -> float:
     found = []
     for one in fullsize.ARCHITECTURES.values():
         vision = one.config().vision_config
-        calls = (
-            floors.launches(one, ["batched"])
-            .set_index(["pass", "path"])
-            .loc[("vision tower", "batched"), "attention_calls"]
-        )
+        calls = floors.attention_calls(one, "batched")
         found.append(calls / (getattr(vision, "depth", None) or vision.num_hidden_layers))
     return max(found)

@@ -12,7 +12,7 @@ import pandas as pd
 from hide_utils.edits.layouts import Places, order_kept
 from hide_utils.evaluation import localisation
 from hide_utils.images import composite_on_white
-from hide_utils.method import lpd
+from hide_utils.method import lpd, the_only
 from hide_utils.models import VLM
 from hide_utils.plots import Panel, plain_text
 from hide_utils.samples import Sample
@@ -83,7 +83,7 @@ def causes(answers: pd.DataFrame, samples: Sequence[Sample], model: VLM, method:
     gone = set(answers.loc[answers["method"] == method, "sample_id"]) - set(rows.index)
     found = []
     for sample in (sample for sample in samples if sample.id not in gone):
-        row, size = rows.loc[[sample.id]], sample.image.size
+        row, size = rows.loc[[sample.id]], the_only(sample.images).size
         (regions,) = regions_in(row.assign(method=method), method) or [[]]
         token = math.sqrt(math.prod(size) / model.n_image_tokens(size))
         places = lpd.mapping(regions) if regions else []

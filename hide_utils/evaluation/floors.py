@@ -19,9 +19,8 @@ import torch
 from torch.nn.attention import SDPBackend
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from hide_utils.evaluation.fullsize import Architecture, MetaWins, meta_cache, meta_model, run_tokens, work_for
+from hide_utils.evaluation.fullsize import Architecture, MetaWins, meta_model, work_for
 from hide_utils.evaluation.procedures import Pass, pass_flops
 from hide_utils.models import VLM, clocked
 
@@ -83,16 +82,6 @@ def floor_table(vlm: VLM, passes: Mapping[str, Sequence[Pass]], machine: dict[st
     return pd.DataFrame(rows, columns=["procedure", "step", "tflop", "gigabytes", "seconds"])
 
 
-class _Operations(TorchDispatchMode):
-    """Counts what a device is handed: operations that make or change numbers, views left out."""
-
-    n = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.n += not func.is_view
-        return func(*args, **(kwargs or {}))
-
-
 class _AttentionCalls(TorchFunctionMode):
     """Counts calls of scaled dot-product attention, each of which is one operation here as it is on a GPU."""
 
@@ -105,31 +94,19 @@ class _AttentionCalls(TorchFunctionMode):
         return torch.empty_like(args[0])
 
 
-def launches(architecture: Architecture, towers: Sequence[str] = ("stock", "batched")) -> pd.DataFrame:
-    """Calls that the vision tower takes for a picture, a window at a time and all together, and those of a token.
+def attention_calls(architecture: Architecture, path: str) -> int:
+    """Calls of attention that the vision tower takes for a picture, each at least one launch on a GPU.
 
     The full-size model is run on torch's meta device, where an operation has a shape and no numbers.
 
     Args:
         architecture: the model.
-        towers: ways of running the windows, names of `towers.TOWERS`.
-
-    Returns:
-        Columns model, pass, path, attention_calls and operations. An operation is at least one launch on a GPU. A
-        recorded token is a single one.
+        path: how it runs its windows, a name of `towers.TOWERS`.
     """
-    work, rows = work_for(architecture), []
-    for path in towers:
-        model = meta_model(architecture.config(), path)
-        with torch.no_grad(), _AttentionCalls() as calls, _Operations() as operations, MetaWins():
-            model.model.get_image_features(**work.image.inputs)
-        rows.append((architecture.name, "vision tower", path, calls.n, operations.n))
-    cache = meta_cache(model.config.get_text_config(), work.static)
-    with torch.no_grad(), _AttentionCalls() as calls, _Operations() as operations:
-        run_tokens(model, 1, cache, 1)
-    rows.append((architecture.name, "decoded token", "eager", calls.n, operations.n))
-    rows.append((architecture.name, "decoded token", "recorded", calls.n, 1))
-    return pd.DataFrame(rows, columns=["model", "pass", "path", "attention_calls", "operations"])
+    work, model = work_for(architecture), meta_model(architecture.config(), path)
+    with torch.no_grad(), _AttentionCalls() as calls, MetaWins():
+        model.model.get_image_features(**work.image.inputs)
+    return calls.n
 
 
 def kernels(vlm: VLM, keys: int, new: int) -> pd.DataFrame:

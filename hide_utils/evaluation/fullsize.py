@@ -7,8 +7,11 @@ a model of eight billion weights is made in a second and `torch.utils.flop_count
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -22,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import DynamicCache
 
 from hide_utils.evaluation.procedures import RELEASED, Pass, Visual, Work, direct_answer, flops, hide
+from hide_utils.files import data_of
 from hide_utils.models.attention import NAMES, capturing
 from hide_utils.models.towers import TOWERS, windows_by_length
 
@@ -47,58 +51,17 @@ class Architecture:
     config: Callable[[], transformers.PreTrainedConfig]
 
 
-def _qwen2_5(layers: int = 28, depth: int = 32) -> transformers.PreTrainedConfig:
-    text = {
-        "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": layers, "num_attention_heads": 28,
-        "num_key_value_heads": 4, "vocab_size": 152064, "max_position_embeddings": 128000,
-        "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6},
-    }  # fmt: skip
-    vision = {
-        "hidden_size": 1280, "intermediate_size": 3420, "out_hidden_size": 3584, "depth": depth, "num_heads": 16,
-        "patch_size": 14, "window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31],
-    }  # fmt: skip
-    return transformers.Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
+def config_of(fields: Mapping[str, Any]) -> transformers.PreTrainedConfig:
+    """A configuration with these fields of its config.json."""
+    return transformers.AutoConfig.for_model(**deepcopy(dict(fields)))  # classes change the parts that they are given
 
 
-def _qwen3() -> transformers.PreTrainedConfig:
-    text = {
-        "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 36, "num_attention_heads": 32,
-        "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936, "max_position_embeddings": 262144,
-        "rope_parameters": {
-            "rope_type": "default", "mrope_section": [24, 20, 20], "mrope_interleaved": True, "rope_theta": 5e6
-        },
-    }  # fmt: skip
-    vision = {
-        "depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "num_heads": 16, "out_hidden_size": 4096,
-        "patch_size": 16, "num_position_embeddings": 2304, "deepstack_visual_indexes": [8, 16, 24],
-    }  # fmt: skip
-    return transformers.Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
-
-
-def _internvl3() -> transformers.PreTrainedConfig:
-    text = {
-        "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
-        "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 151674, "max_position_embeddings": 32768,
-        "rope_theta": 1e6,
-    }  # fmt: skip
-    vision = {
-        "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-        "image_size": [448, 448], "patch_size": [14, 14],
-    }  # fmt: skip
-    return transformers.InternVLConfig(
-        vision_config=vision, text_config=text, image_seq_length=256, tie_word_embeddings=False
-    )
-
-
-# Qwen's processors let 16 384 tokens through, InternVL3's twelve tiles and a thumbnail of 256 tokens each.
+_DIMENSIONS = data_of(__file__)
 ARCHITECTURES = {
-    one.name: one
-    for one in (
-        Architecture("Qwen2.5-VL-7B", 14, 16384, 1024, _qwen2_5),
-        Architecture("Qwen3-VL-8B", 18, 16384, 1024, _qwen3),
-        Architecture("InternVL3-8B", 16, 3328, 256, _internvl3),
-    )
+    name: Architecture(name, **about | {"config": partial(config_of, about["config"])})
+    for name, about in _DIMENSIONS["published"].items()
 }
+SMALL: dict[str, dict[str, Any]] = _DIMENSIONS["small"]  # for a CPU, by the fields of their config.json
 
 
 def visual(config: transformers.PreTrainedConfig, tokens: int) -> Visual:
@@ -111,21 +74,20 @@ def visual(config: transformers.PreTrainedConfig, tokens: int) -> Visual:
     """
     vision = config.vision_config
     if config.model_type == "internvl":
-        crops = tokens // config.image_seq_length
-        _at_least_one(crops, tokens)
+        crops = _at_least_one(tokens // config.image_seq_length, tokens)
         pixels = torch.empty(crops, 3, *vision.image_size, device="meta")
         return Visual(crops * config.image_seq_length, {"pixel_values": pixels})
-    side, merge = math.isqrt(tokens), vision.spatial_merge_size
-    _at_least_one(side, tokens)
+    side, merge = _at_least_one(math.isqrt(tokens), tokens), vision.spatial_merge_size
     patches = (side * merge) ** 2
     pixels = torch.empty(patches, vision.in_channels * vision.temporal_patch_size * vision.patch_size**2, device="meta")
     grid = torch.tensor([[1, side * merge, side * merge]])
     return Visual(side**2, {"pixel_values": pixels, "image_grid_thw": grid})
 
 
-def _at_least_one(n: int, tokens: int) -> None:
+def _at_least_one(n: int, tokens: int) -> int:
     if n < 1:
         raise ValueError(f"{tokens} tokens are less than this family's smallest picture")
+    return n
 
 
 def work_for(architecture: Architecture, tokens: int | None = None, compact: int | None = None, **more: Any) -> Work:
@@ -166,14 +128,16 @@ def by_resolution(architecture: Architecture, sides: Sequence[int] = SIDES) -> p
         else:
             tokens = (side // (vision.patch_size * vision.spatial_merge_size)) ** 2
         work = work_for(architecture, tokens)
-        costs = {
-            "plain": direct_answer(work),
-            "hide": hide(work),
-            "released": hide(work, RELEASED.but(compact_budget=True)),
-        }
         row = {"side": side, "tokens": work.image.n_tokens, "compact": work.compact.n_tokens}
-        rows.append(row | {name: flops(config, passes) for name, passes in costs.items()})
+        rows.append(row | _costs(config, work))
     return pd.DataFrame(rows)
+
+
+def _costs(config: transformers.PreTrainedConfig, work: Work) -> dict[str, float]:
+    """FLOPs of the direct answer, HiDe and the released procedure."""
+    released = hide(work, RELEASED.but(compact_budget=True))
+    passes = {"plain": direct_answer(work), "hide": hide(work), "released": released}
+    return {name: flops(config, some) for name, some in passes.items()}
 
 
 def cost_table() -> pd.DataFrame:
@@ -188,18 +152,17 @@ def cost_table() -> pd.DataFrame:
     for one in ARCHITECTURES.values():
         config, work = one.config(), work_for(one)
         text, keys = config.get_text_config(), work.around + work.image.n_tokens + work.search
-        plain = direct_answer(work)
-        base = flops(config, plain)
+        costs, causal = _costs(config, work), flops(config, direct_answer(work), causal=True)
         rows.append(
             {
                 "model": one.name,
                 "layer": one.layer,
                 "tokens": work.image.n_tokens,
                 "compact": work.compact.n_tokens,
-                "plain_tflop": base / 1e12,
-                "hide": flops(config, hide(work)) / base,
-                "released": flops(config, hide(work, RELEASED.but(compact_budget=True))) / base,
-                "hide_causal": flops(config, hide(work), causal=True) / flops(config, plain, causal=True),
+                "plain_tflop": costs["plain"] / 1e12,
+                "hide": costs["hide"] / costs["plain"],
+                "released": costs["released"] / costs["plain"],
+                "hide_causal": flops(config, hide(work), causal=True) / causal,
                 "eager_gb": text.num_hidden_layers * text.num_attention_heads * keys**2 * 2 / 1e9,
                 "rows_gb": (1 + text.num_attention_heads) * work.rows * keys * 4 / 1e9,
             }
@@ -245,11 +208,8 @@ def _run(model: transformers.PreTrainedModel, one: Pass) -> None:
     for picture in one.visuals:
         model.model.get_image_features(**picture.inputs)
     cache = meta_cache(model.config.get_text_config(), one.past)
-    if one.rows:
-        queries = torch.arange(one.new - one.rows, one.new)
-        with capturing(queries, [one.layer], early_exit=one.early_exit):
-            run_tokens(model, one.new, cache, one.heads)
-    else:
+    queries = torch.arange(one.new - one.rows, one.new)
+    with capturing(queries, [one.layer], early_exit=one.early_exit) if one.rows else nullcontext():
         run_tokens(model, one.new, cache, one.heads)
     for _ in range(one.decoded):
         run_tokens(model, 1, cache, 1)
@@ -260,8 +220,7 @@ def run_tokens(model: transformers.PreTrainedModel, new: int, cache: DynamicCach
     text, past = model.config.get_text_config(), cache.get_seq_length()
     embeds = torch.empty(1, new, text.hidden_size, device="meta", dtype=model.dtype)
     positions = torch.arange(past, past + new, device="meta")[None]
-    axes = 1 if model.config.model_type == "internvl" else 3
-    positions = positions if axes == 1 else positions.expand(axes, 1, new)
+    positions = positions if model.config.model_type == "internvl" else positions.expand(3, 1, new)
     run = model.model.language_model(
         inputs_embeds=embeds, position_ids=positions, past_key_values=cache, use_cache=True
     )

@@ -7,6 +7,7 @@ that a run can say what was changed.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 from collections import Counter
@@ -23,8 +24,7 @@ from PIL import Image
 from hide_utils import paths
 from hide_utils.baselines import METHODS
 from hide_utils.evaluation.answers import SCHEMA
-from hide_utils.evaluation.hashes import hash_folder, hash_picture
-from hide_utils.files import hash_json
+from hide_utils.files import hash_folder, hash_json
 from hide_utils.method import EXTRACTION_PROMPT, NUMERICS, SEARCH_INSTRUCTION, HiDe
 from hide_utils.models import VLM
 from hide_utils.prompts import CONTENT_FREE, STYLES, multiple_choice
@@ -52,6 +52,7 @@ def run_settings(hide: HiDe, protocol: str) -> dict[str, Any]:
     texts = [multiple_choice("?", ["a", "b", "c"], style) for style in sorted(STYLES)]
     return {
         **({"compact_pixels": hide.compact_pixels} if hide.compact_pixels else {}),
+        **({"own_prompts": hide.prompts.own} if hide.prompts.own else {}),
         "schema": SCHEMA,
         "numerics": NUMERICS,
         "prompts": hash_json([EXTRACTION_PROMPT, SEARCH_INSTRUCTION, CONTENT_FREE, *texts]),
@@ -65,6 +66,11 @@ def run_settings(hide: HiDe, protocol: str) -> dict[str, Any]:
         "max_pixels": model.max_pixels,
         "dtype": str(model.dtype),
     }
+
+
+def hash_picture(picture: Image.Image) -> str:
+    """Hash of mode, size and pixels, as 16 hex digits."""
+    return hashlib.sha256(f"{picture.mode} {picture.size}".encode() + picture.tobytes()).hexdigest()[:16]
 
 
 def weights_key(model: VLM) -> str | None:
@@ -92,24 +98,25 @@ def sample_content(sample: Sample) -> dict[str, str]:
         "question": sample.question,
         "options": sample.options,
         "label": sample.label,
-        "boxes": sample.boxes_xyxy,
+        "boxes": [sample.boxes_xyxy, sample.box_images] if sample.more else sample.boxes_xyxy,
         "entities": sample.entities,
         "style": sample.style,
         "kind": [sample.kind, sample.cycle, sample.image_id],
     }
     hashes = {name: hash_json(described(value))[:8] for name, value in parts.items()}
-    return hashes | {"picture": _picture_key(sample)}
+    pictures = [_picture_key(render) for render in sample.renders]
+    known = pictures[0] if len(pictures) == 1 else hash_json(pictures)
+    return hashes | {"picture": UNREADABLE if UNREADABLE in pictures else known}
 
 
-def _picture_key(sample: Sample) -> str:
+def _picture_key(render: Any) -> str:
     """Hash of a picture's bytes, of the specification of a drawn one, or of its pixels."""
-    render: Any = sample.render
     try:
         if hasattr(render, "fingerprint"):
             return render.fingerprint()[:16]
         if _is_ours(render.func if isinstance(render, partial) else render):
             return hash_json(described(render))
-        return hash_picture(sample.image)
+        return hash_picture(render())
     except Exception:  # whatever hinders reading it now is said by the row, where it has no answer yet
         return UNREADABLE
 

@@ -16,8 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hide_utils.evaluation import localisation
-from hide_utils.method import HiDe, Session, given_entities, lpd, tad
-from hide_utils.prompts import multiple_choice
+from hide_utils.method import HiDe, Session, given_entities, tad
 from hide_utils.samples import Sample
 
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -51,7 +50,7 @@ def measure_layers(
     if not (sample.boxes_xyxy and sample.entities):
         raise ValueError(f"sample {sample.id} lacks true boxes or reference entities: take a benchmark that has them")
     found = session.search(given_entities(sample.entities), layers)
-    asked = session.rows_of_last(multiple_choice(sample.question, sample.options, sample.style), layers)
+    asked = session.rows_of_last(hide.prompts.for_answer(sample.question, sample.options, sample.style), layers)
     size = session.image.size
     truth = np.array(sample.boxes_xyxy) / [*size, *size]
     entity = [found.maps(layer, sigma) for layer in layers]
@@ -70,12 +69,8 @@ def measure_layers(
 def _worths(
     maps: Float[np.ndarray, "tokens h w"], sample: Sample, size_wh: tuple[int, int], alphas: Sequence[float]
 ) -> list[float]:
-    found = []
-    for boxes in lpd.boxes_grid(maps, alphas):
-        regions = lpd.merge_boxes([box for of_token in boxes for box in of_token], size_wh)
-        quality = localisation.box_quality(regions, sample.boxes_xyxy, size_wh)
-        found.append(round(quality["recall50"] - quality["area"], 5))
-    return found
+    found = localisation.quality_at(maps, alphas, sample.boxes_xyxy, size_wh)
+    return [round(quality["recall50"] - quality["area"], 5) for quality in found]
 
 
 def _of_words(session: Session, sample: Sample, layers: Sequence[int]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MethodType
 from typing import Any, cast
 
@@ -50,6 +50,9 @@ def ladder(vlm: VLM) -> dict[str, Levers]:
     return steps
 
 
+TENSORS = ("pixel_values", "image_grid_thw", "image_sizes", "pixel_attention_mask")  # what models take of a processor's
+
+
 @dataclass(frozen=True)
 class StockImage(ProcessedImage):
     """A picture with the tensors that the stock image processor made of it."""
@@ -59,17 +62,15 @@ class StockImage(ProcessedImage):
 
 def by_processor(vlm: VLM, image: Any, max_pixels: int | None = None, processor: Any = None) -> dict[str, Tensor]:
     """The stock image processor's tensors of a picture, on the CPU."""
-    given: Any = vlm
-    if vlm.family == "internvl":
-        asked = {"crop_to_patches": True, **given.tiles(max_pixels)}
-    else:
-        asked = {"size": given.budget(max_pixels)}
+    asked = vlm.stock_options(image.size, max_pixels)
     found = (processor or vlm.image_processor)(images=[image], return_tensors="pt", **asked)
-    return {name: found[name] for name in ("pixel_values", "image_grid_thw") if name in found}
+    return {name: found[name] for name in TENSORS if name in found}
 
 
 def _stock_prepare(vlm: VLM, image: Any, max_pixels: int | None = None) -> StockImage:
-    return StockImage(**vars(type(vlm).prepare(vlm, image, max_pixels)), tensors=by_processor(vlm, image, max_pixels))
+    ours = type(vlm).prepare(vlm, image, max_pixels)
+    known = {field.name: getattr(ours, field.name) for field in fields(ProcessedImage)}
+    return StockImage(**known, tensors=by_processor(vlm, image, max_pixels))
 
 
 def _stock_inputs(vlm: VLM, pictures: Sequence[StockImage]) -> dict[str, Tensor]:

@@ -5,13 +5,13 @@ Boxes are half-open xyxy. Where maps and boxes meet, boxes are normalised to [0,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from hide_utils.method import BoxesXYXY, as_boxes, tad
+from hide_utils.method import BoxesXYXY, as_boxes, lpd, tad
 
 
 def average_prior(priors: Sequence[Float[np.ndarray, "_ _"]], grid_hw: Sequence[int]) -> Float[np.ndarray, "h w"]:
@@ -91,19 +91,6 @@ def auc(maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY) -> Float[np
     return np.reshape(found, maps.shape[:-2]) / (inside.sum() * (1 - inside).sum())
 
 
-def map_iou(
-    maps: Float[np.ndarray, "*lead h w"], boxes_xyxy: BoxesXYXY, alphas: Collection[float]
-) -> Float[np.ndarray, " alphas *lead"]:
-    """IoU of {map >= alpha} with the union of normalised boxes, at every threshold.
-
-    A cell that a box covers in part counts in part. A map's IoU at its best threshold is `map_iou(...).max(0)`.
-    """
-    inside = box_coverage(boxes_xyxy, maps.shape[-2:])
-    mask = np.asarray(maps)[None] >= np.asarray(list(alphas), np.float32).reshape(-1, *[1] * maps.ndim)
-    both = (mask * inside).sum((-2, -1))
-    return both / np.maximum(mask.sum((-2, -1)) + inside.sum() - both, 1e-12)
-
-
 def union_area(boxes_xyxy: BoxesXYXY) -> float:
     """Area of the union of boxes in squared units of their coordinates: of normalised boxes, a share of the picture."""
     xs, ys, inside = _strips(as_boxes(boxes_xyxy))
@@ -132,7 +119,7 @@ def box_quality(regions_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY, image_size_wh: S
     Args:
         regions_xyxy: the regions in pixels.
         truth_xyxy: the true boxes in pixels.
-        image_size_wh: width and height of the picture in pixels.
+        image_size_wh: width and height of the picture in pixels. Their product alone counts.
 
     Returns:
         recall50, the share of true boxes of which half is covered; iou with the true boxes; and area, the regions'
@@ -143,6 +130,17 @@ def box_quality(regions_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY, image_size_wh: S
         return {"recall50": 0.0, "iou": 0.0, "area": 0.0}
     area = union_area(regions) / (width * height)
     return {"recall50": coverage_recall(regions, truth_xyxy), "iou": iou(regions, truth_xyxy), "area": area}
+
+
+def quality_at(
+    maps: Float[np.ndarray, "tokens h w"],
+    alphas: Sequence[float],
+    truth_xyxy: BoxesXYXY,
+    image_size_wh: tuple[int, int],
+) -> list[dict[str, float]]:
+    """`box_quality` of the merged regions of all maps, at each of some thresholds."""
+    grid = [[box for of_token in boxes for box in of_token] for boxes in lpd.boxes_grid(maps, alphas)]
+    return [box_quality(lpd.merge_boxes(boxes, image_size_wh), truth_xyxy, image_size_wh) for boxes in grid]
 
 
 def _strips(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

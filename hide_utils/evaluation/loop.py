@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def evaluate(
         store, belongs = None, {}
         if out is not None:
             stack.enter_context(only_writer(out))
-            store = stack.enter_context(closing(ResultStore(out, settings)))
+            store = stack.enter_context(ResultStore(out, settings))
             belongs = contents(samples, wanted)
             if shard is None:
                 merge_shards(store, belongs)

@@ -16,7 +16,7 @@ from hide_utils.evaluation.saving import read_table
 from hide_utils.evaluation.speed import NOTEBOOK
 
 WHERE = ("stock", "patches", "tower", "language", "extract", "search", "decouple", "compact", "answer")
-NAMES = {"windowed": "small Qwen2.5-VL"}  # of `random_models.SIZES`
+NAMES = {"windowed": "small Qwen2.5-VL"}  # of `fullsize.SMALL`
 
 
 class Machine(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -54,12 +53,12 @@ def stored_measures(
     """
     settings = run_settings(hide, config.protocol) | {"measure": method_key(name, measure)}
     path, belongs = results_path(config.notebook, name, settings), contents(samples, {name: measure})
-    with only_writer(path), closing(ResultStore(path, settings)) as store:
+    with only_writer(path), ResultStore(path, settings) as store:
         merge_shards(store, belongs)
         fresh = [s for s in samples if (key := (s.id, name)) not in store or store.content(key) != belongs[key]]
         for sample in tqdm(fresh, desc=name, disable=not progress):
             began = time.perf_counter()
-            values = measure(hide, hide.open(sample.image), sample)
+            values = measure(hide, hide.open(sample.images), sample)
             row = {"sample_id": sample.id, "method": name, "image_id": sample.image_id, "kind": sample.kind, **values}
             spent = {"seconds": time.perf_counter() - began, "error": None, "content": belongs[sample.id, name]}
             store.append([row | spent])

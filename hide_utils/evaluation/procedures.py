@@ -7,11 +7,10 @@ torch's own counter on models without weights, and the tests compare them with a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
 from torch import Tensor
 
 from hide_utils.models.flops import capture_flops, forward_flops, reply_flops
@@ -89,7 +88,7 @@ class AblationSwitches:
 # How `HiDe` runs over a data set, and how the released code does. Its generation is transformers' own, which projects
 # the last token alone.
 OURS, RELEASED = AblationSwitches(), AblationSwitches(False, False, False, False, False, True, False)
-_BESIDES = "direct_besides"  # the row of `ablation_table` that is no switch
+GATE = "plain answer (a gate) on the same prefill"  # is no switch of its own
 SWITCHES = {
     "shared_prefill": "one image prefill, forked",
     "early_exit": "search ends at the captured layer",
@@ -225,31 +224,15 @@ def flops(config: Any, passes: Sequence[Pass], causal: bool = False) -> float:
     return sum((pass_flops(config, one) - less) * one.share for one, less in zip(passes, saved, strict=True))
 
 
-def weight_reads(passes: Iterable[Pass]) -> float:
-    """How often one question has all weights of the language model read, which is what bounds decoding."""
-    return sum((1 + one.decoded) * one.weights_share for one in passes)
-
-
-def ablation_table(config: Any, work: Work) -> pd.DataFrame:
-    """Each ablation switch alone, switched on in the released procedure and off in ours.
+def saved_by_switches(config: Any, work: Work) -> dict[str, float]:
+    """FLOPs that each of `SWITCHES` saves in ours, and a direct answer besides that is a suffix of the same prefill.
 
     Returns:
-        One row a switch and a last one, `direct_besides`, for a direct answer besides each. Columns are switch and
-        meaning, and without and with the switch `released_*` and `ours_*`, FLOPs over a direct answer's, and `reads_*`,
-        how often ours has all weights read for a question.
+        What is switched, in words -> FLOPs without it less those with it, in plain answers.
     """
     base = flops(config, direct_answer(work))
-    rows = []
-    for name, meaning in {**SWITCHES, _BESIDES: "direct answer too (a gate), on the same prefill"}.items():
-        row: dict[str, str | float] = {"switch": name, "meaning": meaning}
-        for start, switches in (("released", RELEASED), ("ours", OURS)):
-            for state, on in (("without", False), ("with", True)):
-                if name == _BESIDES:
-                    passes = hide(work, switches) + direct_besides(work, switches.but(shared_prefill=on))
-                else:
-                    passes = hide(work, switches.but(**{name: on}))
-                row[f"{start}_{state}"] = flops(config, passes) / base
-                if start == "ours":
-                    row[f"reads_{state}"] = weight_reads(passes)
-        rows.append(row)
-    return pd.DataFrame(rows)
+    pairs = {
+        meaning: [hide(work, OURS.but(**{name: on})) for on in (False, True)] for name, meaning in SWITCHES.items()
+    }
+    pairs[GATE] = [hide(work) + direct_besides(work, OURS.but(shared_prefill=on)) for on in (False, True)]
+    return {meaning: flops(config, off) / base - flops(config, on) / base for meaning, (off, on) in pairs.items()}

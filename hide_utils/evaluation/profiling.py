@@ -7,7 +7,6 @@ peak memory on a CPU, where each question runs in a process of its own.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -158,7 +157,7 @@ def forked(name: str, work: Task, names: Sequence[str], repeats: int) -> Iterato
     """Peak resident memory and seconds of one question, each in a fork of this process. Not on Windows.
 
     Args:
-        name: model of `random_models.SIZES`, which this process holds before it forks.
+        name: model of `fullsize.SMALL`, which this process holds before it forks.
         work: the question.
         names: of `procedures`.
         repeats: how often each is measured.
@@ -201,8 +200,8 @@ def profile_in_children(
     Raises:
         RuntimeError: the process failed. The message has the end of what it wrote.
     """
-    words = [name, "--side", str(side), "--compact", str(compact_side), "--repeats", str(repeats)]
-    command = [sys.executable, "-m", "hide_utils.evaluation.profiling", *words, "--procedures", *names]
+    asked = json.dumps([name, side, compact_side, names, repeats])
+    command = [sys.executable, "-m", "hide_utils.evaluation.profiling", asked]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *sys.path])}
     ran = subprocess.run(command, capture_output=True, text=True, env=environment)
     if ran.returncode:
@@ -210,19 +209,7 @@ def profile_in_children(
     return pd.DataFrame([json.loads(line) for line in ran.stdout.splitlines()])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of `profile_in_children`: a small model on the CPU, its rows as JSON lines."""
-    parser = argparse.ArgumentParser(prog="python -m hide_utils.evaluation.profiling", description=__doc__)
-    parser.add_argument("model", help="of hide_utils.evaluation.random_models.SIZES")
-    parser.add_argument("--side", type=int, required=True, help="side of the picture in pixels")
-    parser.add_argument("--compact", type=int, required=True, help="side of the compact image in pixels")
-    parser.add_argument("--repeats", type=int, required=True)
-    parser.add_argument("--procedures", nargs="+", required=True)
-    asked = parser.parse_args(argv)
-    for row in forked(asked.model, task(asked.side, asked.compact), asked.procedures, asked.repeats):
-        print(json.dumps(row), flush=True)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    model, *sides, chosen, times = json.loads(sys.argv[1])
+    for row in forked(model, task(*sides), chosen, times):
+        print(json.dumps(row), flush=True)

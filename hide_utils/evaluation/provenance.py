@@ -18,9 +18,8 @@ from typing import Any
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
-from hide_utils.evaluation.hashes import hash_files, hash_folder
 from hide_utils.evaluation.keys import hash_samples
-from hide_utils.files import hash_file
+from hide_utils.files import hash_file, hash_files, hash_folder
 from hide_utils.notebooks import code_cells, hash_notebook
 from hide_utils.samples import Sample
 
@@ -30,7 +29,7 @@ PACKAGE = paths.ROOT / "hide_utils"
 
 
 def hash_code(notebook: str | None = None) -> str:
-    """Hash of the files of hide_utils that a notebook imports, directly or through others, and of YAML beside them.
+    """Hash of the files of hide_utils that a notebook imports, directly or through others.
 
     A result is out of date only when a file that made it changed. Without a notebook, all files count.
 
@@ -38,15 +37,15 @@ def hash_code(notebook: str | None = None) -> str:
         notebook: name without folder and ending; one that is not among the notebooks counts as None.
     """
     if notebook is None or not (path := _notebook(notebook)).is_file():
-        return hash_folder(PACKAGE, "*.py")
+        return hash_files([path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".yaml")], PACKAGE)
     reached: set[Path] = set()
     todo = imported("\n".join(code_cells(path)))
     while todo:
         module = todo.pop()
         reached.add(module)
         todo |= _imported_by(module, module.stat().st_mtime_ns) - reached
-    beside = (module.with_suffix(".yaml") for module in reached)  # the words of its claims
-    return hash_files({*reached, *(file for file in beside if file.is_file())}, PACKAGE)
+    beside = {data for module in reached if (data := module.with_suffix(".yaml")).is_file()}  # by `files.data_of`
+    return hash_files(reached | beside, PACKAGE)
 
 
 @cache

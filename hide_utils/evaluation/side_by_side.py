@@ -32,7 +32,7 @@ def side_by_side(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
         results: dict[str, Result] = {}
         for place, method in enumerate(METHODS + METHODS[::-1]):
             started = time.perf_counter()
-            session = (passes if method == "three_passes" else ours).open(sample.image)
+            session = (passes if method == "three_passes" else ours).open(sample.images)
             if method == "plain":
                 answered(session, sample)
             else:

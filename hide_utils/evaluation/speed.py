@@ -20,23 +20,12 @@ from torch import Tensor
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
-from hide_utils.evaluation import floors
+from hide_utils.evaluation import floors, profiling
 from hide_utils.evaluation.fullsize import ARCHITECTURES
 from hide_utils.evaluation.levers import by_processor, ladder, pulled, stock
 from hide_utils.evaluation.localisation import box_quality
 from hide_utils.evaluation.procedures import Pass, Visual, Work, direct_answer, hide
-from hide_utils.evaluation.profiling import (
-    ANSWERED,
-    ENTITIES,
-    LISTED,
-    OPTIONS,
-    QUESTION,
-    Procedure,
-    Task,
-    procedures,
-    profile,
-    task,
-)
+from hide_utils.evaluation.profiling import ANSWERED, ENTITIES, LISTED, OPTIONS, QUESTION, Procedure, Task
 from hide_utils.evaluation.provenance import provenance_entry
 from hide_utils.evaluation.random_models import random_model
 from hide_utils.evaluation.saving import write_sidecar
@@ -51,18 +40,21 @@ BATCH = 32  # questions whose entities are listed together
 
 def stock_answer(vlm: VLM, work: Task) -> Session:
     """The direct answer by transformers alone: its processor, its prompt and its `generate`."""
-    session, tokenizer = Session(vlm, work.image), vlm.tokenizer
+    session, tokenizer, picture = Session(vlm, work.image), vlm.tokenizer, vlm.prepare(work.image)
+    marks = vlm.image_token * picture.n_tokens if picture.sequence is None else tokenizer.decode(picture.sequence)
+    before, after = vlm.wrap or ("", "")
     with stock(vlm) as processor, session.timed("answer"):
         tensors = by_processor(vlm, work.image, processor=processor)
         content = [{"type": "image"}, {"type": "text", "text": multiple_choice(QUESTION, OPTIONS)}]
         turn = [{"role": "user", "content": content}]
-        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-        before, after = vlm.wrap or ("", "")
-        n_tokens = vlm.n_image_tokens(work.image.size)
-        ids = tokenizer(text.replace(vlm.image_token, before + vlm.image_token * n_tokens + after), return_tensors="pt")
+        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, **vlm.template)
+        text = text.replace(vlm.placeholder or vlm.image_token, before + marks + after)
+        ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")
         inputs = {name: tensor.to(vlm.device) for name, tensor in {**ids, **tensors}.items()}
         if vlm.position_axes > 1:
             inputs["mm_token_type_ids"] = (inputs["input_ids"] == vlm.image_token_id).int()
+        if vlm.masks_pictures:
+            inputs["token_type_ids"] = (inputs["input_ids"] == vlm.image_token_id).int()
         vlm.model.generate(**inputs, max_new_tokens=ANSWERED, do_sample=False, pad_token_id=0)
     return session
 
@@ -104,11 +96,11 @@ def measure(vlm: VLM, work: Task, repeats: int = 3) -> pd.DataFrame:
         or a key of `ladder`. Procedures are "plain", "hide", "picture" and at the end of the ladder "hide, batched" and
         "released".
     """
-    tables = [profile(vlm, work, {"plain": partial(stock_answer, vlm)}, repeats).assign(variant="stock")]
+    tables = [profiling.profile(vlm, work, {"plain": partial(stock_answer, vlm)}, repeats).assign(variant="stock")]
     rungs = ladder(vlm)
     for rung, levers in rungs.items():
         with pulled(vlm, levers):
-            known = procedures(vlm)
+            known = profiling.procedures(vlm)
             chosen: dict[str, Procedure] = {
                 "plain": known["plain"],
                 "hide": known["hide"],
@@ -118,7 +110,7 @@ def measure(vlm: VLM, work: Task, repeats: int = 3) -> pd.DataFrame:
                 extractor = Extractor(vlm, max_new_tokens=LISTED, batch=BATCH)
                 batched = partial(batched_extraction, vlm, extractor=extractor, hide=known["hide"])
                 chosen |= {"hide, batched": batched, "released": known["released"]}
-            tables.append(profile(vlm, work, chosen, repeats).assign(variant=rung))
+            tables.append(profiling.profile(vlm, work, chosen, repeats).assign(variant=rung))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -163,7 +155,7 @@ def check(name: str, side: int, compact_side: int, repeats: int, device: str | N
     """Everything that is measured and counted for one model.
 
     Args:
-        name: of `fullsize.ARCHITECTURES` or `random_models.SIZES`.
+        name: of `fullsize.ARCHITECTURES` or `fullsize.SMALL`.
         side: of the picture, in pixels.
         compact_side: of the compact image, in pixels.
         repeats: how often each procedure is measured.
@@ -174,7 +166,7 @@ def check(name: str, side: int, compact_side: int, repeats: int, device: str | N
     """
     vlm = random_model(name, device=device)
     # InternVL cuts any picture into its twelve tiles, so its compact image is one tile.
-    work = task(side, 448 if vlm.family == "internvl" else compact_side)
+    work = profiling.task(side, 448 if vlm.family == "internvl" else compact_side)
     machine = floors.limits(vlm.device, vlm.dtype)
     n_tokens, n_compact = (vlm.n_image_tokens((length, length)) for length in (side, compact_side))
     tables = {

@@ -94,7 +94,7 @@ class LearnedPrior:
     def on(self, grid_hw: Sequence[int]) -> Map:
         """The prior on a grid."""
         if self._priors is None:
-            rows = (read_rows(self._hide, self._hide.open(sample.image), sample) for sample in self._samples)
+            rows = (read_rows(self._hide, self._hide.open(sample.images), sample) for sample in self._samples)
             self._priors = [tad.noise_prior(one.noise, self._hide.settings.sigma) for one in rows]
         return localisation.average_prior(self._priors, grid_hw)
 
@@ -159,10 +159,8 @@ def measure_settings(
     for variant in (one for of_name in candidates.values() for one in of_name.values()):
         if variant.heads not in read:
             read[variant.heads] = read_rows(hide, session, sample, variant.heads)
-        found = []
-        for boxes in lpd.boxes_grid(variant.maps(read[variant.heads]), alphas):
-            regions = lpd.merge_boxes([box for of_map in boxes for box in of_map], session.image.size)
-            found.append(localisation.box_quality(regions, sample.boxes_xyxy, session.image.size))
+        maps = variant.maps(read[variant.heads])
+        found = localisation.quality_at(maps, alphas, sample.boxes_xyxy, session.image.size)
         for name, of_name in quality.items():
             of_name.append([round(float(one[name]), 5) for one in found])
     return quality

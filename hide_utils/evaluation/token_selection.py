@@ -18,15 +18,10 @@ from jaxtyping import Bool, Float
 
 from hide_utils.baselines import Method, of_regions
 from hide_utils.evaluation import localisation
-from hide_utils.method import Entities, HiDe, Localisation, SearchAttention, Session, lpd
+from hide_utils.method import Entities, Found, HiDe, Localisation, SearchAttention, Session, lpd
 from hide_utils.samples import Sample
 
 ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-TOKEN_SCORES = {
-    "entropy": "by how much the row's entropy lies below that of the instruction's rows (share of the highest)",
-    "peak": "log of the row's peak over its mean, above that of the instruction's rows",
-    "purified entropy": "by how much the purified map's entropy lies below that of a flat map (share of the highest)",
-}
 
 Maps = Float[np.ndarray, "tokens h w"]
 Scores = Float[np.ndarray, " tokens"]
@@ -47,7 +42,13 @@ def peak_score(maps: Maps) -> Scores:
 
 
 def token_scores(found: SearchAttention, layer: int, sigma: float) -> dict[str, Scores]:
-    """Each of the `TOKEN_SCORES` for every token of a search, at a layer (counted from 0)."""
+    """How concentrated every token of a search is, at a layer (counted from 0).
+
+    Returns:
+        ``entropy``: by how much the row's entropy lies below that of the instruction's rows (share of the highest).
+        ``peak``: log of the row's peak over its mean, above that of the instruction's rows.
+        ``purified entropy``: as ``entropy``, of the purified map against a flat one.
+    """
     number = found.layers.index(layer)
     noise, semantic = found.noise[number], found.semantic[number]
     return {
@@ -62,7 +63,7 @@ class Rule:
     """Which tokens are read, and the threshold on their maps.
 
     Attributes:
-        measure: a name of `TOKEN_SCORES`. None keeps every token.
+        measure: a name of `token_scores`. None keeps every token.
         least: score that a token needs. The best token is kept whatever its score.
         alpha: threshold on the purified maps, in (0, 1].
     """
@@ -128,11 +129,6 @@ def question_itself(hide: HiDe, session: Session, sample: Sample) -> Entities:
     return Entities((sample.question.strip(),), "question")
 
 
-def listed_by_model(hide: HiDe, session: Session, sample: Sample) -> Entities:
-    """The entities that the model lists for the question, as HiDe has them."""
-    return hide.locate(session, sample.question).entities
-
-
 def locate_selected(hide: HiDe, session: Session, question: str, entities: Entities, rule: Rule) -> Localisation:
     """`HiDe.locate` with the tokens and the threshold of a rule. Layer and sigma are those of `hide`."""
 
@@ -143,7 +139,7 @@ def locate_selected(hide: HiDe, session: Session, question: str, entities: Entit
             maps = found.maps(hide.settings.layer, hide.settings.sigma)[kept]
             regions = lpd.regions_of(maps, rule.alpha, alone.image.size)
         tokens = tuple(token for token, keep in zip(found.tokens, kept, strict=True) if keep)
-        return Localisation(entities, tokens, maps, regions)
+        return Localisation(entities, [Found(tokens, maps, regions)])
 
     return session.located((question, hide.settings, entities.text, rule), run)
 

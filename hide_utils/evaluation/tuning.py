@@ -24,9 +24,9 @@ from hide_utils.evaluation.calibration import ALPHAS, SIGMAS
 from hide_utils.evaluation.keys import hash_samples
 from hide_utils.evaluation.loop import evaluate
 from hide_utils.files import write_json
-from hide_utils.method import HiDe, lpd, tad
+from hide_utils.method import HiDe, tad
 from hide_utils.models import VLM, load_model
-from hide_utils.prompts import CONTENT_FREE, multiple_choice
+from hide_utils.prompts import CONTENT_FREE
 from hide_utils.samples import Sample
 from hide_utils.stats.rows import answered
 
@@ -70,8 +70,8 @@ def last_rows(model: VLM, samples: Sequence[Sample], *, progress: bool = True) -
     """
     hide, layers, found = HiDe(model), range(model.n_layers), []
     for sample in tqdm(samples, desc="rows", disable=not progress):
-        session = hide.open(sample.image)
-        asked = multiple_choice(sample.question, sample.options, sample.style)
+        session = hide.open(sample.images)
+        asked = hide.prompts.for_answer(sample.question, sample.options, sample.style)
         found.append((session.rows_of_last(asked, layers), session.rows_of_last(CONTENT_FREE, layers)))
     return found
 
@@ -92,14 +92,13 @@ def sweep_last(rows: Sequence[tuple[np.ndarray, np.ndarray]], samples: Sequence[
         size = sample.image.size
         for layer in range(len(asked)):
             ratio = published.relative_attention(asked[layer : layer + 1], content_free[layer], 0.0)[0]
-            found = {("rel_att", layer, 0.0, 0.0): [best_window(ratio, size)]}
+            setting = {"method": "rel_att", "layer": layer, "sigma": 0.0, "alpha": 0.0}
+            table.append(setting | localisation.box_quality([best_window(ratio, size)], sample.boxes_xyxy, size))
             for sigma in SIGMAS:
                 maps = tad.minmax(tad.smooth(asked[layer : layer + 1], sigma))
-                for alpha, boxes in zip(ALPHAS, lpd.boxes_grid(maps, ALPHAS), strict=True):
-                    found["first_token", layer, sigma, alpha] = lpd.merge_boxes(boxes[0], size)
-            names = ("method", "layer", "sigma", "alpha")
-            quality = (localisation.box_quality(regions, sample.boxes_xyxy, size) for regions in found.values())
-            table += [dict(zip(names, key, strict=True)) | q for key, q in zip(found, quality, strict=True)]
+                setting = {"method": "first_token", "layer": layer, "sigma": sigma}
+                found = localisation.quality_at(maps, ALPHAS, sample.boxes_xyxy, size)
+                table += [setting | {"alpha": alpha} | one for alpha, one in zip(ALPHAS, found, strict=True)]
     return pd.DataFrame(table)
 
 

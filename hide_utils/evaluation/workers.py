@@ -51,7 +51,7 @@ class Recipe:
         }
         settings = {
             **{name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")},
-            **{name: getattr(hide, name) for name in ("reuse_prefix", "max_megapixels", "compact_pixels")},
+            **{name: getattr(hide, name) for name in ("reuse_prefix", "max_megapixels", "compact_pixels", "prompts")},
         }
         return cls(model, settings, methods, protocol)
 

@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
 import re
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import anywidget
 import ipywidgets as w
+import traitlets
 
 from hide_utils.baselines import LOOKS
 from hide_utils.edits.layouts import LAYOUTS
 from hide_utils.explorer.case import Case, Knobs
-from hide_utils.explorer.widgets import CommandPane, ImagePane
 from hide_utils.looks import look_of
 
+FOLDER = Path(__file__).parent
 FULL = {"layout": {"width": "auto"}}
 WIDE = FULL | {"style": {"description_width": "76px"}}
 WRAPPED = {"display": "flex", "flex_flow": "row wrap", "grid_gap": "12px", "align_items": "flex-start"}
 ANY = "any"  # the filter that lets everything pass; None would be no choice at all to ipywidgets
 TURNED = ("layer", "sigma", "alpha", "noise_prior", "layout")  # fields of `Knobs` that have a control of their name
 OUTCOMES = [(ANY, ANY), ("right", True), ("wrong", False)]
+
+
+class ImagePane(w.HTML):
+    """A picture with a text for whoever cannot see it. `widgets.Image` has no such text and fails with a tooltip.
+
+    Args:
+        meaning: that text.
+        side: largest width and height, in CSS pixels.
+    """
+
+    def __init__(self, meaning: str, side: int) -> None:
+        super().__init__()
+        self.meaning, self.side = meaning, side
+
+    def show(self, jpeg: bytes) -> None:
+        """Show an encoded picture."""
+        data = base64.b64encode(jpeg).decode()
+        style = f"width:100%;max-width:{self.side}px;max-height:{self.side}px"
+        self.value = f'<img alt="{html.escape(self.meaning)}" style="{style}" src="data:image/jpeg;base64,{data}">'
+
+
+class CommandPane(anywidget.AnyWidget):
+    """A command with a button that selects it and, where the browser allows, copies it.
+
+    While it is shown, it also names the handles of the explorer's sliders by the text of their labels. The keyboard and
+    screen readers reach a handle, and ipywidgets leaves it without a name.
+    """
+
+    value = traitlets.Unicode().tag(sync=True)
+    _esm = FOLDER / "command.js"
+    _css = FOLDER / "explorer.css"
 
 
 @dataclass

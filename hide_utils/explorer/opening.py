@@ -16,7 +16,7 @@ from hide_utils.explorer.case import Case
 from hide_utils.explorer.sample_list import SampleList
 from hide_utils.files import replace_file
 from hide_utils.images import read_image
-from hide_utils.method import Entities, HiDe, Session, checked_question, given_entities
+from hide_utils.method import Entities, HiDe, Session, checked_question, given_entities, the_only
 from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
 
@@ -32,10 +32,10 @@ def open_sample(hide: HiDe, sample: Sample, entities: Entities | None = None, ca
         entities: what is searched for. None has the model list them for the question, in one prompt without a picture.
         cache: rows are read from it where they are there, and kept in it otherwise. None keeps them nowhere.
     """
-    session = hide.open(sample.image)
+    session = hide.open(sample.images)
     names = _entities(hide, session, sample.question, entities)
     if cache is None or names.source == "question":  # the cache knows rows by entities, not by a question's text
-        attention = session.search(names, range(hide.model.n_layers))
+        attention = session.search(names, hide.model.row_layers)
     else:
         ((attention,), _) = cache.load(hide.model, [replace(sample, entities=list(names.names))], progress=False)
     return Case(
@@ -82,7 +82,7 @@ def open_own(
     names = _entities(hide, session, question, entities)
     path = Path(image) if isinstance(image, (str, PathLike)) else None
     name = name or (path.name if path else "own picture")
-    attention = session.search(names, range(hide.model.n_layers))
+    attention = session.search(names, hide.model.row_layers)
     return Case(name, session, question, options, names, attention, style, path=path)
 
 
@@ -141,7 +141,7 @@ def open_first(hide: HiDe, listed: SampleList, config: ExplorerConfig, cache: Ro
     sample_id = config.sample or listed.first()
     if config.question:
         sample = listed.sample(sample_id)
-        return open_own(hide, sample.image, config.question, options, entities, sample_id, sample.style)
+        return open_own(hide, the_only(sample.images), config.question, options, entities, sample_id, sample.style)
     return open_listed(hide, listed, sample_id, cache, entities)
 
 

@@ -12,25 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hide_utils.models import VLM, Prefix
+from hide_utils.prompts import EXTRACTION_PROMPT, SEARCH_INSTRUCTION, Prompts  # noqa: F401  # known from here too
 
-SEARCH_INSTRUCTION = "Search the following entities in the images:"
 MAX_ENTITIES = 16  # a longer list is a model that lost the thread, and every token of it costs a map
 MAX_CHARACTERS = 1000  # of a question that is searched for itself, because each of its tokens costs a map too
 
-EXTRACTION_PROMPT = """\
-List the entities of the last question, so that each can be found in an image. \
-Write one line between <FINAL_OUTPUT> and </FINAL_OUTPUT>, separated by commas, in lower case, without articles. \
-Write an adjective as with, its value and its property; write a possessive with of; drop relations and keep both sides.
-Question: What is written on the large blue truck?
-<FINAL_OUTPUT> truck with large size with blue color </FINAL_OUTPUT>
-Question: Is the dog on the left of the scooter?
-<FINAL_OUTPUT> dog, scooter </FINAL_OUTPUT>
-Question: What is the brand of the woman's bag?
-<FINAL_OUTPUT> bag of woman </FINAL_OUTPUT>
-Question:"""
-
 # A quoted opening tag that is never closed ends where the next one opens.
 _TAGGED = re.compile(r"<FINAL_OUTPUT>((?:(?!<FINAL_OUTPUT>).)*?)(?:</FINAL_OUTPUT>|(?=<FINAL_OUTPUT>)|$)", re.DOTALL)
+_COMMAS = re.compile("[,，、،]")  # of the scripts that a reply may be written in
 _NOTHING = "nothing between the <FINAL_OUTPUT> tags"
 
 
@@ -67,7 +56,9 @@ def clean(names: list[str] | tuple[str, ...]) -> tuple[str, ...]:
 
     A comma within a name separates two entities. Of duplicates the first is kept.
     """
-    parts = (" ".join(part.split()).strip(" .;:\"'").lower() for name in names for part in str(name).split(","))
+    parts = (
+        " ".join(part.split()).strip(" .;:\"'。；：").lower() for name in names for part in _COMMAS.split(str(name))
+    )
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
@@ -135,7 +126,7 @@ class Extraction:
 
 
 class Extractor:
-    """Lists the entities of a question: the model's own reply to `EXTRACTION_PROMPT`, which is text alone.
+    """Lists the entities of a question: the model's own reply to the extraction prompt, which is text alone.
 
     The unchanging part of the prompt is run once and kept. It ends where the question's first token begins, so it holds
     for every question. Should a tokenizer join the two, that question is run without it. Questions announced by
@@ -147,10 +138,20 @@ class Extractor:
         reuse_prefix: False runs the unchanging part with every question.
         max_new_tokens: most tokens of a reply.
         batch: most questions that are decoded together.
+        prompts: which has the extraction prompt. None takes the model's own.
     """
 
-    def __init__(self, model: VLM, reuse_prefix: bool = True, max_new_tokens: int = 96, batch: int = 32) -> None:
+    def __init__(
+        self,
+        model: VLM,
+        reuse_prefix: bool = True,
+        max_new_tokens: int = 96,
+        batch: int = 32,
+        prompts: Prompts | None = None,
+    ) -> None:
         self.model, self.reuse_prefix, self.max_new_tokens, self.batch = model, reuse_prefix, max_new_tokens, batch
+        self.reuse_prefix &= model.shares_prefix
+        self.prompts = prompts or model.prompts
         self._prefix: Prefix | None = None
         self._expected: list[str] = []
         self._known: dict[str, Extraction] = {}
@@ -176,10 +177,10 @@ class Extractor:
 
     def many(self, questions: Sequence[str]) -> list[Extraction]:
         """Entities of several questions, decoded together."""
-        prompts = [self.model.prompt(f"{EXTRACTION_PROMPT} {question}") for question in questions]
+        prompts = [self.model.prompt(self.prompts.for_extraction(question)) for question in questions]
         if self.reuse_prefix and self._prefix is None and prompts:
             (span,) = prompts[0].texts
-            static = sum(stop <= len(EXTRACTION_PROMPT) for _, stop in span.offsets)
+            static = sum(stop <= len(self.prompts.before_question) for _, stop in span.offsets)
             self._prefix = self.model.prefill(prompts[0], cut=span.start + static)
         fits = [self._prefix is not None and self._prefix.fits(prompt) for prompt in prompts]
         listed: dict[int, Extraction] = {}

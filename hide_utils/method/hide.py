@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -10,19 +10,23 @@ import numpy as np
 from PIL import Image
 
 from hide_utils import scoring
-from hide_utils.images import composite_on_white, read_image
-from hide_utils.method import lpd
+from hide_utils.images import ImageError, composite_on_white, read_image
+from hide_utils.method import lpd, tad
 from hide_utils.method.entities import Entities, Extractor, given_entities
-from hide_utils.method.result import Result
-from hide_utils.method.session import HIDE_STEPS, Localisation, Session
+from hide_utils.method.result import Looked, Result
+from hide_utils.method.rows import SearchAttention
+from hide_utils.method.session import HIDE_STEPS, Session
+from hide_utils.method.shared import Found, Localisation
 from hide_utils.models import VLM, Cost, Reply, Settings, load_model
-from hide_utils.prompts import multiple_choice, option_texts
+from hide_utils.prompts import Prompts, option_texts
+
+Picture = str | PathLike | bytes | Image.Image
 
 NUMERICS = 1  # counts up when the same attention gives other maps, boxes, regions or compact images
 
 
 class HiDe:
-    """The method with its settings fixed: call it with a picture and a question.
+    """The method with its settings fixed: call it with a picture, or several, and a question.
 
     Args:
         model: from `load_model`, or what that takes: "mini", a folder, a hub id.
@@ -30,13 +34,15 @@ class HiDe:
         sigma: standard deviation of the Gaussian in grid cells, >= 0. None: as above.
         alpha: threshold on purified maps, in (0, 1]. None: as above.
         reuse_prefix: False runs every prompt as a full pass of its own, with the same outputs at the released code's
-            cost.
+            cost. So it is where the model's prompts cannot share their beginning.
         protocol: how a letter is read off a reply, a name in `hide_utils.scoring.PROTOCOLS`.
         max_megapixels: larger pictures are refused before they are decoded.
         compact_pixels: most pixels of the compact image as the model sees it, >= 1. None: the model's own limit.
+        prompts: what the model is told to do, or some of it by name, or a file with that (`Prompts.of`). None: what the
+            model's folder says, else the usual words.
 
     Raises:
-        ValueError: a setting out of range.
+        ValueError: a setting out of range, or a prompt that cannot be used.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class HiDe:
         protocol: str = "strict",
         max_megapixels: float = 100,
         compact_pixels: int | None = None,
+        prompts: Prompts | Mapping[str, Any] | str | PathLike | None = None,
     ) -> None:
         model = model if isinstance(model, VLM) else load_model(model)
         default = model.defaults
@@ -62,7 +69,9 @@ class HiDe:
             default.source if layer is sigma is alpha is None else "given",
         )
         self._check_settings()
-        self.extractor = Extractor(model, reuse_prefix=reuse_prefix)
+        self.reuse_prefix &= model.shares_prefix
+        self.prompts = model.prompts if prompts is None else Prompts.of(prompts)
+        self.extractor = Extractor(model, reuse_prefix=reuse_prefix, prompts=self.prompts)
 
     def _check_settings(self) -> None:
         layer, sigma, alpha = self.settings.layer, self.settings.sigma, self.settings.alpha
@@ -71,6 +80,7 @@ class HiDe:
                 f"layer {layer} is not among 0 to {self.model.n_layers - 1} (counted from 0), "
                 f"which {self.model.name} has"
             )
+        self.model.check_layers([layer])
         if not (np.isfinite(sigma) and sigma >= 0):
             raise ValueError(f"sigma {sigma} must be a number of grid cells >= 0")
         if not 0 < alpha <= 1:
@@ -85,11 +95,12 @@ class HiDe:
     def __repr__(self) -> str:
         s = self.settings
         layer = f"layer {s.layer} of 0 to {self.model.n_layers - 1}"
-        return f"HiDe({self.model.name}: {layer}, sigma {s.sigma:g}, alpha {s.alpha:g}; {s.source})"
+        passes = "" if self.reuse_prefix else "; every prompt a full pass"
+        return f"HiDe({self.model.name}: {layer}, sigma {s.sigma:g}, alpha {s.alpha:g}; {s.source}{passes})"
 
     def __call__(
         self,
-        image: str | PathLike | Image.Image,
+        image: Picture | Sequence[Any],
         question: str,
         options: Iterable[Any] | None = None,
         entities: list[str] | str | None = None,
@@ -97,10 +108,11 @@ class HiDe:
         compare: bool = True,
         style: str = "letters",
     ) -> Result:
-        """Answer a question about a picture.
+        """Answer a question about a picture or several.
 
         Args:
             image: a path or a PIL picture, of any mode and orientation. Boxes of the result are pixels of it as read.
+                A list of them is several, in the order of the prompt.
             question: the question's text. The names of special tokens in it stay text.
             options: texts of the options, without letters, as `option_texts` reads them. None asks for a free answer.
             entities: what to look for. None has the model list it.
@@ -108,12 +120,13 @@ class HiDe:
             style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
 
         Raises:
-            ImageError, FileNotFoundError: the picture cannot be used.
-            ValueError: the question is empty, there is a single option, or attention is not finite.
+            ImageError, FileNotFoundError: a picture cannot be used.
+            ValueError: the question is empty, there is no picture or a single option, or attention is not finite.
         """
         session = self.open(image)
         result = self.run(session, question, options, entities, style)
-        if compare and result.compact_image is None:  # then the method itself has answered directly
+        found = any(one.compact_image for one in result.looked)
+        if compare and not found:  # then the method itself has answered directly
             result.direct_answer, result.direct_letter = result.answer, result.letter
         elif compare:
             reply = session.answer(question, result.options, step="direct", style=style)
@@ -122,14 +135,26 @@ class HiDe:
             result.timings["direct"] = session.seconds["direct"]
         return result
 
-    def open(self, image: str | PathLike | bytes | Image.Image) -> Session:
-        """A session for a picture. Its prefill is run when the first prompt needs it.
+    def open(self, image: Picture | Sequence[Any]) -> Session:
+        """A session for a picture, or for several in their order. Its prefill is run when the first prompt needs it.
 
         Raises:
-            ImageError, FileNotFoundError: the picture cannot be used.
+            ImageError, FileNotFoundError: a picture cannot be used. Of several, the message has its number.
+            ValueError: the list is empty, or holds something else than pictures.
         """
-        picture = read_image(image, max_megapixels=self.max_megapixels)
-        return Session(self.model, picture, self.reuse_prefix, second_pixels=self.compact_pixels)
+        given = list(image) if isinstance(image, Sequence) and not isinstance(image, str | bytes) else [image]
+        if not given:
+            raise ValueError("no picture: the list is empty; give at least one")
+        pictures = []
+        for number, one in enumerate(given, 1):
+            where = f"picture {number} of {len(given)}: " if len(given) > 1 else ""
+            if not isinstance(one, Picture):
+                raise ValueError(f"{where}want a path or a PIL picture, not {type(one).__name__}: {one!r:.80}")
+            try:
+                pictures.append(read_image(one, max_megapixels=self.max_megapixels))
+            except (ImageError, FileNotFoundError) as error:
+                raise type(error)(f"{where}{error}") from error
+        return Session(self.model, pictures, self.reuse_prefix, True, self.compact_pixels, self.prompts)
 
     def run(
         self,
@@ -139,16 +164,21 @@ class HiDe:
         entities: Entities | list[str] | str | None = None,
         style: str = "letters",
     ) -> Result:
-        """The method on an opened picture. The other arguments are those of a call."""
+        """The method on opened pictures. The other arguments are those of a call."""
         question = checked_question(question)
         texts = None if options is None else option_texts(options)
-        multiple_choice(question, texts, style)  # refuses a single option before anything is run
+        self.prompts.for_answer(question, texts, style)  # refuses a single option before anything is run
         located = self.locate(session, question, entities)
         with session.timed("compact"):
-            compact = lpd.compact_image(session.image, located.regions) if located.regions else None
-        second = None if compact is None else composite_on_white(compact)
+            looked = [
+                Looked(image, *one, lpd.compact_image(image, one.regions) if one.regions else None)
+                for image, one in zip(session.images, located.found, strict=True)
+            ]
+        second = [composite_on_white(one.compact_image) for one in looked if one.compact_image is not None]
         reply = session.answer(question, texts, second, style=style)
-        no_box = "no box survived: answered from the original picture alone" if compact is None else None
+        original = "the original picture" if len(looked) == 1 else "the original pictures"
+        no_box = None if second else f"no box survived: answered from {original} alone"
+        notes = (note for image in session.images for note in self.model.notes(image, located.entities.text))
         _, counts = session.cost(HIDE_STEPS)
         return Result(
             question=question,
@@ -156,15 +186,12 @@ class HiDe:
             answer=reply.text,
             letter=read_letter(self.model, reply, texts, self.protocol),
             entities=located.entities,
-            tokens=located.tokens,
-            maps=located.maps,
-            boxes=located.regions,
-            compact_image=compact,
-            image=session.image,
+            **looked[0]._asdict(),
+            others=tuple(looked[1:]),
             timings={step: session.seconds[step] for step in HIDE_STEPS if step in session.seconds},
             counts=counts,
             fallback="; ".join(filter(None, [located.entities.fallback, no_box])) or None,
-            notes=self.model.notes(session.image, located.entities.text),
+            notes=(*dict.fromkeys(notes), *self.settings.notes),
             settings=self.settings,
             model_name=self.model.name,
         )
@@ -182,7 +209,7 @@ class HiDe:
         charged for it in full.
 
         Args:
-            session: the picture, from `open`.
+            session: the pictures, from `open`.
             question: the question's text.
             entities: what to look for. None has the model list it.
             settings: layer, sigma and alpha of this localisation. None: the method's own.
@@ -194,11 +221,10 @@ class HiDe:
 
         def run(alone: Session) -> Localisation:
             sought = self._entities(alone, question, entities)
-            found = alone.search(sought, [at.layer])
+            rows = alone.searches(sought, [at.layer])
             with alone.timed("decouple"):
-                maps = found.maps(at.layer, at.sigma)
-                regions = lpd.regions_of(maps, at.alpha, alone.image.size)
-            return Localisation(sought, found.tokens, maps, regions)
+                found = [_found(one, at, image) for one, image in zip(_each_to_one(rows), alone.images, strict=True)]
+            return Localisation(sought, found)
 
         return session.located((question, at, repr(entities)), run)  # as text, "None" would be no entity at all
 
@@ -212,6 +238,19 @@ class HiDe:
         listed = session.entities[question]
         session.costs["extract"] = Cost(listed.seconds, listed.counts)
         return listed.entities
+
+
+def _each_to_one(rows: Sequence[SearchAttention]) -> list[SearchAttention]:
+    """Of the rows at one layer to each picture, those of the tokens that belong to it (paper, section on TAD)."""
+    if len(rows) == 1:
+        return list(rows)
+    owners = tad.assign_images([one.semantic[0] for one in rows])
+    return [one.of_tokens(owners == number) for number, one in enumerate(rows)]
+
+
+def _found(rows: SearchAttention, at: Settings, image: Image.Image) -> Found:
+    maps = rows.maps(at.layer, at.sigma)
+    return Found(rows.tokens, maps, lpd.regions_of(maps, at.alpha, image.size))
 
 
 def checked_question(question: str) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -32,9 +35,29 @@ RECORDED = (  # fields that `Result.save` writes to result.json as they are
 )
 
 
+class Looked(NamedTuple):
+    """One of the pictures that a question is about, and what was found in it.
+
+    Attributes:
+        image: the picture as read, RGB and upright.
+        tokens: texts of the entities' tokens that belong to it.
+        maps: `(tokens, h, w)` their purified maps in [0, 1].
+        boxes: merged regions, half-open xyxy in pixels of the picture.
+        compact_image: RGBA. None where no box survived in this picture.
+    """
+
+    image: Image.Image
+    tokens: tuple[str, ...]
+    maps: Float[np.ndarray, "tokens h w"]
+    boxes: list[tuple[int, int, int, int]]
+    compact_image: Image.Image | None
+
+
 @dataclass
 class Result:
     """One answer of HiDe with everything that led to it.
+
+    Of several pictures, tokens, maps, boxes, compact_image and image are those of the first; `looked` has all.
 
     Attributes:
         question: as asked.
@@ -50,11 +73,12 @@ class Result:
         timings: seconds of each stage.
         counts: forward passes, tokens run and decoded, and FLOPs of all stages together.
         fallback: what was done instead, and why. None where the method ran as described.
-        notes: why the answer may mean nothing, from a model that reads drawn scenes alone. Mostly empty.
+        notes: why the answer may mean nothing: a model that reads drawn scenes alone, settings that are a guess.
         settings: layer, sigma and alpha, with their source.
         model_name: as in `VLM.name`.
         direct_answer: the reply without the compact image. None where it was not asked for.
         direct_letter: the option letter read off that reply.
+        others: pictures behind the first, and what was found in them.
     """
 
     question: str
@@ -75,15 +99,20 @@ class Result:
     direct_answer: str | None = None
     direct_letter: str | None = None
     notes: tuple[str, ...] = ()
+    others: tuple[Looked, ...] = ()
+
+    @property
+    def looked(self) -> tuple[Looked, ...]:
+        """Every picture of the question in its order, with what was found in it; mostly one."""
+        return (Looked(self.image, self.tokens, self.maps, self.boxes, self.compact_image), *self.others)
 
     def __str__(self) -> str:
-        compact = "none" if self.compact_image is None else "{} x {} px".format(*self.compact_image.size)
         lines = [
             f"question  {_line(self.question)}",
             *([f"direct    {self.direct_answer!r}"] if self.direct_answer is not None else []),
             f"HiDe      {self.answer!r}",
             f"entities  {_line(self.entities.text)} ({self.entities.source})",
-            f"regions   {len(self.boxes)} of {self.image.width} x {self.image.height} px, compact image {compact}",
+            *(f"regions   {_counted(one)}" for one in self.looked),
             f"seconds   {sum(self.timings.values()):.2f}: "
             + ", ".join(f"{k} {v:.2f}" for k, v in self.timings.items()),
         ]
@@ -91,7 +120,8 @@ class Result:
         return "\n".join(lines + [f"note      {_line(note)}" for note in self.notes])
 
     def __repr__(self) -> str:
-        found = f"entities={self.entities.text!r}, boxes={self.boxes}"
+        boxes = [one.boxes for one in self.looked]
+        found = f"entities={self.entities.text!r}, boxes={boxes if self.others else self.boxes}"
         found += f", notes={self.notes}" if self.notes else ""
         return f"Result(answer={self.answer!r}, letter={self.letter!r}, {found})"
 
@@ -99,9 +129,9 @@ class Result:
         """A matplotlib figure of all stages: picture with regions, one overlay a token, compact image, answers.
 
         Args:
-            truth_xyxy: true boxes in pixels of `image`, drawn dashed.
+            truth_xyxy: true boxes in pixels of `image`, drawn dashed. Of several pictures, a list of boxes for each.
         """
-        from hide_utils.plots import plain_text, stages  # only here: drawing takes long to load
+        from hide_utils.plots import plain_text, stages, stages_of_several  # only here: drawing takes long to load
 
         settings = self.settings
         details = (
@@ -111,18 +141,15 @@ class Result:
             self.fallback,
             *(plain_text(note, 300) for note in self.notes),
         )
-        return stages(
-            self.image,
-            self.boxes,
-            self.tokens,
-            self.maps,
-            self.compact_image,
-            question=self.question,
-            options=self.options,
-            answers={"direct": (self.direct_answer, self.direct_letter), "HiDe": (self.answer, self.letter)},
-            details=details,
-            truth=truth_xyxy,
-        )
+        said: dict[str, Any] = {
+            "question": self.question,
+            "options": self.options,
+            "answers": {"direct": (self.direct_answer, self.direct_letter), "HiDe": (self.answer, self.letter)},
+            "details": details,
+        }
+        if self.others:
+            return stages_of_several(self.looked, truth_xyxy, **said)
+        return stages(self.image, self.boxes, self.tokens, self.maps, self.compact_image, truth=truth_xyxy, **said)
 
     def _repr_png_(self) -> bytes:
         import matplotlib.pyplot as plt
@@ -142,8 +169,8 @@ class Result:
             folder: where to write; made where it is missing.
 
         Returns:
-            Paths of ``result.json``, ``maps.npz``, ``image.png``, ``stages.png`` and, where there is one,
-            ``compact.png``.
+            Paths of ``result.json``, ``stages.png``, ``maps.npz``, ``image.png`` and, where there is one,
+            ``compact.png``. Of several pictures, the second's are ``maps_2.npz`` and so on.
 
         Raises:
             OSError: the disk is full or the folder cannot be written. The message names the file.
@@ -152,17 +179,24 @@ class Result:
         folder.mkdir(parents=True, exist_ok=True)
         record = {name: getattr(self, name) for name in RECORDED}
         record |= {"entities": asdict(self.entities), "settings": asdict(self.settings)}
-        writers = {
-            "maps.npz": lambda path: _save_maps(path, self.maps),
-            "image.png": lambda path: self.image.save(path, format="PNG"),
-            "stages.png": lambda path: path.write_bytes(self._repr_png_()),
-        }
-        if (compact := self.compact_image) is not None:
-            writers["compact.png"] = lambda path: compact.save(path, format="PNG")
+        if self.others:
+            record["pictures"] = [{"tokens": one.tokens, "boxes": one.boxes} for one in self.looked]
+        writers: dict[str, Callable[[Path], Any]] = {"stages.png": lambda path: path.write_bytes(self._repr_png_())}
+        for number, one in enumerate(self.looked, 1):
+            mark = f"_{number}" if number > 1 else ""
+            writers[f"maps{mark}.npz"] = partial(_save_maps, one.maps)
+            writers[f"image{mark}.png"] = partial(one.image.save, format="PNG")
+            if one.compact_image is not None:
+                writers[f"compact{mark}.png"] = partial(one.compact_image.save, format="PNG")
         write_json(folder / "result.json", record)
         for name, write in writers.items():
             replace_file(folder / name, write)
         return [folder / name for name in ("result.json", *writers)]
+
+
+def _counted(one: Looked) -> str:
+    compact = "none" if one.compact_image is None else "{} x {} px".format(*one.compact_image.size)
+    return f"{len(one.boxes)} of {one.image.width} x {one.image.height} px, compact image {compact}"
 
 
 def _line(text: str, most: int = 500) -> str:
@@ -171,6 +205,6 @@ def _line(text: str, most: int = 500) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _save_maps(path: Path, maps: np.ndarray) -> None:
+def _save_maps(maps: np.ndarray, path: Path) -> None:
     with path.open("wb") as stream:
         np.savez_compressed(stream, maps=maps)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from hide_utils.method import tad
+from hide_utils.method.entities import Entities
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class SearchAttention:
         """Purified maps in [0, 1] at one of the layers, smoothed with `sigma` grid cells (TAD)."""
         rows = np.concatenate([self.noise, self.semantic], axis=1)[self.layers.index(layer)]
         return tad.purify(rows, self.noise.shape[1], sigma)
+
+    def of_tokens(self, kept: Bool[np.ndarray, " tokens"]) -> SearchAttention:
+        """The mean rows of some of the tokens."""
+        tokens = tuple(token for token, keep in zip(self.tokens, kept, strict=True) if keep)
+        return SearchAttention(self.layers, tokens, self.noise, self.semantic[:, kept])
 
     def of_head(self, head: int) -> SearchAttention:
         """The rows of one head (counted from 0) in place of the mean, for whatever takes a search.
@@ -71,3 +77,20 @@ class SearchAttention:
         if self.noise_heads is None or self.semantic_heads is None:
             raise ValueError("only the mean over heads was captured: search with heads=True")
         return self.noise_heads, self.semantic_heads
+
+
+def entity_positions(positions: Callable[[int, int], list[int]], at: int, entities: Entities) -> list[int]:
+    """Positions of the tokens of the entities' own words in the search prompt.
+
+    The commas between entities belong to none of them, so their tokens are left out.
+
+    Args:
+        positions: token positions of a range of characters, as `TextSpan.positions`.
+        at: character of the search text at which the line of the entities begins.
+        entities: what is searched for.
+    """
+    found = []
+    for name in entities.names:
+        found += positions(at, at + len(name))
+        at += len(name) + len(", ")
+    return found

@@ -1,6 +1,6 @@
-"""One picture before one model: the prefill that every prompt about it shares, and the prompts on top of it.
+"""Pictures before one model: the prefill that every prompt about them shares, and the prompts on top of it.
 
-Every prompt of the method begins with the same picture. A `Session` runs that beginning once, when it is first needed.
+Every prompt of the method begins with the same pictures, mostly one. A `Session` runs that beginning once, when needed.
 The search, the final answer, the direct answer and every baseline continue on forks of it. With `reuse_prefix=False`
 each prompt is a full pass of its own: the same outputs at the released code's cost, for tests and measurements.
 """
@@ -11,18 +11,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
 from hide_utils.images import pad_to_aspect
-from hide_utils.method.entities import SEARCH_INSTRUCTION, Entities, Extraction
-from hide_utils.method.rows import SearchAttention
-from hide_utils.method.shared import Batch, Localisation, SharedPrefill
+from hide_utils.method.entities import Entities, Extraction
+from hide_utils.method.rows import SearchAttention, entity_positions
+from hide_utils.method.shared import Batch, Localisation, SharedPrefill, the_only
 from hide_utils.models import VLM, Cost, Prefix, ProcessedImage, Reply, clocked
-from hide_utils.prompts import multiple_choice
+from hide_utils.prompts import Prompts
 
 HIDE_STEPS = ("prefill", "extract", "search", "decouple", "compact", "answer")
 ANSWER_TOKENS = {"choice": 16, "free": 64}  # most tokens of a reply with and without options
@@ -30,47 +30,59 @@ ANSWER_TOKENS = {"choice": 16, "free": 64}  # most tokens of a reply with and wi
 
 @dataclass
 class Session:
-    """One picture before one model, and what each prompt about it costs.
+    """Pictures before one model, and what each prompt about them costs.
 
     The methods of a comparison share a session. Each can be charged for every step that it needs, the prefill included,
     as if it had run alone.
 
     Attributes:
         model: the model that is asked.
-        image: RGB picture. It is padded where it is longer than the model's processor takes.
-        reuse_prefix: False runs every prompt from its first token.
+        given: RGB picture, or several.
+        reuse_prefix: False runs every prompt from its first token, as it is where the model's prompts share none.
         early_exit: False runs a search's pass to its end.
         second_pixels: most pixels of a picture behind the session's own. None leaves that to the model.
+        prompts: what the model is told to do.
         shared: the prefill, which `beside` hands on.
         costs: of each step so far.
         entities: what was listed so far, by question.
         localisations: what was located so far, by question, settings and entities. The one last asked for is the last.
         awaited: texts that will be asked about the same pictures, from `expect`.
         batches: what was answered together so far.
+        images: the given pictures, each padded where it is longer than the model's processor takes.
     """
 
     model: VLM
-    image: Image.Image
+    given: InitVar[Image.Image | Sequence[Image.Image]]
     reuse_prefix: bool = True
     early_exit: bool = True
     second_pixels: int | None = None
+    prompts: Prompts = Prompts()
     shared: SharedPrefill = field(default_factory=SharedPrefill, repr=False)
     costs: dict[str, Cost] = field(default_factory=dict)
     entities: dict[str, Extraction] = field(default_factory=dict, repr=False)
     localisations: dict[tuple, Localisation] = field(default_factory=dict, repr=False)
     awaited: tuple[str, ...] = ()
     batches: list[Batch] = field(default_factory=list, repr=False)
+    images: tuple[Image.Image, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.image = _padded(self.model, self.image)
+    def __post_init__(self, given: Image.Image | Sequence[Image.Image]) -> None:
+        pictures = [given] if isinstance(given, Image.Image) else given
+        self.images = tuple(_padded(self.model, image) for image in pictures)
+        self.reuse_prefix &= self.model.shares_prefix
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture of a session that has one; ValueError where it has several."""
+        return the_only(self.images)
 
     def beside(self) -> Session:
-        """A session for another question about the same picture. The prefill is shared, costs and findings are not."""
-        return Session(self.model, self.image, self.reuse_prefix, self.early_exit, self.second_pixels, self.shared)
+        """A session for another question about the same pictures. The prefill is shared, costs and findings are not."""
+        same = self.reuse_prefix, self.early_exit, self.second_pixels, self.prompts, self.shared
+        return Session(self.model, self.images, *same)
 
     def alone(self) -> Session:
         """This session with nothing charged yet: what runs in it is charged as if nothing had run before."""
-        return replace(self, costs={})
+        return replace(self, given=self.images, costs={})
 
     def located(self, key: tuple, locate: Callable[[Session], Localisation]) -> Localisation:
         """A localisation that is run once. All who ask for it are charged what it cost, whatever ran in between.
@@ -98,26 +110,29 @@ class Session:
         return {step: cost.counts for step, cost in self.costs.items()}
 
     def prepare(self) -> None:
-        """Prepare the picture ahead of the prefill, which is charged for it. A thread may, while the model runs."""
+        """Prepare the pictures ahead of the prefill, which is charged for it. A thread may, while the model runs."""
         began = time.perf_counter()
-        picture = self.model.prepare(self.image)
-        self.shared.picture, self.shared.prepared = picture, time.perf_counter() - began
+        pictures = tuple(map(self.model.prepare, self.images))
+        self.shared.pictures, self.shared.prepared = pictures, time.perf_counter() - began
 
-    def prefill(self) -> tuple[ProcessedImage, Prefix | None]:
-        """The picture as the model takes it, and the prefix that prompts continue; run where it was not run yet.
+    def prefill(self) -> tuple[tuple[ProcessedImage, ...], Prefix | None]:
+        """The pictures as the model takes them, and the prefix that prompts continue; run where it was not run yet.
 
         Every session that needs it is charged for it in full, whichever of them ran it.
         """
         shared = self.shared
-        if shared.picture is None or shared.cost is None:
+        if not shared.pictures or shared.cost is None:
             with self.timed("prefill"):
-                picture = shared.picture or self.model.prepare(self.image)
-                prefix = self.model.prefill(self.model.prompt(picture, "?")) if self.reuse_prefix else None
+                pictures, prefix = shared.pictures or tuple(map(self.model.prepare, self.images)), None
+                if self.reuse_prefix:
+                    prompt = self.model.prompt(*pictures, "?")
+                    last = prompt.images[-1]
+                    prefix = self.model.prefill(prompt, last.stop + last.closed)
             cost = self.costs["prefill"]
-            shared.picture, shared.prefix = picture, prefix
+            shared.pictures, shared.prefix = pictures, prefix
             shared.cost = cost._replace(seconds=shared.prepared + cost.seconds)
         self.costs["prefill"] = shared.cost
-        return shared.picture, shared.prefix
+        return shared.pictures, shared.prefix
 
     @contextmanager
     def timed(self, step: str):
@@ -139,6 +154,11 @@ class Session:
         return max((peak for peak in peaks if peak is not None), default=None)
 
     def search(self, entities: Entities, layers: Iterable[int], heads: bool = False) -> SearchAttention:
+        """`searches` in a session's only picture; ValueError where it has several."""
+        the_only(self.images)
+        return self.searches(entities, layers, heads)[0]
+
+    def searches(self, entities: Entities, layers: Iterable[int], heads: bool = False) -> list[SearchAttention]:
         """Attention rows of the search prompt (paper, section on TAD), in one pass that stops after the last layer.
 
         Args:
@@ -148,30 +168,33 @@ class Session:
                 * grid cells * 4 bytes, tokens being those of instruction and entities; while they are gathered, twice
                 that. On a 7B model with 28 layers of 28 heads, 20 tokens over 16 384 cells take 1.03 GB.
 
+        Returns:
+            The rows to each picture, all of them of the same tokens.
+
         Raises:
             ValueError: no token of the entities can be located in the prompt, or a layer is out of range.
         """
-        text = f"{SEARCH_INSTRUCTION} {entities.text}"
-        picture, prefix = self.prefill()
+        pictures, prefix = self.prefill()
         with self.timed("search"):
-            prompt = self.model.prompt(picture, text)
+            prompt = self.model.prompt(*pictures, self.prompts.for_search(entities.text))
             (span,) = prompt.texts
-            noise = span.positions(0, len(SEARCH_INSTRUCTION))
-            semantic = entity_positions(span.positions, text, entities)
+            noise = span.positions(0, len(self.prompts.search))
+            semantic = entity_positions(span.positions, len(self.prompts.search) + 1, entities)
             if not semantic:
                 raise ValueError(f"no token of {entities.text!r} could be located; name the entities in plain words")
             rows = self.model.capture(prompt, noise + semantic, tuple(layers), prefix, self.early_exit, heads)
-        tokens = tuple(span.characters(i).strip() for i in semantic)
-        (maps,) = rows.maps
-        parts = maps[..., : len(noise), :, :], maps[..., len(noise) :, :, :]
-        means = [part.mean(1) for part in parts] if heads else parts
-        return SearchAttention(tuple(rows.layers), tokens, *means, *(parts if heads else ()))
+        tokens, found = tuple(span.characters(i).strip() for i in semantic), []
+        for maps in rows.maps:
+            parts = maps[..., : len(noise), :, :], maps[..., len(noise) :, :, :]
+            means = [part.mean(1) for part in parts] if heads else parts
+            found.append(SearchAttention(tuple(rows.layers), tokens, *means, *(parts if heads else ())))
+        return found
 
     def rows_of_last(self, text: str, layers: Iterable[int], step: str = "last") -> Float[np.ndarray, "layers h w"]:
         """Attention rows of the position that predicts the reply's first token when a text is asked about the picture.
 
-        With `multiple_choice(...)` as the text it is the attention of the first answer token. With a content-free text
-        it is the reference of ViCrop's relative attention.
+        With the text of `prompts.for_answer` it is the attention of the first answer token. With a content-free text it
+        is the reference of ViCrop's relative attention.
 
         Args:
             text: what is asked.
@@ -180,10 +203,14 @@ class Session:
 
         Returns:
             `(layers, h, w)` float32, layers ascending.
+
+        Raises:
+            ValueError: the session has several pictures.
         """
-        picture, prefix = self.prefill()
+        the_only(self.images)
+        pictures, prefix = self.prefill()
         with self.timed(step):
-            prompt = self.model.prompt(picture, text)
+            prompt = self.model.prompt(*pictures, text)
             (maps,) = self.model.capture(prompt, [len(prompt) - 1], layers, prefix).maps
         return maps[:, 0]
 
@@ -191,17 +218,17 @@ class Session:
         self,
         question: str,
         options: list[str] | None = None,
-        second: Image.Image | None = None,
+        second: Image.Image | Sequence[Image.Image] | None = None,
         step: str = "answer",
         style: str = "letters",
         limit: int | None = None,
     ) -> Reply:
-        """Greedy reply to a question about the picture and, where there is one, a second RGB picture behind it.
+        """Greedy reply to a question about the session's pictures and, where there are any, second RGB ones behind.
 
         The other arguments are those of `answer_from`.
         """
-        pictures = [self.image] + ([] if second is None else [second])
-        return self.answer_from(pictures, question, options, step, style, limit)
+        behind = [second] if isinstance(second, Image.Image) else second or ()
+        return self.answer_from([*self.images, *behind], question, options, step, style, limit)
 
     def answer_from(
         self,
@@ -215,20 +242,21 @@ class Session:
         """Greedy reply to a question about any RGB pictures.
 
         Args:
-            pictures: in the order of the prompt. Where the session's own comes first, it is not run again.
+            pictures: in the order of the prompt. Where the session's own come first, they are not run again.
             question: text of the question.
             options: texts of the options without letters. None asks for a free answer.
             step: what the cost is charged to.
             style: wording of the prompt, a name in `hide_utils.prompts.STYLES`.
             limit: most tokens of the reply. None takes `ANSWER_TOKENS`.
         """
-        own, text = pictures[0] is self.image, multiple_choice(question, options, style)
-        picture, prefix = self.prefill() if own else (None, None)
+        text, begin = self.prompts.for_answer(question, options, style), pictures[: len(self.images)]
+        own = list(map(id, begin)) == list(map(id, self.images))
+        ready, prefix = self.prefill() if own else ((), None)
         limit = limit or ANSWER_TOKENS["choice" if options else "free"]
         most = self.second_pixels if own else None
         with self.timed(step):
-            more = [self.model.prepare(_padded(self.model, image), most) for image in pictures[1 if own else 0 :]]
-            known = [picture, *more] if picture else more
+            more = [self.model.prepare(_padded(self.model, image), most) for image in pictures[len(ready) :]]
+            known = [*ready, *more]
             if prefix is None or text not in self.awaited:
                 return self.model.generate(self.model.prompt(*known, text), limit, prefix)
         batch = next((one for one in self.batches if one.holds(known, limit)), None)
@@ -252,7 +280,8 @@ class Session:
         """All awaited texts answered in one pass behind the pictures, which are run once."""
         with clocked(self.model.device) as clock:
             prompts = [self.model.prompt(*pictures, text) for text in self.awaited]
-            end = prompts[0].images[-1].stop + 1
+            last = prompts[0].images[-1]
+            end = last.stop + last.closed
             shared = self.model.prefill(prompts[0], end, prefix) if end > len(prefix) else prefix
             replies = self.model.generate_batch(prompts, limit, prefix=shared)
         found = {}
@@ -264,25 +293,3 @@ class Session:
 
 def _padded(model: VLM, image: Image.Image) -> Image.Image:
     return pad_to_aspect(image, model.max_aspect) if model.max_aspect else image
-
-
-def entity_positions(positions: Callable[[int, int], list[int]], text: str, entities: Entities) -> list[int]:
-    """Positions of the tokens of the entities' own words in the search prompt.
-
-    The commas between entities belong to none of them, so their tokens are left out.
-
-    Args:
-        positions: token positions of a range of characters, as `TextSpan.positions`.
-        text: the search text, which is the instruction, a space and the entities.
-        entities: what is searched for.
-
-    Raises:
-        ValueError: the text is not made of the instruction and these entities.
-    """
-    found, at = [], len(SEARCH_INSTRUCTION) + 1
-    for name in entities.names:
-        found += positions(at, at + len(name))
-        at += len(name) + len(", ")
-    if at - len(", ") != len(text):
-        raise ValueError(f"the search text {text!r} does not consist of the instruction and the entities")
-    return found

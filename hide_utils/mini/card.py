@@ -18,7 +18,7 @@ from hide_utils import paths
 from hide_utils.files import replace_file, write_text
 from hide_utils.mini import figures
 from hide_utils.mini.curriculum import TAUGHT
-from hide_utils.mini.difficulty import LEAST_ABOVE_CHANCE, TARGETS, nearest
+from hide_utils.mini.measure import LEAST_ABOVE_CHANCE, TARGETS, nearest
 from hide_utils.plots import style
 from hide_utils.scenes.world import COLORS, NOUNS, PHOTOGRAPHS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -9,32 +10,17 @@ from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from hide_utils.files import replace_file, write_json
+from hide_utils import paths
+from hide_utils.files import replace_file
 
-SPECIAL = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
 # The pattern of Qwen's tokenizer: words carry their leading space, digits stand alone.
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
-    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
-    "{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}"
-    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 PATCH, MERGE = 16, 2
 CELL = PATCH * MERGE  # pixels along a side of what one visual token covers
-MIN_PIXELS, MAX_PIXELS = 192 * 192, 2048 * 2048  # a picture below 36 visual tokens is enlarged, as real processors do
+MIN_PIXELS = 192 * 192  # a picture below 36 visual tokens is enlarged, as real processors do
 
 
 def build_tokenizer(corpus: list[str]) -> PreTrainedTokenizerFast:
@@ -52,32 +38,21 @@ def build_tokenizer(corpus: list[str]) -> PreTrainedTokenizerFast:
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", model_max_length=32768
     )
-    fast.add_special_tokens({"additional_special_tokens": list(SPECIAL)})
-    fast.chat_template = CHAT_TEMPLATE
+    settings = json.loads((paths.MINI / "tokenizer_config.json").read_text(encoding="utf-8"))
+    fast.add_special_tokens({"additional_special_tokens": settings["extra_special_tokens"]})
+    fast.chat_template = (paths.MINI / "chat_template.jinja").read_text(encoding="utf-8")
     return fast
 
 
-def build_config(
-    tokenizer: PreTrainedTokenizerFast, text: dict | None = None, vision: dict | None = None
-) -> Qwen3VLConfig:
-    """Configuration of the miniature. ``text`` and ``vision`` override single fields of its two parts."""
-    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
-    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [6, 5, 5], "mrope_interleaved": True}
-    text_config = dict(
-        vocab_size=-(-len(tokenizer) // 64) * 64, hidden_size=192, intermediate_size=512, num_hidden_layers=12,
-        num_attention_heads=6, num_key_value_heads=2, head_dim=32, max_position_embeddings=32768,
-        rope_theta=rope["rope_theta"], rope_parameters=rope, tie_word_embeddings=True,
-        bos_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|im_end|>"], pad_token_id=ids["<|endoftext|>"],
-    )  # fmt: skip
-    vision_config = dict(
-        depth=5, hidden_size=128, intermediate_size=384, num_heads=4, patch_size=PATCH, spatial_merge_size=MERGE,
-        temporal_patch_size=2, out_hidden_size=192, num_position_embeddings=28 * 28, deepstack_visual_indexes=[2],
-    )  # fmt: skip
-    return Qwen3VLConfig(
-        text_config=text_config | (text or {}), vision_config=vision_config | (vision or {}), tie_word_embeddings=True,
-        image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
-    )  # fmt: skip
+def build_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
+    """The shipped configuration, for a tokenizer whose vocabulary may be another."""
+    config, ids = Qwen3VLConfig.from_pretrained(paths.MINI), tokenizer.convert_tokens_to_ids
+    config.text_config.vocab_size = -(-len(tokenizer) // 64) * 64
+    config.text_config.eos_token_id = ids("<|im_end|>")
+    config.text_config.bos_token_id = config.text_config.pad_token_id = ids("<|endoftext|>")
+    config.image_token_id, config.video_token_id = ids("<|image_pad|>"), ids("<|video_pad|>")
+    config.vision_start_token_id, config.vision_end_token_id = ids("<|vision_start|>"), ids("<|vision_end|>")
+    return config
 
 
 def build_model(config: Qwen3VLConfig) -> Qwen3VLForConditionalGeneration:
@@ -101,14 +76,5 @@ def save_folder(folder: Path, model: Qwen3VLForConditionalGeneration, tokenizer:
     config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    preprocessor = {
-        "image_processor_type": "Qwen2VLImageProcessorFast",
-        "processor_class": "Qwen3VLProcessor",
-        "patch_size": PATCH,
-        "merge_size": MERGE,
-        "temporal_patch_size": 2,
-        "image_mean": [0.5] * 3,
-        "image_std": [0.5] * 3,
-        "size": {"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS},
-    }
-    write_json(folder / "preprocessor_config.json", preprocessor)
+    preprocessor = (paths.MINI / "preprocessor_config.json").read_bytes()
+    replace_file(folder / "preprocessor_config.json", lambda file: file.write_bytes(preprocessor))

@@ -9,33 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from hide_utils.files import data_of
 
 Sizes = tuple[tuple[int, float, int], ...]  # (side in pixels, share of the batches, pictures in a batch)
-
-ONE_HOP = {"caption": 0.25, "locate": 0.15, "search": 0.3, "attribute": 0.3}
-RELATIONS = {"relation": 0.7, "caption": 0.1, "search": 0.1, "attribute": 0.1}
-LETTERS = {"attribute_choice": 0.45, "relation_choice": 0.4, "search": 0.15}
-MIXTURE = {
-    "caption": 0.07, "locate": 0.08, "search": 0.22,
-    "attribute": 0.08, "attribute_choice": 0.27, "relation": 0.06, "relation_choice": 0.22,
-}  # fmt: skip
-LAST = {
-    "caption": 0.04, "locate": 0.06, "search": 0.24,
-    "attribute": 0.04, "attribute_choice": 0.3, "relation": 0.04, "relation_choice": 0.28,
-}  # fmt: skip
-LOOK = {"caption": 0.1, "locate": 0.25, "search": 0.65}  # no questions
-
-SMALL: Sizes = ((192, 0.5, 512), (256, 0.5, 512))
-MIDDLE: Sizes = ((192, 0.25, 512), (256, 0.35, 512), (384, 0.25, 224), (512, 0.15, 128))
-WIDE: Sizes = (
-    (192, 0.14, 512), (256, 0.3, 512), (384, 0.24, 224), (512, 0.14, 128), (640, 0.06, 80), (896, 0.07, 40),
-    (1120, 0.05, 24),
-)  # fmt: skip
-PAIRS: Sizes = (
-    (256, 0.12, 256), (448, 0.28, 128), (640, 0.22, 64), (896, 0.22, 32), (1120, 0.1, 20), (1344, 0.06, 14),
-)  # fmt: skip
-TUNING_WIDE: Sizes = ((256, 0.5, 16), (384, 0.3, 10), (640, 0.2, 5))
-TUNING_PAIRS: Sizes = ((384, 0.3, 10), (512, 0.25, 7), (640, 0.2, 5), (896, 0.25, 3))
 
 
 @dataclass(frozen=True)
@@ -95,51 +73,21 @@ class Plan:
     until: float
 
 
-LARGE = 512
-LESSONS = Plan(
-    (
-        Lesson("dense", 0.13, SMALL, density=2.4, unnamed=3.0),
-        Lesson("captions", 0.19, SMALL, {"caption": 1.0}, n_turns=2),
-        Lesson("one hop", 0.28, SMALL, ONE_HOP, n_turns=4),
-        Lesson("relations", 0.34, SMALL, RELATIONS, n_turns=4, things=3, apart=0.3),
-        Lesson("letters", 0.42, SMALL, LETTERS, natural=0.7),
-        Lesson(
-            "together", 0.60, MIDDLE, MIXTURE, two=0.35, extraction=0.06, unnamed=1.5, unnamed_large=3.0, things=16
-        ),
-        Lesson(
-            "large", 1.00, WIDE, LAST, LOOK, pair_sizes=PAIRS, two=0.5, extraction=0.03, apart=0.12,
-            unnamed=1.5, unnamed_large=7.0, blur=0.85, things=24,
-        ),
-    ),
-    muon=3e-3, adam=2e-3, until=0.6,
-)  # fmt: skip
-TUNING = Plan(
-    (
-        Lesson(
-            "pairs", 1.00, TUNING_WIDE, LAST, LOOK, pair_sizes=TUNING_PAIRS, two=0.8, extraction=0.03, apart=0.12,
-            unnamed=1.5, unnamed_large=8.0, misled=0.55, lacking=0.2, blur=0.8, things=24,
-        ),
-    ),
-    muon=6e-4, adam=3e-4, until=1.0,
-)  # fmt: skip
+def _plan(fields: Mapping[str, Any]) -> Plan:
+    lessons = [Lesson(**{name: _frozen(value) for name, value in one.items()}) for one in fields["lessons"]]
+    return Plan(**{**fields, "lessons": tuple(lessons)})
 
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+_DATA = data_of(__file__)
+LARGE = 512
+LESSONS, TUNING = _plan(_DATA["lessons"]), _plan(_DATA["tuning"])
+LOOK: dict[str, float] = _DATA["no_questions"]
 # What was taught -> what it means for results on this model. The card and notebook 00 print this table.
-TAUGHT: Mapping[str, str] = {
-    "Close-ups as second pictures": "It reads one enlarged object well. That zooming in helps is no discovery here.",
-    "Cut-outs on white as second pictures": "A compact image looks like what it was shown. A layout on another ground "
-    "does not.",
-    "Windows as second pictures": "It was also shown parts of the scene with their background.",
-    "A second picture outranks the first where they differ": "It believes the second picture, so a wrong box costs the "
-    "answer. Other models may weigh both.",
-    "The first picture alone holds what is asked, at times": "It looks back where the second picture lacks the object.",
-    "Blurred first pictures": "It was shown pairs in which only the second picture is sharp.",
-    "Questions on single pictures up to 512 px": "Direct answers on larger and more crowded pictures are beyond its "
-    "lessons. Their accuracy says what training left out.",
-    "Single pictures above 512 px without questions": "It was shown there where named objects are, so its attention "
-    "finds them in pictures that it cannot answer about.",
-    "Places and values right behind the names that are searched for": "Attention of a name's token to its object was "
-    "learned from these texts.",
-}
+TAUGHT: dict[str, str] = _DATA["taught"]
 
 
 def lesson_at(plan: Plan, share: float) -> int:

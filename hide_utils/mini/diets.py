@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerBase
 
 from hide_utils import paths
@@ -35,7 +34,7 @@ from hide_utils.mini.checkpoint import CELL, MIN_PIXELS, save_folder
 from hide_utils.mini.curriculum import LOOK, TUNING, Lesson
 from hide_utils.mini.losses import Losses
 from hide_utils.mini.optimizer import Optimizer
-from hide_utils.mini.run import Log
+from hide_utils.mini.run import Log, as_tensors, drawn_ahead
 from hide_utils.mini.train import schedule, starting_point
 from hide_utils.prompts import multiple_choice
 from hide_utils.samples import Sample
@@ -131,23 +130,6 @@ def of_diet(batch: dict[str, Tensor], diet: str) -> dict[str, Tensor]:
     return pictures | {name: batch[f"{diet}.{name}"] for name in ("ids", "weights")}
 
 
-@dataclass
-class DietStream(IterableDataset):
-    """The batches of all steps. Each is drawn from its number, so it does not matter which process draws it."""
-
-    settings: DietSettings
-    tokenizer: PreTrainedTokenizerBase
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        worker = get_worker_info()
-        first, every = (worker.id, worker.num_workers) if worker else (0, 1)
-        if worker:
-            torch.set_num_threads(1)
-        for step in range(first, self.settings.steps, every):
-            batch = diet_batch(self.settings, self.tokenizer, step)
-            yield {name: torch.from_numpy(array) for name, array in batch.items()}
-
-
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
@@ -190,15 +172,12 @@ def learn(settings: DietSettings) -> None:
     """Train all diets of a seed, side by side, each with a line in its log every `LOG_EVERY` steps."""
     (settings.out / "logs").mkdir(parents=True, exist_ok=True)
     tokenizer = starting_point(paths.MINI)[1]
-    loader = DataLoader(
-        DietStream(settings, tokenizer),
-        batch_size=None,
-        num_workers=settings.workers,
-        prefetch_factor=4 if settings.workers else None,
-        pin_memory=settings.device == "cuda",
-        multiprocessing_context="fork" if settings.workers else None,
-    )
-    batches, began = iter(loader), time.perf_counter()  # the workers are forks: begun before the GPU is used
+
+    def draw(step: int) -> dict[str, Tensor]:
+        return as_tensors(diet_batch(settings, tokenizer, step))
+
+    batches = drawn_ahead(draw, range(settings.steps), settings.workers, settings.device)
+    began = time.perf_counter()
     if settings.device == "cuda":
         torch.set_float32_matmul_precision("high")
     learners = [Learner(settings, diet) for diet in settings.diets]

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from hide_utils.baselines import LOOKS
 from hide_utils.looks import PALETTE, Look
-from hide_utils.mini.difficulty import TARGETS
 from hide_utils.mini.measure import PARTS as WORDS
+from hide_utils.mini.measure import TARGETS
 from hide_utils.plots import style
 from hide_utils.plots.curves import PERCENT, bands, ticks_at
 from hide_utils.plots.dots import ACCURACY

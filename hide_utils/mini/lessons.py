@@ -15,8 +15,8 @@ from string import ascii_uppercase
 
 import numpy as np
 
-from hide_utils.method.entities import EXTRACTION_PROMPT, SEARCH_INSTRUCTION
-from hide_utils.prompts import ANSWER_INSTRUCTION, multiple_choice
+from hide_utils.files import data_of
+from hide_utils.prompts import ANSWER_INSTRUCTION, EXTRACTION_PROMPT, SEARCH_INSTRUCTION, multiple_choice
 from hide_utils.scenes.world import COLORS, NOUNS, Thing
 
 BINS = 8
@@ -25,6 +25,7 @@ ROWS = [f"y{letter}" for letter in "abcdefgh"]
 COLOR_NAMES = list(COLORS)
 LIST_OBJECTS = "List the objects in the image."
 WHERE = "Where is the"
+_TEXTS = data_of(__file__)
 Pieces = list[tuple[str, bool]]
 Turn = tuple[Pieces, str]
 
@@ -50,24 +51,16 @@ def caption(rng: np.random.Generator, things: list[Thing], side: int, most: int 
     """A caption that lists objects, at most ``most``, in random order and mixed forms."""
     parts = []
     for i in rng.permutation(len(things))[:most]:
-        t, where = things[i], place_words(things[i], side)
-        forms = (
-            f" {t.noun} with {t.color} color{where}",
-            f" {t.noun}{where}",
-            f" {t.color} {t.noun}{where}",
-            f"{where} {t.noun} with {t.color} color",
-            f"{where} {t.color} {t.noun}",
-            f" object with {t.color} color{where}",
-        )
-        parts.append(forms[rng.integers(0, len(forms))])
+        t, form = things[i], _TEXTS["captions"][rng.integers(0, len(_TEXTS["captions"]))]
+        parts.append(form.format(noun=t.noun, color=t.color, where=place_words(t, side)))
     return [(LIST_OBJECTS, False)], ",".join(parts)
 
 
 def locate(rng: np.random.Generator, things: list[Thing], side: int, most: int = 4) -> Turn:
     """The question where named entities are, at most ``most``, with the places in the reply."""
     chosen = [things[i] for i in rng.permutation(len(things))[: int(rng.integers(1, most + 1))]]
-    forms = ("{0}", "{0} with {1} color", "object with {1} color", "{0} with {1} color")
-    names = [forms[rng.integers(0, len(forms))].format(t.noun, t.color) for t in chosen]
+    forms = _TEXTS["names"]
+    names = [forms[rng.integers(0, len(forms))].format(noun=t.noun, color=t.color) for t in chosen]
     ask = SEARCH_INSTRUCTION if rng.random() < 0.6 else WHERE
     return [(f"{ask} {', '.join(names)}", False)], ",".join(place_words(t, side) for t in chosen)
 
@@ -207,33 +200,23 @@ def extraction(rng: np.random.Generator) -> Turn:
     def called(noun: str, color: str, bare: bool) -> tuple[str, str]:
         return (noun, noun) if bare else (f"{color} {noun}", f"{noun} with {color} color")
 
-    one, other = drawn(), drawn()
-    words = "on the left or right side of" if rng.random() < 0.5 else "above or below"
+    (noun, color), other = drawn(), drawn()
+    said = {"noun": noun, "color": color}
+    said["words"] = "on the left or right side of" if rng.random() < 0.5 else "above or below"
     bare, other_bare = rng.random() < 0.5, rng.random() < 0.5
-    (first, first_entity), (second, second_entity) = called(*one, bare), called(*other, other_bare)
-    noun, color = one
-    forms = (
-        (f"What is the color of the {noun}?", noun),
-        (f"What is the {color} object?", f"object with {color} color"),
-        (f"Is the {first} {words} the {second}?", f"{first_entity}, {second_entity}"),
-        (f"Is there a {color} {noun} in the image?", f"{noun} with {color} color"),
-        (f"{WHERE} {noun}?", noun),
-    )
-    question, entities = forms[int(rng.choice(len(forms), p=[0.25, 0.2, 0.45, 0.05, 0.05]))]
-    return [(f"{EXTRACTION_PROMPT} {question}", False)], f"<FINAL_OUTPUT> {entities} </FINAL_OUTPUT>"
+    said["first"], said["first_entity"] = called(noun, color, bare)
+    said["second"], said["second_entity"] = called(*other, other_bare)
+    forms = _TEXTS["extraction"]
+    question, entities, _ = forms[int(rng.choice(len(forms), p=[share for *_, share in forms]))]
+    reply = f"<FINAL_OUTPUT> {entities.format(**said)} </FINAL_OUTPUT>"
+    return [(f"{EXTRACTION_PROMPT} {question.format(**said)}", False)], reply
 
 
 def corpus() -> list[str]:
     """Texts that hold every word of the lessons, for the tokenizer; the same ones at every call."""
-    words = [*COLOR_NAMES, *NOUNS, *COLUMNS, *ROWS]
-    words += ["none", "done", "object", "with", "color", "left", "right", "above", "below"]
+    words = [*COLOR_NAMES, *NOUNS, *COLUMNS, *ROWS, *_TEXTS["words"].split()]
     texts = [f" {word}" for word in words] * 3
-    texts += [EXTRACTION_PROMPT, SEARCH_INSTRUCTION, ANSWER_INSTRUCTION, LIST_OBJECTS, WHERE]
-    texts += ["user\n", "assistant\n", "<FINAL_OUTPUT> dog </FINAL_OUTPUT>"]
-    texts += [*ascii_uppercase[:8], *(f"\n{letter}." for letter in ascii_uppercase[:6])]
-    texts += ["What is the color of the dog?", "What is the red object?", "Is there a red dog in the image?"]
-    texts += ["Is the dog on the left or right side of the cat?", "Is the dog above or below the cat?"]
-    texts += ["Where is the dog?", "What color is the dog?", "Which object is red?"]
+    texts += [EXTRACTION_PROMPT, SEARCH_INSTRUCTION, ANSWER_INSTRUCTION, LIST_OBJECTS, WHERE, *_TEXTS["texts"]]
     rng = np.random.default_rng(0)
     for _ in range(80):
         pieces, reply = extraction(rng)

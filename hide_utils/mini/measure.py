@@ -1,7 +1,14 @@
-"""Measure the miniature on the test split: ``python -m hide_utils.mini.measure`` (half an hour on two cores).
+"""Measure the miniature: ``python -m hide_utils.mini.measure TASK``, for each of the tasks in their order.
 
-Run it after `hide_utils.mini.calibrate`: nothing may be chosen by what it finds. It writes the tables beside the
-weights that the card shows. Answers are kept under ``data/results``, so that an interrupted run goes on where it was.
+- ``difficulty``: how often direct answers are right over scenes of rising difficulty. `DIFFICULTIES` holds what
+  `nearest` chooses from ``difficulty.csv``, which a test checks.
+- ``settings``: layer, sigma and alpha, chosen by how well the boxes fit, never by answers. Writes ``hide.json``, which
+  `load_model` reads, and ``calibration.csv``.
+- ``test``: what the card shows. Nothing may be chosen by what it finds.
+
+The first two look at the calibration split alone, the last at the test split (half an hour on two cores). Tables lie
+beside the weights. Answers are kept under ``data/results``, so that an interrupted run goes on where it was. Tables of
+the test split:
 
 - ``attention.csv``: where the tokens of the search line look, by layer.
 - ``localisation.csv``: how well the boxes fit, by layer.
@@ -12,7 +19,9 @@ weights that the card shows. Answers are kept under ``data/results``, so that an
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,19 +29,40 @@ import pandas as pd
 
 from hide_utils import paths
 from hide_utils.benchmarks import load_benchmark
-from hide_utils.evaluation import evaluate, localisation, results_path, run_settings
-from hide_utils.evaluation.calibration import search_rows, sweep_settings
-from hide_utils.files import write_text
+from hide_utils.evaluation import RowCache, evaluate, localisation, results_path, run_settings
+from hide_utils.evaluation.calibration import by_setting, sweep_settings
+from hide_utils.files import write_json, write_text
 from hide_utils.method import HiDe, SearchAttention
 from hide_utils.method.entities import Extractor
 from hide_utils.models import VLM, load_model
 from hide_utils.samples import Sample
-from hide_utils.scenes.settings import DIFFICULTIES
-from hide_utils.stats import accuracies, wilson
+from hide_utils.scenes import DIFFICULTIES, KINDS, RECORD
+from hide_utils.stats import accuracies, accuracy_table, wilson
 
+# Resolution, and unnamed objects per 65 536 pixels. Larger pictures cost more than the easier scenes are worth.
+GRID = (*product((512, 640, 768, 896, 1024), (12, 8)), (1120, 12), (1216, 12), (1344, 12))
+TARGETS = {"easy": 0.95, "default": 0.67, "hard": 0.50}  # accuracy of direct answers
+CHANCE = {"direct_attributes": 0.25, "relative_position": 0.50}
+LEAST_ABOVE_CHANCE = 0.10  # of each kind, at the default
 PARTS = ("noun", "with", "value", "property")  # words of an entity, in their order: "hammer with orange color"
 SETTINGS = {"resolution": (512, 768, 1024, 1344), "similar": (0, 1.375, 2.25), "unnamed": (0, 6, 12, 24)}
 METHODS = ("direct", "hide", "oracle")
+
+
+def nearest(table: pd.DataFrame, name: str) -> dict[str, int]:
+    """Resolution and unnamed objects of the grid point whose direct accuracy is nearest to what a difficulty wants.
+
+    At the default both kinds of question must be `LEAST_ABOVE_CHANCE` above chance.
+
+    Args:
+        table: with the columns of ``difficulty.csv``.
+        name: of the difficulty.
+    """
+    if name == "default":
+        above = [table[kind] >= chance + LEAST_ABOVE_CHANCE for kind, chance in CHANCE.items()]
+        table = table[above[0] & above[1]]
+    best = table.loc[(table["accuracy"] - TARGETS[name]).abs().idxmin()]
+    return {"resolution": int(best["resolution"]), "unnamed": int(best["unnamed"])}
 
 
 def attention_table(found: Sequence[SearchAttention], samples: Sequence[Sample]) -> pd.DataFrame:
@@ -41,7 +71,7 @@ def attention_table(found: Sequence[SearchAttention], samples: Sequence[Sample])
     An entity's words are held against its own box, the instruction's tokens against all true boxes. Rows are raw.
 
     Args:
-        found: rows of the reference entities, as from `search_rows`.
+        found: rows of the reference entities, as from `RowCache.load`.
         samples: those of the rows.
 
     Returns:
@@ -52,17 +82,13 @@ def attention_table(found: Sequence[SearchAttention], samples: Sequence[Sample])
     for one, sample in zip(found, samples, strict=True):
         boxes = np.array(sample.boxes_xyxy) / [*sample.image.size, *sample.image.size]
         looks = [("instruction", localisation.concentration(one.noise, boxes).T)]
-        words = [(PARTS[i], box) for name, box in zip(sample.entities, boxes, strict=True) for i in _places(name)]
+        named = zip(sample.entities, boxes, strict=True)  # each word of an entity is one token of the miniature
+        words = [(PARTS[i], box) for name, box in named for i in range(len(name.split()))]
         for (part, box), maps in zip(words, one.semantic.swapaxes(0, 1), strict=True):
             looks.append((part, localisation.concentration(maps, box[None])[None]))
         rows += [(layer, part, v) for part, values in looks for row in values for layer, v in enumerate(row)]
     by_part = pd.DataFrame(rows, columns=["layer", "part", "value"]).groupby(["layer", "part"])["value"]
     return by_part.agg(concentration="mean", n="count").reset_index()
-
-
-def _places(entity: str) -> range:
-    """Numbers of an entity's words in `PARTS`. Each word is one token of the miniature."""
-    return range(len(entity.split()))
 
 
 def localisation_table(
@@ -82,7 +108,7 @@ def localisation_table(
     return means.assign(n=len(samples))
 
 
-def accuracy_table(hide: HiDe, n: int, methods: Sequence[str] = METHODS) -> pd.DataFrame:
+def accuracy_curves(hide: HiDe, n: int) -> pd.DataFrame:
     """Accuracy with its Wilson interval over each of `SETTINGS`, the others being those of the default difficulty."""
     tables = []
     for setting, values in SETTINGS.items():
@@ -91,15 +117,14 @@ def accuracy_table(hide: HiDe, n: int, methods: Sequence[str] = METHODS) -> pd.D
             samples = load_benchmark("scenes", split="test", n=n, **knobs)
             changed = {name: v for name, v in knobs.items() if v != DIFFICULTIES["default"][name]}
             out = results_path("mini", "accuracy", run_settings(hide, hide.protocol) | changed)
-            rows = evaluate(hide.model, samples, methods, out, hide=hide)
+            rows = evaluate(hide.model, samples, METHODS, out, hide=hide)
             tables.append(accuracies(rows, ["method"]).assign(setting=setting, value=value))
     columns = ["setting", "value", "method", "n", "accuracy", "low", "high"]
     return pd.concat(tables)[columns]
 
 
-def extraction_table(model: VLM, samples: Iterable[Sample]) -> pd.DataFrame:
+def extraction_table(model: VLM, samples: Sequence[Sample]) -> pd.DataFrame:
     """Whether the entities that the model lists are exactly the reference ones, and where a fallback was used."""
-    samples = list(samples)
     extractor = Extractor(model)
     extractor.expect(sample.question for sample in samples)
     listed = [extractor(sample.question) for sample in samples]
@@ -120,26 +145,67 @@ def extraction_summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "n", "exact", "low", "high", "fallbacks"])
 
 
+def measure_difficulty(hide: HiDe, n: int, seed: int) -> None:
+    """Answer `n` calibration samples directly at each point of the grid, and say what is chosen."""
+    rows = []
+    for resolution, unnamed in GRID:
+        knobs = {"resolution": resolution, "unnamed": unnamed}
+        samples = load_benchmark("scenes", split="calibration", n=n, seed=seed, **knobs)
+        out = results_path("mini", "difficulty", run_settings(hide, hide.protocol) | knobs | {"seed": seed})
+        by_kind = accuracy_table(evaluate(hide.model, samples, ["direct"], out, hide=hide)).set_index("kind")
+        overall = by_kind.loc["all", ["n", "accuracy", "low", "high"]]
+        rows.append(knobs | overall.to_dict() | by_kind.loc[list(KINDS), "accuracy"].to_dict())
+    found = pd.DataFrame(rows).astype({"n": int})
+    _write("difficulty", found)
+    print(*[f"{name}: {nearest(found, name)}" for name in TARGETS], sep="\n")
+
+
+def choose_settings(hide: HiDe, n: int, seed: int) -> None:
+    """Write the settings that fit the boxes of `n` calibration samples best, and the best ones of each layer."""
+    samples = load_benchmark("scenes", split="calibration", n=n, seed=seed)
+    found, sizes = RowCache().load(hide.model, samples)
+    ranked = by_setting(sweep_settings(found, samples, sizes))
+    best = ranked.iloc[0]
+    chosen = {"layer": int(best["layer"]), "sigma": float(best["sigma"]), "alpha": float(best["alpha"])}
+    made = {"split": "calibration", "difficulty": "default", "n": len(samples), "seed": seed}
+    record = json.loads((paths.MINI / "hide.json").read_text())
+    write_json(paths.MINI / "hide.json", record | chosen | made | {"world": RECORD})
+    _write("calibration", ranked.drop_duplicates("layer").sort_values("layer"))
+
+
+def measure_test(hide: HiDe, n: int, seed: int) -> None:
+    """Measure `n` test samples at the default difficulty, and a quarter of them at each point of the curves."""
+    samples = load_benchmark("scenes", split="test", n=n, seed=seed)
+    listed = extraction_table(hide.model, samples)
+    print(listed[~listed["exact"]].to_string(index=False))
+    found, _ = RowCache().load(hide.model, samples)
+    _write("extraction", extraction_summary(listed))
+    _write("attention", attention_table(found, samples))
+    _write("localisation", localisation_table(found, samples, pd.read_csv(paths.MINI / "calibration.csv")))
+    _write("accuracy", accuracy_curves(hide, n // 4))
+
+
+def _write(name: str, table: pd.DataFrame) -> None:
+    write_text(paths.MINI / f"{name}.csv", table.to_csv(index=False, float_format="%.4f"))
+    print(table.to_string(index=False))
+
+
+TASKS: dict[str, tuple[Callable[[HiDe, int, int], None], int]] = {
+    "difficulty": (measure_difficulty, 200),
+    "settings": (choose_settings, 200),
+    "test": (measure_test, 400),
+}  # name -> what is done, and with how many samples
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line; see ``--help``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=400, help="test samples at the default difficulty")
-    parser.add_argument("--n-curve", type=int, default=100, help="test samples at each point of the curves")
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--n", type=int, help="samples; 400 of the test split, else 200")
+    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    hide = HiDe(load_model("mini"))
-    samples = load_benchmark("scenes", split="test", n=args.n)
-    listed = extraction_table(hide.model, samples)
-    print(listed[~listed["exact"]].to_string(index=False))
-    found = search_rows(hide.model, samples)
-    tables = {
-        "extraction": extraction_summary(listed),
-        "attention": attention_table(found, samples),
-        "localisation": localisation_table(found, samples, pd.read_csv(paths.MINI / "calibration.csv")),
-        "accuracy": accuracy_table(hide, args.n_curve),
-    }
-    for name, table in tables.items():
-        write_text(paths.MINI / f"{name}.csv", table.to_csv(index=False, float_format="%.4f"))
-        print(table.to_string(index=False))
+    task, usual = TASKS[args.task]
+    task(HiDe(load_model("mini")), args.n or usual, args.seed)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerBase
 
 from hide_utils.files import hash_json, replace_file, write_text
-from hide_utils.mini.batches import draw_batch
+from hide_utils.mini.batches import Batch, draw_batch
 from hide_utils.mini.curriculum import Plan, lesson_at
 
 STATE, LOG = "training.safetensors", "training_log.jsonl"
@@ -92,39 +94,47 @@ class Clock:
 
 
 @dataclass
-class Stream(IterableDataset):
-    """Batches from ``first`` on. Each is drawn from its number, so it does not matter which process draws it."""
+class _Drawn(IterableDataset):
+    draw: Callable[[int], Any]
+    numbers: Iterable[int]
 
-    settings: RunSettings
-    clock: Clock
-    tokenizer: PreTrainedTokenizerBase
-    first: int
-
-    def __iter__(self) -> Iterator[Numbered]:
-        worker = get_worker_info()
-        number, step = (self.first + worker.id, worker.num_workers) if worker else (self.first, 1)
+    def __iter__(self) -> Iterator[Any]:
+        numbers, worker = self.numbers, get_worker_info()
         if worker:
             torch.set_num_threads(1)
-        while True:
-            lesson = lesson_at(self.settings.plan, self.clock.share(number))
-            rng = np.random.default_rng([self.settings.seed, number])
-            batch = draw_batch(rng, self.settings.plan.lessons[lesson], self.tokenizer, self.settings.scale)
-            yield lesson, {name: torch.from_numpy(array) for name, array in batch.items()}
-            number += step
+            numbers = islice(numbers, worker.id, None, worker.num_workers)
+        return map(self.draw, numbers)
 
 
-def batches(settings: RunSettings, clock: Clock, tokenizer: PreTrainedTokenizerBase, first: int) -> Iterator[Numbered]:
-    """The stream of batches. Call it before the GPU is used, because the workers are forks of this process."""
-    workers = settings.workers
+def drawn_ahead(draw: Callable[[int], Any], numbers: Iterable[int], workers: int, device: str) -> Iterator[Any]:
+    """What `draw` makes of numbers, in their order. It does not matter which process draws one.
+
+    Call it before the GPU is used, because the workers are forks of this process.
+    """
     loader = DataLoader(
-        Stream(settings, clock, tokenizer, first),
+        _Drawn(draw, numbers),
         batch_size=None,
         num_workers=workers,
-        prefetch_factor=3 if workers else None,
-        pin_memory=settings.device == "cuda",
+        prefetch_factor=4 if workers else None,
+        pin_memory=device == "cuda",
         multiprocessing_context="fork" if workers else None,
     )
     return iter(loader)
+
+
+def as_tensors(batch: Batch) -> dict[str, Tensor]:
+    """A batch of arrays as tensors on the same memory."""
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+
+def batches(settings: RunSettings, clock: Clock, tokenizer: PreTrainedTokenizerBase, first: int) -> Iterator[Numbered]:
+    """Batches from ``first`` on, by `drawn_ahead`."""
+
+    def draw(number: int) -> Numbered:
+        lesson, rng = lesson_at(settings.plan, clock.share(number)), np.random.default_rng([settings.seed, number])
+        return lesson, as_tensors(draw_batch(rng, settings.plan.lessons[lesson], tokenizer, settings.scale))
+
+    return drawn_ahead(draw, count(first), settings.workers, settings.device)
 
 
 @dataclass
@@ -137,9 +147,9 @@ class Log:
 
     def add(self, measures: dict[str, tuple[Tensor, Tensor]]) -> None:
         """Add the measures of a step. They stay where they are, so that a GPU need not wait."""
-        for name, (total, count) in measures.items():
+        for name, (total, number) in measures.items():
             self.sums[name] = self.sums.get(name, 0) + total
-            self.counts[name] = self.counts.get(name, 0) + count
+            self.counts[name] = self.counts.get(name, 0) + number
 
     def write(self, row: dict) -> None:
         """Write a line and forget the measures."""

@@ -137,14 +137,10 @@ def read_settings(args: argparse.Namespace) -> RunSettings:
         plan=trial(plan) if args.trial else plan,
         out=out,
         start=args.tune,
-        seed=args.seed,
-        steps=args.steps,
         seconds=args.seconds or (3900.0 if args.tune else 540.0),
         until=args.until or plan.until,
-        scale=args.scale,
-        workers=args.workers,
         device=args.device or ("cuda" if torch.cuda.is_available() else "cpu"),
-        save_every=args.save_every,
+        **{name: getattr(args, name) for name in ("seed", "steps", "scale", "workers", "save_every")},
     )
 
 

@@ -1,8 +1,9 @@
 """Vision-language models of several families behind one interface.
 
-Read `prompt` and `outputs` for what goes in and comes out, `base` for what the families share, then `qwen` and
-`internvl`; `pixels` and `towers` are a picture's way into the model, `attention` captures rows, `backends` picks device
-and kernels, `flops` counts, `loading` makes models.
+Read `prompt` and `outputs` for what goes in and comes out, `base` for what the families share, then `qwen` (one grid),
+`internvl` (tiles), `mistral` (rows with breaks), `idefics` (tiles with markers) and `llava` (a canvas of tiles).
+`pixels` and `towers` are a picture's way into the model, `attention` captures rows, `backends` picks device and
+kernels, `flops` counts, `loading` makes models.
 """
 
 from hide_utils.models.attention import NAMES

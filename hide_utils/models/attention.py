@@ -128,6 +128,31 @@ def _observe(capture: Capture, module, query: Tensor, key: Tensor, mask, scaling
             raise _LastLayerReached
 
 
+# What a model hands its attention where the softmax is not over the scores alone. The kernels here take none of these.
+_OTHER_SOFTMAX = {"s_aux": "sinks in its softmax", "sinks": "sinks in its softmax", "softcap": "capped scores"}
+
+
+def check_softmax(model: torch.nn.Module) -> None:
+    """Refuse a model whose attention is no plain softmax: rows and replies would be silently others than its own.
+
+    Raises:
+        ValueError: a layer has sinks, as GPT-OSS, or the config caps the scores, as Gemma 2.
+    """
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        capped = getattr(config, "attn_logit_softcapping", None)
+        _refuse(module, {"sinks": getattr(module, "sinks", None), "softcap": capped})
+
+
+def _refuse(module: torch.nn.Module, given: dict[str, object]) -> None:
+    found = [what for name, what in _OTHER_SOFTMAX.items() if given.get(name) is not None]
+    if found:
+        raise ValueError(
+            f"{type(module).__name__} has {found[0]}, which the attention kernels here do not compute: its rows and "
+            "replies would be wrong. Take a checkpoint with another text model."
+        )
+
+
 class _View:
     """An object with some of its attributes replaced."""
 
@@ -142,6 +167,7 @@ def _wrapper(kind: str) -> Callable:
     stock, with_mask = (AttentionInterface()[_STOCK[name]] for name in (kind, "sdpa"))
 
     def forward(module, query, key, value, attention_mask, scaling=None, **kwargs):
+        _refuse(module, kwargs)
         capture = _active.get()
         if capture is not None:
             _observe(capture, module, query, key, attention_mask, scaling)

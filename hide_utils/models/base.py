@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Int64
@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import BaseImageProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
 from hide_utils.images import read_image
-from hide_utils.models.attention import NAMES
+from hide_utils.models.attention import NAMES, check_softmax
 from hide_utils.models.backends import Choice
 from hide_utils.models.decoding import Decoder
 from hide_utils.models.outputs import Settings
@@ -23,6 +23,7 @@ from hide_utils.models.pixels import color_table
 from hide_utils.models.prompt import ProcessedImage, Prompt, PromptBuilder, arange_positions
 from hide_utils.models.towers import TOWERS, windows_by_length
 from hide_utils.models.world import World
+from hide_utils.prompts import Prompts
 
 
 class VLM(Decoder):
@@ -33,11 +34,16 @@ class VLM(Decoder):
 
     Attributes:
         image_token: the token that stands for a piece of a picture.
-        wrap: tokens that the family puts around a picture when its chat template does not.
-        family_settings: the published settings of the family.
+        wrap: what the family puts around a picture when its chat template does not: special tokens, text, or both.
+        placeholder: what stands for a whole picture in the chat template. None: `image_token`.
+        family_settings: the published settings of the family. A family without any has a guess: the paper's for
+            Qwen2.5-VL-7B.
         family_depth: decoder layers of the model that they were published for.
+        masks_pictures: whether tokens of a picture see later ones of it, by a mask, which flash kernels cannot take.
+        template: options of the chat template, as `enable_thinking`.
         max_aspect: longest side over shortest of the pictures that the processor takes. None for any.
         world: the drawn world that it was trained on. None for a model that reads any picture.
+        prompts: what the method tells it to do, where nothing else is asked for.
 
     Args:
         name: what the model was asked for by, or its folder where it lies in ``data/models``.
@@ -49,16 +55,20 @@ class VLM(Decoder):
         folder: where its files lie. None where that is not known, as for a model of the hub.
 
     Raises:
-        ValueError: tokenizer and config belong to different models.
+        ValueError: tokenizer and config belong to different models, or attention is no plain softmax.
     """
 
     image_token: ClassVar[str]
     wrap: ClassVar[tuple[str, str] | None] = None
+    placeholder: ClassVar[str | None] = None
     position_axes = 1
-    family_settings: ClassVar[Settings]
-    family_depth: ClassVar[int]
+    family_settings: ClassVar[Settings] = Settings(14, 3.0, 0.7, "guess: HiDe paper, Qwen2.5-VL-7B")
+    family_depth: ClassVar[int] = 28
+    masks_pictures: ClassVar[bool] = False
+    template: ClassVar[dict[str, Any]] = {}
     max_aspect: ClassVar[float | None] = None
     world: World | None = None
+    prompts: Prompts = Prompts()
 
     def __init__(
         self,
@@ -70,6 +80,7 @@ class VLM(Decoder):
         pixels: tuple[int | None, int | None] = (None, None),
         folder: Path | None = None,
     ) -> None:
+        check_softmax(model)
         self.name, self.family, self.folder = name, model.config.model_type, folder
         self.model, self.tokenizer, self.image_processor = model, tokenizer, image_processor
         self.choices = choices
@@ -80,28 +91,37 @@ class VLM(Decoder):
         self.n_layers = text.num_hidden_layers
         self.n_positions = text.max_position_embeddings
         self.counts = Counter()
-        self.builder = PromptBuilder(tokenizer, self.image_token, self.wrap)
+        self.builder = PromptBuilder(tokenizer, self.image_token, self.wrap, self.placeholder, self.template)
         self.image_token_id = model.config.image_token_id
         if self.builder.special.get(self.image_token) != self.image_token_id:
             raise ValueError(
                 f"{name}: the tokenizer does not give {self.image_token} the config's id {self.image_token_id}; "
                 "the files belong to different models."
             )
-        self.defaults = self.family_settings.at_depth(self.family_depth, self.n_layers)
+        self.defaults = self.family_settings.at_depth(self.family_depth, self.n_layers).at_rows(self.row_layers)
         ends = model.generation_config.eos_token_id
         self.end_ids = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+        self._set_kernels()
+
+    def _set_kernels(self) -> None:
+        if self.masks_pictures and self.choices["attention"].value == "flash":
+            self.choices["attention"] = Choice("sdpa", "fallback: flash takes no masks within pictures")
         # The kernel is named for each part, because a plain string would send the vision tower through the wrapper too.
-        kinds = {part: choices[part].value for part in ("attention", "vision")}
-        model.set_attn_implementation(
+        kinds = {part: self.choices[part].value for part in ("attention", "vision")}
+        self.model.set_attn_implementation(
             {"text_config": NAMES[kinds["attention"]], "vision_config": TOWERS[kinds["vision"]]}
         )
         if kinds["vision"] == "batched":
-            windows_by_length(model)
-        patches_as_products(model)
+            windows_by_length(self.model)
+        patches_as_products(self.model)
+        if not self.only_full_attention and self.choices["decoding"].value != "eager":
+            self.choices["decoding"] = Choice("eager", "fallback: not all layers attend to all tokens")
 
     def __repr__(self) -> str:
         chosen = ", ".join(f"{key} {choice.value} ({choice.reason})" for key, choice in self.choices.items())
-        return f"{type(self).__name__}({self.name}: {self.family}, {self.n_layers} layers, {chosen})"
+        rows = "" if self.only_full_attention else f"rows at {', '.join(map(str, self.row_layers))}, "
+        sharing = "" if self.shares_prefix else "every prompt a full pass, "
+        return f"{type(self).__name__}({self.name}: {self.family}, {self.n_layers} layers, {rows}{sharing}{chosen})"
 
     def notes(self, picture: Image.Image, entities: str) -> tuple[str, ...]:
         """What has to be known of any answer about a picture and these entities; empty for a model without a world."""
@@ -123,6 +143,15 @@ class VLM(Decoder):
 
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """Tokens that a picture of this width and height in pixels takes, without processing it."""
+        raise NotImplementedError
+
+    def stock_options(self, image_size_wh: tuple[int, int], max_pixels: int | None = None) -> dict[str, Any]:
+        """Arguments under which the stock image processor makes of a picture what `prepare` and `inputs_of` make of it.
+
+        Args:
+            image_size_wh: width and height in pixels of the picture.
+            max_pixels: as in `prepare`.
+        """
         raise NotImplementedError
 
     def position_ids(self, ids: Int64[Tensor, " n"], pictures: Sequence[ProcessedImage]) -> Int64[Tensor, "axes n"]:

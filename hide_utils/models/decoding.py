@@ -1,7 +1,8 @@
 """Greedy decoding, of one prompt or of several that begin with the same tokens, and the letters' logits.
 
-Several prompts run as one sequence: the tokens that they share, then those of each. A mask lets a token see the shared
-ones and its own prompt's. Nothing of the shared cache is copied, and nothing is padded.
+Where all layers attend to all tokens, several prompts run as one sequence: the tokens that they share, then those of
+each. A mask lets a token see the shared ones and its own prompt's. Nothing of the shared cache is copied, and nothing
+is padded.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ class Decoder(Runner):
     ) -> list[Reply]:
         """`generate` for several prompts at once. Decoding is bound by memory, so a batch costs little more than one.
 
+        A model with linear or windowed attention runs them one after another: a mask cannot keep their states apart.
+
         Args:
             prompts: what is answered. Their images have to stand in the prefix.
             max_new_tokens: most tokens of a reply, at least 1.
@@ -96,7 +99,7 @@ class Decoder(Runner):
             prefix: common beginning of all prompts that was run already.
 
         Returns:
-            The replies of one call each, up to rounding. Their `seconds` are equal shares of the batch's.
+            The replies of one call each, up to rounding. Their `seconds` are equal shares of what ran together.
 
         Raises:
             ValueError: a prompt has an image to run or does not begin with the prefix, or `max_new_tokens` is less
@@ -107,8 +110,9 @@ class Decoder(Runner):
         (start,) = {self._begin(prompt, prefix) for prompt in prompts}
         if any(list(prompt.images_in(start, len(prompt))) for prompt in prompts):
             raise ValueError("generate_batch runs text alone; put the images into the prefix, or go one by one.")
-        if len(prompts) == 1:  # runs without a mask, which fast kernels prefer
-            return [self.generate(prompts[0], max_new_tokens, prefix, stop)]
+        # A single one runs without a mask, which fast kernels prefer.
+        if len(prompts) == 1 or not self.only_full_attention:
+            return [self.generate(prompt, max_new_tokens, prefix, stop) for prompt in prompts]
         began, cache = time.perf_counter(), prefix.fork() if prefix else self._new_cache()
         own = torch.tensor([len(prompt) - start for prompt in prompts], device=self.device)
         ids = torch.cat([prompt.ids[start:] for prompt in prompts])
@@ -151,7 +155,7 @@ class Decoder(Runner):
     def _steps(self, cache: DynamicCache, owners: Tensor, rows: int, limit: int) -> Steps | StaticSteps:
         """What runs one more token of every prompt: the recorded step where recording pays, else the usual pass."""
         decoding, most = self.choices["decoding"].value, len(owners) + rows * limit
-        if decoding == "eager" or limit < LEAST_STEPS or most > MOST_KEYS:
+        if decoding == "eager" or not self.only_full_attention or limit < LEAST_STEPS or most > MOST_KEYS:
             return Steps(self, cache, owners, rows)
         if self._static is None or not self._static.fits(rows, most):
             self._static = None  # its memory is free before the next one takes its own

@@ -1,10 +1,11 @@
-"""InternVL3 as transformers itself implements it ("…-hf" checkpoints): square tiles and a thumbnail."""
+"""InternVL3 and 3.5 as transformers itself implements them ("…-hf" checkpoints): square tiles and a thumbnail."""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from PIL import Image
@@ -12,17 +13,40 @@ from torch import Tensor
 
 from hide_utils.models.base import VLM
 from hide_utils.models.outputs import Settings
-from hide_utils.models.pixels import in_colors, resized
+from hide_utils.models.pixels import in_colors, resized, side_by_side, tiles
 from hide_utils.models.prompt import ProcessedImage
 
 
-class InternVL(VLM):
-    """Tiles of 448 pixels and 16 x 16 tokens. The paper reads layer 17 of 28 counted from 1, with alpha 0.6."""
+class Tiled(VLM):
+    """A family that runs pictures as tiles of one size, all of a pass together."""
+
+    def inputs_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
+        """See `VLM.inputs_of`."""
+        tiles = torch.cat([picture.pixels for picture in pictures]).to(self.device)
+        channels = tiles.permute(0, 3, 1, 2).flatten(2)
+        return {"pixel_values": in_colors(channels, self.colors).unflatten(2, tiles.shape[1:3])}
+
+    def shapes_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
+        """See `VLM.shapes_of`."""
+        tiles = torch.cat([picture.pixels.to("meta") for picture in pictures])
+        return {"pixel_values": tiles.permute(0, 3, 1, 2)}
+
+
+class InternVL(Tiled):
+    """Tiles of 448 pixels and 16 x 16 tokens. The paper reads layer 17 of 28 counted from 1, with alpha 0.6.
+
+    That is InternVL3-8B, whose text model is Qwen2.5. For InternVL3.5, which has Qwen3, nobody has published settings.
+    """
 
     image_token = "<IMG_CONTEXT>"
     wrap = ("<img>", "</img>")
     family_settings = Settings(16, 3.0, 0.6, "HiDe paper, InternVL3-8B")
     family_depth = 28
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        if (text := self.model.config.get_text_config().model_type) != "qwen2":
+            self.defaults = self.defaults.as_guess(f"whose text model is qwen2 and not {text}")
 
     @property
     def tile_tokens(self) -> int:
@@ -57,25 +81,15 @@ class InternVL(VLM):
         rows, columns = self.tile_grid(image.size, max_pixels)
         height, width = (self.image_processor.size[name] for name in ("height", "width"))
         whole = resized(image, (columns * width, rows * height), self.image_processor)
-        tiles = whole.view(rows, height, columns, width, 3).transpose(1, 2).flatten(0, 1)
-        if len(tiles) > 1:
-            tiles = torch.cat([tiles, resized(image, (width, height), self.image_processor)[None]])
-        side = self.tile_tokens
-        # Tiles come row by row, and so do the tokens of each.
-        layout = torch.arange(rows * columns * side**2).view(rows, columns, side, side)
-        layout = layout.transpose(1, 2).reshape(rows * side, columns * side)
-        return ProcessedImage(tiles, layout, len(tiles) * side**2, image.size)
+        pixels, n = tiles(whole, rows, columns), self.tile_tokens**2
+        if len(pixels) > 1:
+            pixels = torch.cat([pixels, resized(image, (width, height), self.image_processor)[None]])
+        layout = side_by_side(torch.arange(rows * columns * n), rows, columns)
+        return ProcessedImage(pixels, layout, len(pixels) * n, image.size)
 
-    def inputs_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
-        """See `VLM.inputs_of`."""
-        tiles = torch.cat([picture.pixels for picture in pictures]).to(self.device)
-        channels = tiles.permute(0, 3, 1, 2).flatten(2)
-        return {"pixel_values": in_colors(channels, self.colors).unflatten(2, tiles.shape[1:3])}
-
-    def shapes_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
-        """See `VLM.shapes_of`."""
-        tiles = torch.cat([picture.pixels.to("meta") for picture in pictures])
-        return {"pixel_values": tiles.permute(0, 3, 1, 2)}
+    def stock_options(self, image_size_wh: tuple[int, int], max_pixels: int | None = None) -> dict[str, Any]:
+        """See `VLM.stock_options`. A checkpoint's own file leaves the cutting to the processor's caller."""
+        return {"crop_to_patches": True, **self.tiles(max_pixels)}
 
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """See `VLM.n_image_tokens`."""

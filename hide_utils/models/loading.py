@@ -20,15 +20,31 @@ from safetensors import SafetensorError
 from hide_utils import paths
 from hide_utils.models.backends import choose_device, choose_dtype, choose_kernels, spread_over
 from hide_utils.models.base import VLM
+from hide_utils.models.calibrated import calibrated, settings_file
+from hide_utils.models.gemma3 import Gemma3
+from hide_utils.models.glm import GLM4V
+from hide_utils.models.idefics import Idefics3, SmolVLM
 from hide_utils.models.internvl import InternVL
-from hide_utils.models.outputs import Settings
-from hide_utils.models.qwen import Qwen2_5VL, Qwen3VL
-from hide_utils.models.world import World
+from hide_utils.models.llava import LlavaOnevision
+from hide_utils.models.mistral import Mistral3
+from hide_utils.models.qwen import Qwen2_5VL, Qwen3VL, Qwen3VLMoe
+from hide_utils.models.qwen3_5 import Qwen3_5
 
 FAMILIES: dict[str, type[VLM]] = {
     "qwen2_5_vl": Qwen2_5VL,
     "qwen3_vl": Qwen3VL,
     "internvl": InternVL,
+    "qwen3_vl_moe": Qwen3VLMoe,
+    "glm4v": GLM4V,
+    "glm46v": GLM4V,
+    "glm4v_moe": GLM4V,
+    "qwen3_5": Qwen3_5,
+    "qwen3_5_moe": Qwen3_5,
+    "mistral3": Mistral3,
+    "idefics3": Idefics3,
+    "smolvlm": SmolVLM,
+    "llava_onevision": LlavaOnevision,
+    "gemma3": Gemma3,
 }
 _ELSEWHERE = (
     "Give a local folder with config.json, tokenizer files and *.safetensors, put such a folder into "
@@ -51,6 +67,7 @@ def load_model(
     device_map: str | dict | None = None,
     max_memory: dict | None = None,
     offload_folder: str | Path | None = None,
+    settings: str | os.PathLike | None = None,
 ) -> VLM:
     """Load a model with its tokenizer and image processor.
 
@@ -73,6 +90,9 @@ def load_model(
             `from_pretrained`. What does not fit waits in the CPU's memory or on disk.
         max_memory: device -> bytes that accelerate may use there.
         offload_folder: where accelerate keeps what waits on disk.
+        settings: file of the method's settings that ``hide calibrate`` wrote, or its folder. None takes ``hide.json``
+            beside the weights; for a model of the hub that of ``data/models/OWNER/NAME``. Without one the family's
+            settings apply.
 
     Raises:
         FileNotFoundError: there are no such files, here or on the hub.
@@ -99,29 +119,9 @@ def load_model(
     # A model of data/models goes by its folder and not by its hub id, whose files may differ.
     name = source if folder and folder.is_relative_to(paths.MODELS) else str(name_or_path)
     vlm = family(name, model, tokenizer, processor, choices, (min_pixels, max_pixels), folder)
-    if folder and (folder / "hide.json").is_file():
-        vlm.defaults, vlm.world = _calibrated(folder / "hide.json", vlm)
+    if file := settings_file(folder or paths.MODELS / os.fspath(name_or_path), settings):
+        vlm.defaults, vlm.world, vlm.prompts = calibrated(file, vlm)
     return vlm
-
-
-def _calibrated(file: Path, vlm: VLM) -> tuple[Settings, World | None]:
-    """What a checkpoint folder carries: settings, and the drawn world that the model was trained on, or None.
-
-    The settings are layer (counted from 0), sigma in grid cells and alpha.
-
-    Raises:
-        ValueError: one of the three is absent, the model has no such layer, or the world is none.
-    """
-    values = json.loads(file.read_text(encoding="utf-8"))
-    if absent := {"layer", "sigma", "alpha"} - set(values):
-        raise ValueError(f"{file} lacks {', '.join(sorted(absent))}; add them or remove the file.")
-    if not 0 <= values["layer"] < vlm.n_layers:
-        raise ValueError(f"{file}: layer {values['layer']} is not among 0 to {vlm.n_layers - 1}, the model's own.")
-    settings = Settings(values["layer"], float(values["sigma"]), float(values["alpha"]), "calibrated, hide.json")
-    try:
-        return settings, World.of_record(values["world"]) if "world" in values else None
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}; correct it or leave it out.") from None
 
 
 def find_checkpoint(name_or_path: str | os.PathLike, revision: str | None) -> str:
@@ -259,6 +259,11 @@ def _image_processor(source: str, revision: str | None) -> transformers.BaseImag
         name = str(settings.get("image_processor_type")).removesuffix("Fast").removesuffix("Pil")
         kind = getattr(transformers, name + "Pil", None) or getattr(transformers, name, None)
         # The name comes with the checkpoint, and from_pretrained of other classes would load other things.
+        if lacking := getattr(kind, "_backends", None):  # a stand-in of transformers' own
+            raise ValueError(
+                f"{source!r}: {name} of transformers {transformers.__version__} needs {', '.join(lacking)}; install "
+                "them, or a newer transformers, whose PIL version of it does without."
+            )
         if not (isinstance(kind, type) and issubclass(kind, transformers.BaseImageProcessor)):
             raise ValueError(f"{source!r}: its image_processor_type {name!r} is no image processor of transformers.")
         return kind.from_pretrained(source, revision=revision)  # type: ignore[attr-defined]  # a class by name

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from hide_utils.models.prompt import ProcessedImage, Prompt
 
@@ -25,7 +26,7 @@ class Settings:
         layer: decoder layer whose attention is read, counted from 0.
         sigma: standard deviation of the Gaussian in grid cells.
         alpha: threshold on purified maps, in (0, 1].
-        source: where they come from.
+        source: where they come from. What nobody has published or calibrated for the model begins with "guess".
     """
 
     layer: int
@@ -33,12 +34,36 @@ class Settings:
     alpha: float
     source: str = ""
 
+    @property
+    def guessed(self) -> bool:
+        """Whether nobody has published or calibrated them for the model."""
+        return self.source.startswith("guess")
+
+    def as_guess(self, why: str) -> Settings:
+        """The same numbers, marked as a guess for a reason."""
+        return replace(self, source=f"guess: {self.source.removeprefix('guess: ')}, {why}")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known of an answer under them; empty where they were published, calibrated or given."""
+        return (f"layer, sigma and alpha are not calibrated for this model ({self.source})",) if self.guessed else ()
+
     def at_depth(self, known: int, layers: int) -> Settings:
-        """The settings, published for a model of `known` layers, at the same relative depth of one of `layers`."""
+        """The settings, published for a model of `known` layers, at the same relative depth of one of `layers`.
+
+        At another depth they are a guess.
+        """
         if layers == known:
             return self
         layer = max(round((self.layer + 1) / known * layers) - 1, 0)
-        return Settings(layer, self.sigma, self.alpha, f"{self.source}, layer scaled from {self.layer} of {known}")
+        return replace(self, layer=layer).as_guess(f"layer scaled from {self.layer} of {known}")
+
+    def at_rows(self, layers: Sequence[int]) -> Settings:
+        """The settings at the nearest of the layers that have rows, the earlier one of two as near."""
+        if self.layer in layers:
+            return self
+        layer = min(layers, key=lambda one: (abs(one - self.layer), one))
+        return replace(self, layer=layer, source=f"{self.source}, moved from layer {self.layer}, which has no rows")
 
 
 @dataclass(frozen=True)
@@ -66,16 +91,31 @@ class Prefix:
         return all(a is b or a.same_as(b) for a, b in zip(self.pictures, theirs, strict=True))
 
     def fork(self, rows: int = 1) -> DynamicCache:
-        """A cache to continue on. It shares this one's tensors, which stay as they are: layers grow by concatenation.
+        """A cache to continue on. This one stays as it is.
+
+        Keys and values are shared, because layers grow by concatenation. The states of linear attention and its
+        convolution are overwritten by every pass, so a fork has its own.
 
         Args:
             rows: size of the batch that goes on from here. More than one takes a copy for each.
         """
         fork = copy.copy(self.cache)
-        fork.layers = [copy.copy(layer) for layer in self.cache.layers]
-        if rows > 1:
-            fork.batch_repeat_interleave(rows)
+        fork.layers = [_forked(layer, rows) for layer in self.cache.layers]
         return fork
+
+
+def _forked(layer: Any, rows: int) -> Any:
+    fork = copy.copy(layer)
+    for name, states in vars(layer).items():
+        if isinstance(states, dict):  # by number of the state; beside tensors, what is known of each
+            own = {
+                key: state.repeat_interleave(rows, dim=0) if isinstance(state, Tensor) else state
+                for key, state in states.items()
+            }
+            setattr(fork, name, own)
+    if rows > 1 and isinstance(layer, DynamicLayer):
+        fork.batch_repeat_interleave(rows)
+    return fork
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ up: they are the processor's to the bit, and of a large picture an eighth of the
 
 from __future__ import annotations
 
+from math import isqrt
+
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 from transformers import BaseImageProcessor
@@ -30,6 +32,19 @@ def resized(image: Image.Image, size_wh: tuple[int, int], processor: BaseImagePr
     if image.size != size_wh:
         image = image.resize(size_wh, resample=processor.resample)
     return torch.from_numpy(np.array(image))
+
+
+def tiles(pixels: UInt8[Tensor, "h w 3"], rows: int, columns: int) -> UInt8[Tensor, "tiles height width 3"]:
+    """A picture cut into tiles of one size, row by row."""
+    height, width = pixels.shape[0] // rows, pixels.shape[1] // columns
+    return pixels.view(rows, height, columns, width, 3).transpose(1, 2).flatten(0, 1)
+
+
+def side_by_side(tokens: Int64[Tensor, " n"], rows: int, columns: int) -> Int64[Tensor, "h w"]:
+    """Square tiles' tokens in the places of one grid. They come tile by tile, and row by row in each."""
+    side = isqrt(len(tokens) // rows // columns)
+    grid = tokens.view(rows, columns, side, side).transpose(1, 2)
+    return grid.reshape(rows * side, columns * side)
 
 
 def in_colors(

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Int64, UInt8
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from torch import Tensor
 
 _SENTINEL = "\ue000{}\ue001"  # private-use characters, which no chat template contains
@@ -22,36 +22,51 @@ class ProcessedImage:
 
     Attributes:
         pixels: (tiles, height, width, 3) bytes after the resize, on the CPU. `VLM.inputs_of` makes the model's of them.
-        layout: (h, w) index of each grid cell's token among the image's tokens.
+        layout: (h, w) index of each grid cell's token in the image's sequence of tokens.
         n_tokens: visual tokens that the image becomes.
         image_size_wh: width and height in pixels of the image handed in.
+        sequence: ids of all tokens that the image becomes, markers between tiles or rows included. None: its visual
+            tokens are one run without markers.
     """
 
     pixels: UInt8[Tensor, "tiles height width 3"]
     layout: Int64[Tensor, "h w"]
     n_tokens: int
     image_size_wh: tuple[int, int]
+    sequence: Int64[Tensor, " length"] | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens of a prompt that the image takes, markers included."""
+        return self.n_tokens if self.sequence is None else len(self.sequence)
 
     def same_as(self, other: ProcessedImage) -> bool:
-        """Whether the model would see the same picture."""
-        return torch.equal(self.pixels, other.pixels)
+        """Whether the model would see the same picture. Plain ones can have the same tiles in another arrangement."""
+        return torch.equal(self.pixels, other.pixels) and torch.equal(self.layout, other.layout)
 
 
 @dataclass(frozen=True)
 class ImageSpan:
-    """A picture at tokens [start, stop) of a prompt."""
+    """A picture at tokens [start, stop) of a prompt.
+
+    Attributes:
+        picture: what stands there.
+        start: position of its first token, which may be a marker.
+        closed: whether the template closes it with a special token directly behind it.
+    """
 
     picture: ProcessedImage
     start: int
+    closed: bool = False
 
     @property
     def stop(self) -> int:
         """The position behind its last token."""
-        return self.start + self.picture.n_tokens
+        return self.start + self.picture.length
 
     @property
     def positions(self) -> Int64[Tensor, "h w"]:
-        """Positions in the prompt of the tokens on the picture's grid. A thumbnail's tokens are not on it."""
+        """Positions in the prompt of the grid's tokens. Markers and a thumbnail's tokens are not on the grid."""
         return self.picture.layout + self.start
 
     @property
@@ -96,6 +111,11 @@ class TextSpan:
                 found.append(position)
         return found
 
+    def of(self, whole: str) -> TextSpan:
+        """The span as that of a text of which the template has dropped the white space at both ends."""
+        dropped = whole.index(self.text)
+        return TextSpan(whole, self.start, self.stop, [(a + dropped, b + dropped) for a, b in self.offsets])
+
     def characters(self, position: int) -> str:
         """What the token at a position of the prompt stands for; of a token within a character, the whole character."""
         start, stop = self.offsets[position - self.start]
@@ -123,20 +143,20 @@ class Prompt:
 
     @property
     def cut(self) -> int | None:
-        """Tokens of the beginning that prompts can share, which ends just behind the first image's closing token.
+        """Tokens of the beginning that prompts can share: up to behind the first image and what closes it.
 
-        None without an image.
+        Text behind an image can merge with what follows it and is therefore never shared. None without an image.
         """
-        return self.images[0].stop + 1 if self.images else None
+        return self.images[0].stop + self.images[0].closed if self.images else None
 
     @property
     def n_image_tokens(self) -> int:
-        """Tokens of all its images."""
+        """Visual tokens of all its images."""
         return sum(span.picture.n_tokens for span in self.images)
 
     @property
     def n_text_tokens(self) -> int:
-        """All other tokens, the template's included."""
+        """All other tokens, the template's and images' markers included."""
         return len(self) - self.n_image_tokens
 
     def images_in(self, start: int, stop: int) -> list[ImageSpan]:
@@ -162,7 +182,10 @@ class PromptBuilder:
     Attributes:
         tokenizer: the model's own.
         image_token: the token that stands for a piece of a picture.
-        wrap: tokens that the family puts around an image when its template does not.
+        wrap: what the family puts around an image when its template does not: special tokens, text, or both.
+        placeholder: what stands for a whole image in the template. None: `image_token`.
+        template: options of the chat template.
+        trims: whether the template drops white space at the ends of a text, as Gemma's.
         special: special tokens and their ids.
         text_tokenizer: the tokenizer without special tokens.
     """
@@ -170,13 +193,19 @@ class PromptBuilder:
     tokenizer: Any
     image_token: str
     wrap: tuple[str, str] | None = None
+    placeholder: str | None = None
+    template: dict[str, Any] = field(default_factory=dict)
+    trims: bool = field(init=False, default=False)
     special: dict[str, int] = field(init=False)
     text_tokenizer: Tokenizer = field(init=False)
 
     def __post_init__(self) -> None:
         backend = self.tokenizer.backend_tokenizer
-        self.special = self.tokenizer.get_added_vocab()
         self.text_tokenizer = Tokenizer(backend.model)
+        # Runs of white space are text. Gemma's tokenizer lists them among its added tokens.
+        self.special = {token: i for token, i in self.tokenizer.get_added_vocab().items() if token.strip()}
+        white = [token for token in self.tokenizer.get_added_vocab() if not token.strip()]
+        self.text_tokenizer.add_tokens([AddedToken(token, normalized=False) for token in white])
         for part in ("normalizer", "pre_tokenizer"):
             if getattr(backend, part) is not None:
                 setattr(self.text_tokenizer, part, getattr(backend, part))
@@ -185,18 +214,24 @@ class PromptBuilder:
     def _pieces(self, kinds: tuple[str, ...]) -> list[str]:
         texts = iter(range(len(kinds)))
         content = [
-            {"type": "image"} if kind == "image" else {"type": "text", "text": _SENTINEL.format(next(texts))}
+            {"type": "image"} if kind == "image" else {"type": "text", "text": f" {_SENTINEL.format(next(texts))} "}
             for kind in kinds
         ]
         message = [{"role": "user", "content": content}]
-        rendered = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        options = {"tokenize": False, "add_generation_prompt": True, **self.template}
+        rendered = self.tokenizer.apply_chat_template(message, **options)
+        placeholder, (before, after) = self.placeholder or self.image_token, self.wrap or ("", "")
+        rendered = rendered.replace(placeholder, before + self.image_token + after)
+        if "text" in kinds:
+            self.trims = " \ue000" not in rendered
+        rendered = rendered.replace(" \ue000", "\ue000").replace("\ue001 ", "\ue001")
         tokens = sorted(self.special, key=len, reverse=True)
         pieces = [p for p in re.split("(" + "|".join(map(re.escape, tokens)) + "|\ue000\\d+\ue001)", rendered) if p]
         found = (pieces.count(self.image_token), sum(p.startswith("\ue000") for p in pieces))
         if found != (kinds.count("image"), kinds.count("text")):
             raise ValueError(
                 f"the chat template rendered {found[0]} images and {found[1]} texts of {kinds}; "
-                f"it must place {self.image_token!r} once per image and every text once."
+                f"it must place {placeholder!r} once per image and every text once."
             )
         return pieces
 
@@ -221,24 +256,24 @@ class PromptBuilder:
         texts: dict[int, TextSpan] = {}
         # Strings between two special tokens, each with the number of its user text; None marks the template's own.
         run: list[tuple[str, int | None]] = []
-        before, after = ([self.special[token]] for token in self.wrap) if self.wrap else ([], [])
-        for piece in (
-            *self.pieces(tuple("image" if isinstance(part, ProcessedImage) else "text" for part in parts)),
-            None,
-        ):
+        pieces = self.pieces(tuple("image" if isinstance(part, ProcessedImage) else "text" for part in parts))
+        for piece, following in zip([*pieces, None], [*pieces[1:], None, None], strict=True):
             if piece is not None and piece not in self.special:
                 number = int(piece[1:-1]) if piece.startswith("\ue000") else None
-                run.append((piece, None) if number is None else (user_texts[number], number))
+                shown = piece if number is None else user_texts[number].strip() if self.trims else user_texts[number]
+                run.append((shown, number))
                 continue
             texts |= self._flush(run, ids)
             run = []
             if piece == self.image_token:
                 picture = pictures[len(images)]
-                images.append(ImageSpan(picture, len(ids) + len(before)))
-                ids += before + [self.special[piece]] * picture.n_tokens + after
+                closed = following in self.special and following != self.image_token
+                images.append(ImageSpan(picture, len(ids), closed))
+                alike = [self.special[piece]] * picture.n_tokens
+                ids += alike if picture.sequence is None else picture.sequence.tolist()
             elif piece is not None:
                 ids.append(self.special[piece])
-        return ids, images, [texts[number] for number in sorted(texts)]
+        return ids, images, [texts[number].of(user_texts[number]) for number in sorted(texts)]
 
     def _flush(self, run: list[tuple[str, int | None]], ids: list[int]) -> dict[int, TextSpan]:
         """Encode strings between two special tokens onto `ids`, and give the spans of the user texts among them.

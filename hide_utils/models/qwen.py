@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -25,24 +26,46 @@ class Qwen2_5VL(VLM):
     family_depth = 28
     max_aspect = 200.0
 
+    @property
+    def film(self) -> int:
+        """How often the processor counts a picture's pixels against its budget."""
+        return 1
+
     def budget(self, max_pixels: int | None = None) -> dict[str, int]:
-        """Fewest and most pixels after the resize, under the names that the processor calls them by.
+        """Fewest and most pixels of a picture after the resize, under the names that the processor calls them by.
 
         Args:
             max_pixels: most pixels of this picture. None: the model's own limit, else the processor's.
         """
         size = self.image_processor.size
-        most = max_pixels or self.max_pixels or size["longest_edge"]
-        return {"shortest_edge": min(self.min_pixels or size["shortest_edge"], most), "longest_edge": most}
+        most = max_pixels or self.max_pixels or size["longest_edge"] // self.film
+        least = self.min_pixels or size["shortest_edge"] // self.film
+        return {"shortest_edge": min(least, most), "longest_edge": most}
+
+    def stock_options(self, image_size_wh: tuple[int, int], max_pixels: int | None = None) -> dict[str, Any]:
+        """See `VLM.stock_options`."""
+        return {"size": {name: self.film * pixels for name, pixels in self.budget(max_pixels).items()}}
+
+    def _resized_wh(self, image_size_wh: tuple[int, int], max_pixels: int | None = None) -> tuple[int, int]:
+        """Width and height in pixels to which the processor resizes a picture: multiples of a token's side."""
+        processor, (width, height) = self.image_processor, image_size_wh
+        if processor.do_resize:
+            size = self.stock_options(image_size_wh, max_pixels)["size"]
+            limits = {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
+            height, width = self._fitted(height=height, width=width, factor=self._side, **limits)
+        return width, height
+
+    def _fitted(self, **given: int) -> tuple[int, int]:
+        return sys.modules[type(self.image_processor).__module__].smart_resize(**given)
+
+    @property
+    def _side(self) -> int:
+        """Pixels along a side of a token."""
+        return self.image_processor.patch_size * self.image_processor.merge_size
 
     def _prepare(self, image: Image.Image, max_pixels: int | None) -> ProcessedImage:
-        processor, (width, height) = self.image_processor, image.size
-        side, budget = processor.patch_size * processor.merge_size, self.budget(max_pixels)
-        fitting = sys.modules[type(processor).__module__].smart_resize
-        if processor.do_resize:
-            limits = budget["shortest_edge"], budget["longest_edge"]
-            height, width = fitting(height, width, factor=side, min_pixels=limits[0], max_pixels=limits[1])
-        pixels, h, w = resized(image, (width, height), processor), height // side, width // side
+        width, height = self._resized_wh(image.size, max_pixels)
+        pixels, h, w = resized(image, (width, height), self.image_processor), height // self._side, width // self._side
         return ProcessedImage(pixels[None], torch.arange(h * w).view(h, w), h * w, image.size)
 
     def inputs_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
@@ -63,11 +86,8 @@ class Qwen2_5VL(VLM):
 
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """See `VLM.n_image_tokens`."""
-        width, height = image_size_wh
-        budget = self.budget()
-        pixels = {"min_pixels": budget["shortest_edge"], "max_pixels": budget["longest_edge"]}
-        patches = self.image_processor.get_number_of_image_patches(height, width, pixels)
-        return patches // self.image_processor.merge_size**2
+        width, height = self._resized_wh(image_size_wh)
+        return (width // self._side) * (height // self._side)
 
     def position_ids(self, ids: Int64[Tensor, " n"], pictures: Sequence[ProcessedImage]) -> Int64[Tensor, "axes n"]:
         """Time, row and column of every token, by the stock model's own rule over the whole prompt."""
@@ -84,3 +104,9 @@ class Qwen3VL(Qwen2_5VL):
 
     family_settings = Settings(18, 3.0, 0.7, "authors' code for Qwen3-VL-8B")
     family_depth = 36
+
+
+class Qwen3VLMoe(Qwen3VL):
+    """Qwen3-VL with experts in place of most MLPs. Nobody has published settings."""
+
+    family_settings = Qwen3VL.family_settings.as_guess("whose MLPs are no experts")

@@ -6,13 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from hide_utils.models.attention import capturing
-from hide_utils.models.flops import capture_flops, forward_flops
+from hide_utils.models.flops import capture_flops, forward_flops, layer_kinds
 from hide_utils.models.outputs import Prefix, Rows
 from hide_utils.models.prompt import ProcessedImage, Prompt
 
@@ -23,11 +24,14 @@ class Runner:
     Attributes:
         model: the stock model.
         device: where inputs go.
+        shares_prefix: whether prompts can go on behind a beginning that was run already. A family whose early tokens
+            see later ones sets it to False; then every prompt is a full pass.
         n_layers: decoder layers of the text model.
         position_axes: axes of the rotary positions: 1, or 3 for time, row and column.
         counts: everything that was run so far: passes, prefills, suffixes, images, tokens and FLOPs.
     """
 
+    shares_prefix: ClassVar[bool] = True
     model: PreTrainedModel
     device: torch.device
     n_layers: int
@@ -35,6 +39,34 @@ class Runner:
     counts: Counter[str]
     inputs_of: Callable[[Sequence[ProcessedImage]], dict[str, Tensor]]
     shapes_of: Callable[[Sequence[ProcessedImage]], dict[str, Tensor]]
+
+    @property
+    def row_layers(self) -> tuple[int, ...]:
+        """Layers that have rows, counted from 0: those whose tokens attend to all that come before them.
+
+        Linear attention has no rows, and those of a window miss the tokens before it.
+        """
+        kinds = layer_kinds(self.model.config.get_text_config())
+        return tuple(layer for layer, kind in enumerate(kinds) if kind == "full_attention")
+
+    @property
+    def only_full_attention(self) -> bool:
+        """Whether all layers attend to all tokens, so that a mask alone keeps prompts in one sequence apart."""
+        return len(self.row_layers) == self.n_layers
+
+    def check_layers(self, layers: Sequence[int]) -> None:
+        """Refuse layers that have no rows.
+
+        Raises:
+            ValueError: there is none, or one is out of range or has no rows.
+        """
+        if not layers or not all(0 <= layer < self.n_layers for layer in layers):
+            raise ValueError(f"layers must be among 0 to {self.n_layers - 1} (counted from 0), not {layers}.")
+        if lacking := sorted(set(layers) - set(self.row_layers)):
+            known = ", ".join(map(str, self.row_layers))
+            raise ValueError(
+                f"layers {lacking} (counted from 0) have no attention rows over the whole prompt; these have: {known}."
+            )
 
     def _forward(self, ids, positions, cache=None, inputs=None, mask=None, kept: int | Tensor = 1) -> Tensor:
         """Logits (kept, vocab) from one pass over ids (n,) at positions (axes, n).
@@ -76,8 +108,15 @@ class Runner:
         self.counts["images"] += len(pictures)
         self.counts["image_tokens"] += n_image
         self.counts["text_tokens"] += stop - start - n_image
-        inputs = self.inputs_of(pictures) if pictures else None
+        inputs = self._inputs_in(prompt, stop, pictures) if pictures else None
         return self._forward(prompt.ids[start:stop], prompt.position_ids[:, start:stop], cache, inputs)
+
+    def _inputs_in(self, prompt: Prompt, stop: int, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
+        """What the model takes besides ids for pictures of a prompt that is run up to `stop`, cached tokens included.
+
+        A family overrides it whose masks depend on more than who comes first.
+        """
+        return self.inputs_of(pictures)
 
     def _new_cache(self) -> DynamicCache:
         return DynamicCache(config=self.model.config.get_text_config())
@@ -93,8 +132,10 @@ class Runner:
 
         Raises:
             ValueError: the cut is out of range, falls inside an image, or is missing for a prompt without an image, or
-                the prompt does not begin with the prefix.
+                the prompt does not begin with the prefix, or the family's prompts share no beginning.
         """
+        if not self.shares_prefix:
+            raise ValueError(f"prompts of {type(self).__name__} share no beginning; run each from its first token.")
         cut, start = prompt.cut if cut is None else cut, self._begin(prompt, prefix)
         if cut is None or not start < cut < len(prompt):
             raise ValueError(f"cut must lie within the prompt's {len(prompt)} tokens, not {cut}; name one.")
@@ -132,13 +173,12 @@ class Runner:
                 `Session.search`.
 
         Raises:
-            ValueError: a layer or query is out of range, there is none, the prompt has no image, or it does not begin
-                with the prefix.
+            ValueError: a layer or query is out of range, there is none, a layer has no rows, the prompt has no image,
+                or it does not begin with the prefix.
         """
         queries, layers = list(queries), sorted(set(layers))
         began, start = time.perf_counter(), self._begin(prompt, prefix)
-        if not layers or not all(0 <= layer < self.n_layers for layer in layers):
-            raise ValueError(f"layers must be among 0 to {self.n_layers - 1} (counted from 0), not {layers}.")
+        self.check_layers(layers)
         if not queries or not all(start <= query < len(prompt) for query in queries):
             raise ValueError(f"queries must be token positions from {start} to {len(prompt) - 1}, not {queries}.")
         if not prompt.images:
@@ -146,6 +186,8 @@ class Runner:
         with capturing(torch.tensor(queries) - start, layers, early_exit=early_exit, heads=heads) as captured:
             self._run(prompt, start, len(prompt), prefix.fork() if prefix else None)
         self.counts["flops"] += capture_flops(self.model.config, len(queries), layers, len(prompt), start, early_exit)
+        if {layer: rows.shape[-1] for layer, rows in captured.rows.items()} != dict.fromkeys(layers, len(prompt)):
+            raise ValueError(f"{self.model.config.model_type} gave no rows over the whole prompt at layers {layers}.")
         home = captured.rows[layers[0]].device  # layers may lie on several devices, and one copy to the host is faster
         rows = torch.stack([captured.rows.pop(layer).to(home) for layer in layers]).cpu()
         maps = [rows[..., span.positions].numpy() for span in prompt.images]

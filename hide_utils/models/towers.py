@@ -80,7 +80,12 @@ def _tower_attention(name: str) -> Callable:
     stock: Any = AttentionInterface()["sdpa"]
 
     def forward(module, query, key, value, attention_mask, scaling=None, cu_seq_lens_q=None, max_length_q=None, **more):
-        if cu_seq_lens_q is None:  # InternVL's tiles are a batch already
+        if cu_seq_lens_q is None and more.get("position_ids") is not None:
+            # Older Pixtral towers tell pictures apart by their patches' positions alone, which begin at 0 in each.
+            starts = (more["position_ids"][0] == 0).nonzero().flatten()
+            cu_seq_lens_q = pad(starts, (0, 1), value=query.shape[2]).int()
+            max_length_q = cu_seq_lens_q.diff().max()
+        if cu_seq_lens_q is None:  # tiles are a batch already
             return stock(module, query, key, value, attention_mask, scaling=scaling, is_causal=False)
         # One picture without windows is a single sequence, for which the usual kernels are made.
         if name == "varlen" and len(cu_seq_lens_q) > 2 and scaling in (None, query.shape[-1] ** -0.5):

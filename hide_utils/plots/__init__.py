@@ -1,37 +1,28 @@
 """Figures in one look, a file for each kind. They take pictures, arrays and tables, and know no model and no method.
 
 Read `style` first, then `pictures` and `dots`, which draw what the others arrange: `galleries` and `maps` of pictures,
-`curves`, `layers` and `costs` over numbers, `bars`, `matrices`, `heads`, `claims` of finding cards. `marks` stand
-beside measured points.
+`curves`, `layers` and `costs` over numbers, `matrices`, `claims` of finding cards. `marks` stand beside measured
+points.
 """
 
-from hide_utils.looks import NEUTRAL, PALETTE, Look, Looks, look_of, looks_of
-from hide_utils.plots.bars import floor_marks, stacked_bars
+from hide_utils.looks import NEUTRAL, PALETTE, Look, look_of, looks_of
 from hide_utils.plots.claims import findings_forest
 from hide_utils.plots.costs import (
     accuracy_against_cost,
     cost_curves,
+    floor_marks,
     levers_rows,
-    over_sides,
     pareto_front,
     ratios_by_side,
     seconds_by_lever,
+    stacked_bars,
 )
-from hide_utils.plots.curves import (
-    PERCENT,
-    accuracy_curve,
-    accuracy_panels,
-    band,
-    bands,
-    error_curves,
-    lines,
-    ticks_at,
-)
+from hide_utils.plots.curves import PERCENT, accuracy_curve, accuracy_panels, band, bands, error_curves, ticks_at
 from hide_utils.plots.dots import (
     ACCURACY,
     DIFFERENCE,
-    ESTIMATE,
     dot_rows,
+    head_dots,
     offsets,
     points,
     ratio_rows,
@@ -44,14 +35,11 @@ from hide_utils.plots.galleries import (
     gallery,
     picture_and_compact,
     question,
-    second_picture,
     stages,
+    stages_of_several,
 )
-from hide_utils.plots.heads import head_dots
 from hide_utils.plots.layers import (
-    LAYER_AXIS,
     chosen_curves,
-    layer_axis,
     layer_curves,
     maps_and_answers,
     middle_third,
@@ -60,25 +48,15 @@ from hide_utils.plots.layers import (
     split_curves,
 )
 from hide_utils.plots.maps import layer_maps, sink_panels, token_maps
-from hide_utils.plots.marks import (
-    level,
-    published_layers,
-    published_rows,
-    reference,
-    references,
-    setting,
-)
+from hide_utils.plots.marks import level, published_layers, published_rows, reference, setting
 from hide_utils.plots.matrices import choice_scatter, difference_matrix, setting_maps
-from hide_utils.plots.pictures import PANEL_PIXELS, draw_boxes, frame, overlay, show_map, thumbnail
+from hide_utils.plots.pictures import PANEL_PIXELS, draw_boxes, overlay
 from hide_utils.plots.style import (
     BOX_COLOR,
     COLUMN_WIDTH,
-    INCH,
     MAP_COLORS,
     MARKERS,
     PAGE_WIDTH,
-    SPREAD,
-    STYLE,
     TRUTH_COLOR,
     every_letter,
     left_out_in,

@@ -22,6 +22,7 @@ from hide_utils.stats.rows import outcomes
 
 Box = Sequence[float]
 Maps = Float[np.ndarray, "maps h w"]
+Answers = Mapping[str, tuple[str | None, str | None]]  # method -> reply and the letter that it states
 
 
 class Panel(NamedTuple):
@@ -117,7 +118,8 @@ def _case(sample: Any, rows: pd.DataFrame, methods: tuple[str, str], looks: Look
     said.append(f"truth: {sample.label} ({plain_text(sample.answer, 20)})")
     regions = rows.loc[methods[1], "regions"]
     title = f"{textwrap.fill(plain_text(sample.question, 120), 36)}\n{' · '.join(said)}"
-    return Panel(sample.image, title, () if regions is None else regions, sample.boxes_xyxy)
+    picture, truth = sample.sheet
+    return Panel(picture, title, () if regions is None else regions, truth)
 
 
 def stages(
@@ -129,7 +131,7 @@ def stages(
     *,
     question: str,
     options: Sequence[str] | None,
-    answers: Mapping[str, tuple[str | None, str | None]],
+    answers: Answers,
     details: Sequence[str | None],
     truth: Sequence[Box] = (),
     most_tokens: int = 8,
@@ -161,10 +163,42 @@ def stages(
         rest = f" (+{len(tokens) - shown} more)" if number == shown - 1 and shown < len(tokens) else ""
         overlay(ax, image, maps[number], title=f"“{plain_text(tokens[number])}”{rest}")
     second_picture(second, compact_image, "compact")
+    _said(fig, question, options, answers, details)
+    return fig
+
+
+def stages_of_several(
+    looked: Sequence[Any], truth: Sequence[Sequence[Box]] = (), most_tokens: int = 4, **said: Any
+) -> Figure:
+    """Every stage of one answer about several pictures: a line for each picture.
+
+    Args:
+        looked: what was found in each picture, as `hide_utils.method.result.Looked`.
+        truth: true boxes of each picture, pixel xyxy; dashed.
+        most_tokens: maps that are drawn of a picture.
+        said: question, options, answers and details, as for `stages`.
+    """
+    columns = 2 + max(min(len(one.tokens), most_tokens) for one in looked)
+    height = len(looked) * (PAGE_WIDTH / columns + 0.25) + 0.9
+    fig, axes = new_figure(len(looked), columns, width=PAGE_WIDTH, height=height, squeeze=False)
+    for number, (one, (picture, *of_maps, second)) in enumerate(zip(looked, axes, strict=True)):
+        _regions(picture, one.image, one.boxes, truth[number] if len(truth) else ())
+        picture.set_title(f"picture {number + 1}, {picture.get_title()}")
+        for ax, token, map_hw in zip(of_maps, one.tokens, one.maps, strict=False):
+            overlay(ax, one.image, map_hw, title=f"“{plain_text(token)}”")
+        second_picture(second, one.compact_image, "compact")
+        for ax in (picture, *of_maps, second):
+            ax.set_axis_off()
+            ax.set_title(ax.get_title(), fontsize=7)
+    _said(fig, **said)
+    return fig
+
+
+def _said(fig: Figure, question: str, options: Sequence[str] | None, answers: Answers, details: Sequence) -> None:
+    """Question and answers above the panels, and the small print below."""
     said = [f"{name}: {_with_option(*answer, options)}" for name, answer in answers.items() if answer[0] is not None]
     fig.suptitle(f"{plain_text(question)}\n{'     '.join(said)}", fontsize=9)
     fig.supxlabel(textwrap.fill(" · ".join(filter(None, details)), 130), fontsize=7, color="0.35")
-    return fig
 
 
 def _row_of(ax: Axes, n: int) -> list[Axes]:

@@ -54,7 +54,8 @@ def token_maps(
         panels = [("picture", None), *zip(titles, maps, strict=True)][number > 0 and not picture_in_all :]
         starts = range(0, len(panels), per_row)
         lines += [(name if not start else "", panels[start : start + per_row]) for start in starts]
-    height = len(lines) * (_tallness(picture) * PAGE_WIDTH / (per_row + 1.2) + 0.17) + 0.2
+    tallness = np.clip(picture.height / picture.width, 0.4, 1.6)  # of a panel, such that the page stays readable
+    height = len(lines) * (tallness * PAGE_WIDTH / (per_row + 1.2) + 0.17) + 0.2
     fig, axes = new_figure(len(lines), per_row, width=PAGE_WIDTH, height=height, squeeze=False)
     for line, (name, panels) in zip(axes, lines, strict=True):
         for ax in line[len(panels) :]:
@@ -70,11 +71,6 @@ def token_maps(
             rings(ax, truth, picture.size)
     fig.colorbar(drawn, ax=axes[:, -1].tolist(), label="scaled to [0, 1]", aspect=30, shrink=0.6, pad=0.12)
     return fig
-
-
-def _tallness(picture: Image.Image) -> float:
-    """Height of a panel over its width, within what leaves the page readable."""
-    return float(np.clip(picture.height / picture.width, 0.4, 1.6))
 
 
 def layer_maps(

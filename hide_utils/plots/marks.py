@@ -50,16 +50,9 @@ def level(ax: Axes, at: float, label: str | None = None, *, color: str = NEUTRAL
     return line(at, color=color, linewidth=0.8, linestyle=":", label=label, zorder=0)
 
 
-def setting(ax: Axes, at: float, label: str, *, color: str = NEUTRAL, published: bool = False) -> None:
-    """A vertical line at the setting in use, or at a published one."""
-    ax.axvline(
-        at,
-        color="0.55" if published else color,
-        linewidth=0.7,
-        linestyle=DASHES if published else "-",
-        label=f"published: {label}" if published else label,
-        zorder=0,
-    )
+def setting(ax: Axes, at: float, label: str, *, color: str = NEUTRAL) -> None:
+    """A vertical line at the setting in use."""
+    ax.axvline(at, color=color, linewidth=0.7, label=label, zorder=0)
 
 
 def published_rows(

@@ -20,9 +20,7 @@ PANEL_PIXELS = 420  # pictures are scaled down to this before they go into a fig
 Map = Float[np.ndarray, "h w"]
 
 
-def overlay(
-    ax: Axes, image: Image.Image, map_hw: Map | None = None, *, vmax: float = 1.0, title: str | None = None
-) -> None:
+def overlay(ax: Axes, image: Image.Image, map_hw: Map | None = None, *, title: str | None = None) -> None:
     """Show a picture without axes and a map of any grid over it, in pixel coordinates.
 
     The map is the more opaque the higher its value, so that the picture stays visible, in grey, where nothing is found.
@@ -30,20 +28,14 @@ def overlay(
     Args:
         ax: panel to draw in.
         image: the picture.
-        map_hw: the map, (h, w); None shows the picture alone.
-        vmax: value at the upper end of the colors, the same in every panel that shares the scale; the lower end is 0.
+        map_hw: the map in [0, 1], (h, w); None shows the picture alone.
         title: written above.
-
-    Raises:
-        ValueError: `vmax` is not positive.
     """
-    if vmax <= 0:
-        raise ValueError(f"vmax {vmax}: want a positive upper end of the scale")
     # Under a map the picture is grey, so that all color is the map's.
     ax.imshow(image if map_hw is None else image.convert("L").convert("RGB"))
     if map_hw is not None:
-        opacity = 0.2 + 0.6 * np.clip(map_hw / vmax, 0, 1)
-        ax.imshow(map_hw, cmap=MAP_COLORS, vmin=0, vmax=vmax, alpha=opacity, extent=_extent(image.size))
+        opacity = 0.2 + 0.6 * np.clip(map_hw, 0, 1)
+        ax.imshow(map_hw, cmap=MAP_COLORS, vmin=0, vmax=1, alpha=opacity, extent=_extent(image.size))
     ax.set_axis_off()
     if title is not None:
         ax.set_title(title)
@@ -79,18 +71,16 @@ def draw_boxes(
     boxes_xyxy: Iterable[Sequence[float]],
     *,
     color: str = BOX_COLOR,
-    label: str | None = None,
     dashed: bool = False,
 ) -> None:
-    """Outline half-open pixel boxes (x0, y0, x1, y1) on a picture; one legend entry for all of them.
+    """Outline half-open pixel boxes (x0, y0, x1, y1) on a picture.
 
     The line lies on a wider one in black, so that it shows on any picture.
     """
     style: dict[str, Any] = {"fill": False, "edgecolor": color, "linewidth": 1.2, "linestyle": "--" if dashed else "-"}
     style["path_effects"] = [Stroke(linewidth=2.4, foreground="black"), Normal()]
-    for number, (x0, y0, x1, y1) in enumerate(boxes_xyxy):
-        name = label if number == 0 else None
-        ax.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, label=name, **style))
+    for x0, y0, x1, y1 in boxes_xyxy:
+        ax.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, **style))
 
 
 def frame(ax: Axes) -> None:

@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -35,24 +36,7 @@ MAP_COLORS = "inferno"
 MARKERS = "os^DvP"
 SPREAD = 0.62  # of the distance between two lines: how far apart the outermost series on a line stand, plus one step
 
-STYLE: dict[str, Any] = {
-    "font.size": 8,
-    "axes.labelsize": 8,
-    "axes.titlesize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "axes.linewidth": 0.7,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.dpi": 100,
-    "savefig.dpi": 220,
-    "figure.constrained_layout.use": True,
-    "pdf.fonttype": 42,  # text stays text in the file
-}
+STYLE = rc_params_from_file(Path(__file__).with_name("hide.mplstyle"), use_default_template=False)
 
 
 def set_style() -> None:

@@ -7,6 +7,7 @@ No model is loaded and no notebook is run.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,3 +52,15 @@ def write_report(
 def report_folder(figures: Path) -> Path:
     """Where HTML and PDF go: `data/results/report` for the committed figures, else beside the run's own."""
     return (paths.RESULTS if figures == paths.FIGURES else figures.parent) / "report"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command `hide report`. Prints the files it wrote and returns 0. No notebook is run and none is changed."""
+    parser = argparse.ArgumentParser(prog="hide report", description="Write the report on what is there.")
+    parser.add_argument("--preset", default=paths.DEFAULT_PRESET, help="whose figures are reported, or a run's name")
+    figures = paths.figures_folder(parser.parse_args(argv).preset)
+    if not figures.is_dir():
+        parser.error(f"{figures} is not there; `hide list` shows the runs")
+    for path in write_report(figures, into=figures):
+        print(paths.portable(path))
+    return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from hide_utils.files import data_of
 from hide_utils.findings import in_words
 from hide_utils.report.captions import caption, measured_on, printed_table
 from hide_utils.report.items import Chapter, Item, provenance_table, state_table, verdicts_table
@@ -24,16 +25,7 @@ HEADLINE_COLUMNS = (
     *("recall50", "area", "tokens", "times_direct"),
 )
 MOST_ROWS, MOST_COLUMNS = 12, 8  # of a table that is shown
-ABOUT = (
-    "The claims of all notebooks with what was measured, then their figures. Nothing is computed here: all is read "
-    "from the files that the notebooks saved. Intervals are 95 %; each notebook's tests are corrected together (Holm). "
-    "Values of the embedded miniature say how the method behaves on a small transformer and are no estimates for a 7B "
-    "model; what the paper says is quoted with its source and was not measured here."
-)
-RULES = (
-    "One rule judges every claim: a corrected test or a margin of equivalence, never a point estimate. A claim on "
-    "which the miniature's training bears holds here as taught, or does not hold here."
-)
+SAID: dict[str, str] = data_of(__file__)
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,7 @@ def document(chapters: Sequence[Chapter]) -> list[Block]:
     headline = [_headline(item) for c in chapters if (item := c.item(HEADLINE[1])) and c.notebook == HEADLINE[0]]
     return [
         Block("title", "HiDe notebooks: report"),
-        Block("text", ABOUT),
+        Block("text", SAID["about"]),
         *headline,
         Block("contents", contents),
         *body,
@@ -95,7 +87,7 @@ def by_chapter(blocks: Sequence[Block]) -> dict[str, list[Block]]:
 
 def _findings(chapters: list[Chapter]) -> Iterator[Block]:
     yield Block("chapter", "Findings")
-    yield Block("text", RULES)
+    yield Block("text", SAID["rules"])
     yield Block("table", "Verdicts of all cards.", frame=verdicts_table(chapters).map(str))
     for chapter in chapters:
         for item in (item for item in chapter.items if item.cards):
@@ -140,11 +132,8 @@ def _headline(item: Item) -> Block:
 
 def _state(chapters: list[Chapter]) -> Iterator[Block]:
     yield Block("chapter", "Provenance")
-    yield Block("text", "What made the figures and tables; hashes are shortened.")
+    yield Block("text", SAID["origins"])
     yield Block("table", "Origins.", frame=printed_table(provenance_table(chapters)))
     yield Block("chapter", "Missing and stale")
-    state, said = (
-        state_table(chapters),
-        "Everything that the notebooks save is there, and made by this code and these settings.",
-    )
-    yield Block("table", "What to run again.", frame=state.map(str)) if len(state) else Block("text", said)
+    state, nothing = state_table(chapters), Block("text", SAID["nothing_to_run"])
+    yield Block("table", "What to run again.", frame=state.map(str)) if len(state) else nothing

@@ -18,7 +18,7 @@ import pandas as pd
 from hide_utils import paths
 from hide_utils.baselines import LOOKS
 from hide_utils.evaluation.saving import read_table
-from hide_utils.files import write_text
+from hide_utils.files import data_of, write_text
 from hide_utils.findings import in_words
 from hide_utils.looks import look_of
 from hide_utils.notebooks import title
@@ -49,36 +49,7 @@ class Question:
     table: str = "findings"
 
 
-QUESTIONS = (
-    Question("Is it background interference, or are the objects just small?",
-             "01_background_interference", "3 · Object size", "size or background"),
-    Question("Which part of the background interferes?",
-             "01_background_interference", "2 · Which part", "semantic over non-semantic"),
-    Question("Next check: which layer gives the best *answers*?",
-             "02_layer_sweep", "2 · Is the best layer", "maps and answers"),
-    Question("Which words should be read: are the others noise?",
-             "02_layer_sweep", "3 · Semantic tokens", "semantic tokens look at the object"),
-    Question("Can the noise prior be learned, or adapted?",
-             "03_token_decoupling", "Is the instruction the right prior", "prior of other pictures"),
-    Question("Does it work without enlarging anything?",
-             "04_layout_ablations", "5 · Is it a zoom", "native size, against direct"),
-    Question("Next check: does it harm where nothing is to gain?",
-             "13_robustness_and_failures", "4 · Negative control", "no harm"),
-    Question("Is it the place of the boxes, or any second picture?",
-             "05_benchmarks", "2 · Is it the place", "place of the boxes"),
-    Question("Open question 1: what does it cost, and can it be had for less?",
-             "06_memory_and_latency", "1 · FLOPs", "FLOPs, HiDe over plain, Qwen2.5-VL-7B", "targets"),
-    Question("And in memory?", "06_memory_and_latency", "5 · Memory",
-             "peak memory, HiDe over plain, full size", "targets"),
-    Question("Open question 2, next check: how robust is the extraction of entities?",
-             "07_extraction_robustness", "2 · What do the model's own errors", "own entities, reworded"),
-    Question("Is the extraction needed at all?",
-             "07_extraction_robustness", "3 · Is the extraction needed", "whole question"),
-    Question("When to look, and when to leave the answer alone?",
-             "11_when_to_look", "1 · Is a gate", "margin gate against always"),
-    Question("Can layer, σ and α be chosen without labels?",
-             "12_settings_without_labels", "1 · Can maps alone", "above instruction against calibrated"),
-)  # fmt: skip
+QUESTIONS = tuple(Question(**one) for one in data_of(__file__))
 
 
 def headline(figures: Path = paths.FIGURES) -> str:
@@ -122,7 +93,7 @@ def questions(figures: Path = paths.FIGURES, notebooks: Path = paths.NOTEBOOKS) 
     """The table of questions in Markdown: each with the section that answers it and what was measured there.
 
     Questions of a notebook that is not there are left out, and of one without results the table says so. Where a
-    section or a finding goes by another name now, the table names the whole notebook, and `unanswered` the question.
+    section or a finding goes by another name now, the table names the whole notebook.
     """
     lines = ["| question | answered in | measured here | as in the paper? |", "|---|---|---|---|"]
     for question in QUESTIONS:
@@ -133,12 +104,6 @@ def questions(figures: Path = paths.FIGURES, notebooks: Path = paths.NOTEBOOKS) 
             said, verdict = quoted_finding(question, figures) or ("see there", "–")
             lines.append(f"| {question.text} | {link} | {said} | {verdict} |")
     return "\n".join(lines)
-
-
-def unanswered(figures: Path = paths.FIGURES, notebooks: Path = paths.NOTEBOOKS) -> list[str]:
-    """Questions whose notebook lacks the section or the finding that they name."""
-    there = [question for question in QUESTIONS if (notebooks / f"{question.notebook}.ipynb").is_file()]
-    return [q.text for q in there if not (section_heading(q, notebooks) and quoted_finding(q, figures))]
 
 
 def section_heading(question: Question, notebooks: Path = paths.NOTEBOOKS) -> str | None:

@@ -2,7 +2,7 @@
 
 Read `world` (what there is), `drawing` (how it gets onto a picture), `settings` (how many and how large), then
 `questions` (scenes, questions, samples).
-`icons` wrote the file of the objects' shapes, once.
+``data/scenes/icons.py`` wrote the file of the objects' shapes, once.
 """
 
 from hide_utils.scenes.drawing import GROUNDS, thing_mask

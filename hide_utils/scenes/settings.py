@@ -80,7 +80,7 @@ DIFFICULTIES: dict[str, dict[str, Any]] = {
     "easy": {"resolution": 640, "named": 2.25, "similar": 1.375, "unnamed": 12, "object_size": (36, 60)},
     "default": {"resolution": 1024, "named": 2.25, "similar": 1.375, "unnamed": 12, "object_size": (36, 60)},
     "hard": {"resolution": 1216, "named": 2.25, "similar": 1.375, "unnamed": 12, "object_size": (36, 60)},
-}  # chosen on the calibration split by the accuracy of direct answers alone: `hide_utils.mini.difficulty`
+}  # chosen on the calibration split by the accuracy of direct answers alone: `hide_utils.mini.measure`
 
 
 def scene_config(difficulty: str, knobs: Mapping[str, Any]) -> SceneConfig:

@@ -1,6 +1,6 @@
 """What the drawn world consists of: 74 nouns and their icons, eight colors, and the photographs behind them.
 
-The icons lie as masks in ``data/scenes/icons.npz``, which `hide_utils.scenes.icons` wrote once. So no scene depends on
+The icons lie as masks in ``data/scenes/icons.npz``, which a script beside it wrote once. So no scene depends on
 how a font is rendered. The file holds the icons of the nouns and others besides, which no question names.
 """
 
@@ -14,51 +14,15 @@ from PIL import Image
 from skimage import data as photographs
 
 from hide_utils import paths
+from hide_utils.files import data_of
 
 FOLDER = paths.DATA / "scenes"
 
-PHOTOGRAPHS = {
-    "train": (
-        "astronaut",
-        "rocket",
-        "hubble_deep_field",
-        "immunohistochemistry",
-        "grass",
-        "stereo_motorcycle",
-        "coins",
-        "camera",
-        "page",
-    ),
-    "calibration": ("chelsea", "brick", "moon"),
-    "test": ("coffee", "gravel", "retina", "text"),
-}
-
+_WORLD = data_of(__file__)
+PHOTOGRAPHS = {split: tuple(names) for split, names in _WORLD["photographs"].items()}
 SPLITS = tuple(PHOTOGRAPHS)
-
-
-COLORS = {
-    "red": (214, 30, 36),
-    "green": (34, 158, 52),
-    "blue": (36, 72, 222),
-    "yellow": (244, 220, 32),
-    "purple": (136, 36, 160),
-    "cyan": (40, 208, 224),
-    "orange": (246, 132, 20),
-    "pink": (250, 140, 190),
-}
-
-
-NOUNS = (
-    *("dog", "cat", "horse", "cow", "fish", "frog", "crow", "dove", "hippo", "spider", "dragon", "shrimp"),
-    *("car", "truck", "bus", "bicycle", "motorcycle", "plane", "helicopter", "rocket", "sailboat", "train", "tractor"),
-    *("tree", "leaf", "cloud", "fire", "apple", "carrot", "cheese", "burger", "cake", "mug", "bottle"),
-    *("umbrella", "hat", "shirt", "glasses", "crown", "key", "lock", "bell", "clock", "camera", "phone", "laptop"),
-    *("hammer", "wrench", "scissors", "brush", "book", "guitar", "drum", "ghost", "robot", "heart", "star"),
-    *("house", "tent", "church", "chair", "couch", "anchor", "flag", "gift", "trophy", "tooth", "hand", "skull"),
-    *("bone", "feather", "magnet", "bomb", "mitten"),
-)
-
-# What hide.json of a model that was trained on this world alone says of it under "world".
+COLORS = {name: tuple(rgb) for name, rgb in _WORLD["colors"].items()}
+NOUNS = tuple(_WORLD["nouns"].split())
 RECORD = {
     "name": "scenes",
     "about": f"drawn scenes of {len(NOUNS)} nouns and {len(COLORS)} colors",
@@ -66,15 +30,7 @@ RECORD = {
 }
 
 # Font Awesome's name for each noun. Most are the noun itself.
-ICONS = {noun: noun for noun in NOUNS} | {
-    "car": "car-side",
-    "apple": "apple-whole",
-    "cake": "cake-candles",
-    "mug": "mug-hot",
-    "bottle": "wine-bottle",
-    "hat": "hat-cowboy",
-    "house": "house-chimney",
-}
+ICONS = {noun: noun for noun in NOUNS} | _WORLD["icons"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a number of right answers shows: intervals, paired tests, power, and tables of them.
+"""What a number of right answers shows: intervals, paired tests, and tables of them.
 
 Read `tests_and_intervals` first, which holds one function for each statistic. `rows` says which rows are answers
 and takes pictures as the units. `tables` applies both to the rows that `evaluate` returns, group by group and pair by
@@ -16,16 +16,12 @@ from hide_utils.stats.tables import (
     median_label,
 )
 from hide_utils.stats.tests_and_intervals import (
-    Interval,
-    McNemar,
     cluster_bootstrap,
     clustered_mcnemar,
     holm,
     mcnemar_exact,
-    minimum_detectable_difference,
     paired_difference,
     ratio_interval,
-    sign_flip_p,
     unpaired_test,
     wilson,
 )

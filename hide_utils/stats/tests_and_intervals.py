@@ -1,4 +1,4 @@
-"""Intervals, paired tests and power for measures of the same samples, by scipy where it has them."""
+"""Intervals and paired tests for measures of the same samples, by scipy where it has them."""
 
 import math
 from collections.abc import Collection
@@ -149,43 +149,6 @@ def holm(p_values: Collection) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(scaled, 1)
     return adjusted.tolist()
-
-
-def minimum_detectable_difference(
-    n: int | np.integer, discordant: float, power: float = 0.8, level: float = 0.95
-) -> float:
-    """Smallest difference of two accuracies that McNemar's test would find with a given power.
-
-    Normal approximation (Connor 1987): d sqrt(n) = z_level sqrt(discordant) + z_power sqrt(discordant - d^2).
-
-    Args:
-        n: number of paired samples.
-        discordant: share of samples on which exactly one method is right. Of a `McNemar` result it is
-            (only_a + only_b) / n.
-        power: probability of finding it, in (0, 1).
-        level: of confidence, in (0, 1).
-
-    Returns:
-        A difference in (0, 1]. Infinite where not even one as large as `discordant` would be found.
-
-    Raises:
-        ValueError: an argument is out of its range.
-    """
-    _check_level(level)
-    if n < 1 or not 0 < discordant <= 1 or not 0 < power < 1:
-        raise ValueError(
-            f"n={n}, discordant={discordant}, power={power}: need n >= 1, 0 < discordant <= 1, 0 < power < 1"
-        )
-    z_level, z_power = stats.norm.isf((1 - level) / 2), stats.norm.isf(1 - power)
-    # Squared, the equation is a quadratic in d. Its larger root is the solution where power >= 0.5.
-    a = n + z_power**2
-    b = -2 * math.sqrt(n * discordant) * z_level
-    c = discordant * (z_level**2 - z_power**2)
-    if b * b < 4 * a * c:  # with three samples, say, no difference would be found
-        return math.inf
-    sign = 1 if z_power >= 0 else -1
-    d = (-b + sign * math.sqrt(b * b - 4 * a * c)) / (2 * a)
-    return float(d) if d**2 <= discordant and d <= discordant else math.inf
 
 
 def ratio_interval(

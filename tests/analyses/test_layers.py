@@ -39,7 +39,7 @@ class Rows(Session):
 
     def __init__(self, layers, good, first):
         self.layers, self.good, self.first = layers, good, first
-        self.image = picture(SIDE, SIDE)
+        self.images = (picture(SIDE, SIDE),)
 
     def search(self, entities, layers):
         left = np.stack([peaked(np.s_[i : i + 3, :]) for i in range(8, 12)])

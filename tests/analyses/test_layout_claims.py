@@ -5,13 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from checkpoints import tiny_model
-from model_helpers import picture
+from model_helpers import picture, search_rows
 
 from hide_utils import HiDe, evaluate, paths, plots
 from hide_utils.analyses import layouts as variants
 from hide_utils.baselines import METHODS
 from hide_utils.edits import layouts
-from hide_utils.evaluation.calibration import search_rows, sweep_settings
+from hide_utils.evaluation.calibration import sweep_settings
 from hide_utils.findings import MARGINS
 from hide_utils.images import composite_on_white
 from hide_utils.samples import Sample
@@ -145,7 +145,7 @@ def test_cards_of_maps_compare_the_choice_with_what_is_published(tmp_path, monke
     published = means.assign(sigma=[3.0, *means["sigma"][1:]], alpha=[0.7, *means["alpha"][1:]])
     same, _ = variants.map_cards(hide, samples, cfg, published)
     assert same.estimate == 0 == same.low == same.high
-    direct = sweep_settings(search_rows(hide.model, samples, [1], progress=False), samples, [SIZE] * 3, [1.0], [0.6])
+    direct = sweep_settings(search_rows(hide.model, samples, [1]), samples, [SIZE] * 3, [1.0], [0.6])
     stored = variants._swept(hide, samples, cfg, [1.0], [0.6]).query("sigma == 1 and alpha == 0.6")
     assert stored[["sample_id", "layer"]].to_numpy().tolist() == direct[["sample_id", "layer"]].to_numpy().tolist()
     assert np.allclose(stored[["recall50", "iou", "area"]], direct[["recall50", "iou", "area"]], atol=1e-5)

@@ -188,9 +188,6 @@ def test_settings_come_from_the_models_folder(tmp_path, monkeypatch):
     (tmp_path / "hide.json").write_text(json.dumps({"layer": 1, "methods": {"hide_gated": {"margin": 7, "n": 3}}}))
     assert tuned(model, "hide_gated", {"margin": 2.0}) == {"margin": 7}
     assert tuned(model, "rel_att", {"layer": 3}) == {"layer": 3}
-    said = baselines.settings_in_use(HiDe(model, 2, 0.5, 0.8))
-    assert said["hide_gated"] == "margin 7 (chosen on the calibration split)"
-    assert said["first_token"] == "layer 2, sigma 0.5, alpha 0.8 (default, not tuned)"
 
 
 def answers(direct, hide, margins):

@@ -39,9 +39,9 @@ def test_what_ships_is_small_and_holds_answers_alone():
 
 
 @cache
-def scenes(split, seed, knobs):
-    """Scenes of one kind by id, as many as ship. A picture is drawn when it is looked at."""
-    drawn = load_benchmark("scenes", n=600, split=split, seed=seed, **json.loads(knobs))
+def scenes(split, seed, knobs, n):
+    """The first scenes of one kind by id. A picture is drawn when it is looked at."""
+    drawn = load_benchmark("scenes", n=n, split=split, seed=seed, **json.loads(knobs))
     return {sample.id: sample for sample in drawn}
 
 
@@ -49,8 +49,10 @@ def defaults(notebook):
     return {name: entry["default"] for name, entry in inspect(paths.NOTEBOOKS / f"{notebook}.ipynb").items()}
 
 
-def kinds_of_scenes(resolution):
-    """Settings of every kind of scene that the notebooks ask about, of one resolution, the usual one first."""
+def kinds_of_scenes(notebook, resolution):
+    """Settings of every kind of scene that a notebook asks about, of one resolution, the usual one first."""
+    if notebook not in (BACKGROUND, ROBUSTNESS):
+        return [{"resolution": resolution}, {"difficulty": "easy", "resolution": resolution}]
     cfg = background.BackgroundConfig(notebook=BACKGROUND, **defaults(BACKGROUND))
     kinds = [{}, *background.PARTS.values(), *background.ON_GROUNDS.values(), *background.factorial(cfg).values()]
     values = [(knob, v) for knob, field in background.CURVES.items() for v in getattr(cfg, field)]
@@ -59,11 +61,12 @@ def kinds_of_scenes(resolution):
     return [kind | {"resolution": resolution} for kind in kinds if kind.get("resolution", resolution) == resolution]
 
 
-def scene_of(row, methods):
+def scene_of(notebook, row, methods):
     """The scene that a row was made of: the one of its id whose content is the row's."""
-    split, resolution, seed = row["sample_id"].split("-")[1:4]
-    for knobs in kinds_of_scenes(int(resolution)):
-        sample = scenes(split, int(seed[1:]), json.dumps(knobs))[row["sample_id"]]
+    split, resolution, seed, number = row["sample_id"].split("-")[1:5]
+    n = next(n for n in (200, 400, 600, 1000) if int(number) < n)
+    for knobs in kinds_of_scenes(notebook, int(resolution)):
+        sample = scenes(split, int(seed[1:]), json.dumps(knobs), n)[row["sample_id"]]
         if not differing(row["content"], contents([sample], methods)[sample.id, row["method"]]):
             return sample
     raise AssertionError(f"no scene of today is that of {row['sample_id']}, {row['method']}")
@@ -83,10 +86,11 @@ def test_rows_drawn_at_random_are_what_is_answered_today(tmp_path):
     every = [(path, row) for path in SHIPPED for row in read_rows(path)[1] if "reply" in row]
     every = [(path, row) for path, row in every if not path.name.startswith(CHOSEN)]
     for path, row in random.Random(seed).sample(every, 12):
-        methods = METHODS | own.get(path.name.split("-")[0], {})
+        notebook = path.name.split("-")[0]
+        methods = METHODS | own.get(notebook, {})
         method = {row["method"]: methods[row["method"]]}
         out = tmp_path / f"{path.stem}-{row['sample_id']}-{row['method'].replace(' ', '_')}.parquet"
-        now = evaluate(model, [scene_of(row, method)], method, out, progress=False).iloc[0]
+        now = evaluate(model, [scene_of(notebook, row, method)], method, out, progress=False).iloc[0]
         assert read_rows(out)[0] == read_rows(path)[0], f"{path.name} is of other settings: make answers"
         if (now["regions"] if isinstance(now["regions"], list) else None) != row["regions"]:
             elsewhere.append((now["regions"], row))

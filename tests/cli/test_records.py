@@ -14,9 +14,9 @@ from nbclient import NotebookClient
 from hide_utils import paths, report
 from hide_utils.cli import run as runner
 from hide_utils.cli.records import Run, folder_name, read
-from hide_utils.cli.report import main as report_main
 from hide_utils.evaluation.saving import output_folder
 from hide_utils.files import replace_files
+from hide_utils.report import main as report_main
 
 # As `save_table` does, without the seconds that its import takes.
 SAVE = """import os, pathlib
@@ -249,7 +249,7 @@ def test_a_report_takes_the_name_of_a_run_and_says_where_there_is_none(monkeypat
     monkeypatch.setattr(paths, "RUNS", tmp_path)
     folder = tmp_path / folder_name("smoke", None, {"n": 3}) / "figures"
     written = []
-    monkeypatch.setattr("hide_utils.cli.report.write_report", lambda figures, into: written.append(figures) or [])
+    monkeypatch.setattr("hide_utils.report.write_report", lambda figures, into: written.append(figures) or [])
     with pytest.raises(SystemExit):
         report_main(["--preset", folder.parent.name])
     assert "is not there; `hide list` shows the runs" in capsys.readouterr().err

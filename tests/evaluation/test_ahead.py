@@ -101,7 +101,7 @@ def test_seconds_include_preparing(thread, monkeypatch):
     with Ahead(hide, asked, thread) as ahead:
         for sample in asked:
             session = ahead.open(sample)
-            assert session.shared.picture is not None, "prepared before it is needed"
+            assert session.shared.pictures, "prepared before it is needed"
             for one in (session, session.beside()):
                 began = time.perf_counter()
                 one.prefill()

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from checkpoints import tiny_model
-from model_helpers import picture
+from model_helpers import picture, search_rows
 
 from hide_utils import HiDe
 from hide_utils.evaluation import localisation
-from hide_utils.evaluation.calibration import by_setting, search_rows, settings_grid, sweep_settings
+from hide_utils.evaluation.calibration import by_setting, settings_grid, sweep_settings
 from hide_utils.samples import Sample
 
 
@@ -26,7 +26,7 @@ def samples(n=2, **changes):
 
 def test_sweep_is_what_the_method_would_find():
     model, drawn = tiny_model("qwen3_vl"), samples()
-    found = search_rows(model, drawn, progress=False)
+    found = search_rows(model, drawn)
     assert found[0].layers == tuple(range(model.n_layers))
     table = sweep_settings(found, drawn, [(256, 224)] * 2, sigmas=(0.0, 1.0), alphas=(0.5, 0.9))
     assert len(table) == 2 * model.n_layers * 2 * 2
@@ -68,14 +68,9 @@ def test_the_grid_is_extended_until_the_best_is_inside(best, sigmas, alphas):
     assert means["alpha"].max() < 1 and means.loc[0, "recall50"] == means["recall50"].max()
 
 
-def test_samples_without_entities_are_refused():
-    with pytest.raises(ValueError, match="no reference entities"):
-        search_rows(tiny_model("qwen3_vl"), samples(1, entities=[]), progress=False)
-
-
 def test_questions_of_one_picture_keep_its_name():
     model, drawn = tiny_model("qwen3_vl"), samples(4)
     for number, one in enumerate(drawn):
         one.image_id = f"p{number // 2}"
-    found = search_rows(model, drawn, progress=False)
+    found = search_rows(model, drawn)
     assert set(sweep_settings(found, drawn, [(256, 224)] * 4)["image_id"]) == {"p0", "p1"}

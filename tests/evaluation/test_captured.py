@@ -4,10 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from checkpoints import LAYERS, tiny_model
-from model_helpers import picture
+from model_helpers import picture, search_rows
 
 from hide_utils import HiDe
-from hide_utils.evaluation.calibration import search_rows
 from hide_utils.evaluation.captured import RowCache
 from hide_utils.evaluation.keys import model_key
 from hide_utils.method.entities import given_entities
@@ -51,7 +50,7 @@ def test_second_run_reads_the_very_rows_and_runs_no_model(model, cache):
     assert sizes == sizes_again == [(112, 84)] * 2
     assert first[0].layers == tuple(range(LAYERS))
     assert all(same(a, b) for a, b in zip(first, second, strict=True))
-    assert all(same(a, b) for a, b in zip(first, search_rows(model, samples, progress=False), strict=True))
+    assert all(same(a, b) for a, b in zip(first, search_rows(model, samples), strict=True))
     assert second[0].semantic.dtype == np.float32
 
 

@@ -11,7 +11,7 @@ from hide_utils import HiDe, evaluate
 from hide_utils.baselines import METHODS
 from hide_utils.baselines.methods import with_hide
 from hide_utils.evaluation import entity_variants
-from hide_utils.evaluation.token_selection import Rule, listed_by_model, question_itself, reading
+from hide_utils.evaluation.token_selection import Rule, question_itself, reading
 from hide_utils.models import Settings
 from hide_utils.samples import Sample
 
@@ -29,7 +29,9 @@ OTHERS = {
     "other layer": lambda *a: with_hide(*a, settings=Settings(3, 1.0, 0.5)),
     "given": entity_variants.hide_with(lambda sample: ["dog", "large blue truck", "scooter"]),
     "question": reading(Rule(None, 0.0, 0.5), question_itself),
-    "listed": reading(Rule(None, 0.0, 0.5), listed_by_model, ("extract",)),
+    "listed": reading(
+        Rule(None, 0.0, 0.5), lambda hide, session, sample: hide.locate(session, sample.question).entities, ("extract",)
+    ),
 }
 EVERY = METHODS | OTHERS
 

@@ -46,8 +46,8 @@ def test_cycles_of_hrbench_share_prefill_and_localisation(tmp_path, monkeypatch)
     path = write_tsv(tmp_path / "hr_bench_4k.tsv", hrbench_rows(2, lambda i: noise(i, 96)))
     cycles, model, searches = load_benchmark(path), tiny_model("qwen3_vl"), []
     run = {"hide": quick(model), "progress": False}
-    original = Session.search
-    monkeypatch.setattr(Session, "search", lambda *given: searches.append(given) or original(*given))
+    original = Session.searches
+    monkeypatch.setattr(Session, "searches", lambda *given: searches.append(given) or original(*given))
     model.counts.clear()
     table = evaluate(model, cycles, ["direct", "hide"], **run)
     assert len(table) == 16 and len(searches) == 2 and model.counts["prefills"] == 2 + 1

@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from checkpoints import FAMILIES, LAYERS, eager_model, tiny_model
+from checkpoints import FULL_ATTENTION, tiny_model
 from made_rows import sample
-from model_helpers import stock_inputs
+from model_helpers import eager_rows
 
 from hide_utils import HiDe
 from hide_utils.evaluation import heads
@@ -30,7 +29,7 @@ def test_entropy_counts_places_by_their_mass():
     assert heads.spatial_entropy(np.ones((10, 10))) == pytest.approx(np.log(100)), "a flat map looks nowhere"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FULL_ATTENTION)
 def test_measures_of_heads_are_those_of_eager_attention(family):
     model, one = tiny_model(family), sample(entities=("dog",))
     hide = HiDe(model, 1)
@@ -39,13 +38,13 @@ def test_measures_of_heads_are_those_of_eager_attention(family):
     prompt = model.prompt(session.image, f"{SEARCH_INSTRUCTION} dog")
     (image,), (text,) = prompt.images, prompt.texts
     queries = text.positions(len(SEARCH_INSTRUCTION) + 1, len(SEARCH_INSTRUCTION) + 4)
-    with torch.inference_mode():
-        attentions = eager_model(family)(**stock_inputs(model, prompt), output_attentions=True).attentions
-    rows = np.stack([layer[0][:, queries][..., image.positions].numpy() for layer in attentions])
+    attentions = eager_rows(model, prompt)
+    rows = np.stack([attentions[layer][:, queries][..., image.positions].numpy() for layer in model.row_layers])
     np.testing.assert_allclose(measured["attention"], rows.sum((-2, -1)).mean(2), atol=2e-4)
     entropy = [[np.mean([heads.spatial_entropy(row) for row in head]) for head in layer] for layer in rows]
     np.testing.assert_allclose(measured["entropy"], entropy, atol=2e-3)
-    assert np.shape(measured["concentration"]) == (LAYERS, model.model.config.get_text_config().num_attention_heads)
+    many = model.model.config.get_text_config().num_attention_heads
+    assert np.shape(measured["concentration"]) == (len(model.row_layers), many)
 
 
 def test_entities_are_the_samples_own_or_those_that_the_model_lists():

@@ -91,17 +91,12 @@ def test_all_levers_and_the_stock_path_give_one_answer(family):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_calls_of_the_vision_tower_are_blocks_and_not_windows(name):
-    table = floors.launches(ARCHITECTURES[name]).set_index(["pass", "path"])
     vision = ARCHITECTURES[name].config().vision_config
     blocks = getattr(vision, "depth", None) or vision.num_hidden_layers
-    assert table.loc[("vision tower", "batched"), "attention_calls"] == blocks
-    stock = table.loc[("vision tower", "stock"), "attention_calls"]
+    assert floors.attention_calls(ARCHITECTURES[name], "batched") == blocks
+    stock = floors.attention_calls(ARCHITECTURES[name], "stock")
     full = len(getattr(vision, "fullatt_block_indexes", []))
     assert stock == (full + (blocks - full) * 1024 if full else blocks)
-    assert (
-        table.loc[("decoded token", "eager"), "operations"]
-        > 100 * table.loc[("decoded token", "recorded"), "operations"]
-    )
 
 
 def test_floors_are_bound_by_arithmetic_or_by_bytes(windowed):

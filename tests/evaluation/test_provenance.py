@@ -15,9 +15,9 @@ import pytest
 
 from hide_utils import paths
 from hide_utils.config import RunConfig
-from hide_utils.evaluation.hashes import hash_folder
 from hide_utils.evaluation.provenance import hash_notebook, provenance_entry
 from hide_utils.evaluation.saving import is_sidecar, save_figure, save_table, write_sidecar
+from hide_utils.files import hash_folder
 from hide_utils.samples import Sample
 
 # The room's front has a function of that name.

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from checkpoints import FAMILIES, LAYERS, tiny_model
+from checkpoints import FAMILIES, tiny_model
 from made_rows import BOX, SIDE, made_rows, sample
 
 from hide_utils import HiDe
@@ -63,9 +63,9 @@ def test_rows_are_those_of_the_search(family):
     np.testing.assert_array_equal(rows.semantic, found.semantic[0])
     np.testing.assert_array_equal(rows.noise, found.noise[0])
     np.testing.assert_array_equal(rows.content_free, session.rows_of_last(CONTENT_FREE, [1])[0])
-    few = tad_variants.read_rows(hide, session, one, [(0, 1), (3, 0)])
-    apart = session.search(given_entities(["dog", "red star"]), range(LAYERS), heads=True)
-    wanted = (apart.semantic_heads[0, 1] + apart.semantic_heads[3, 0]) / 2
+    few = tad_variants.read_rows(hide, session, one, [(1, 1), (3, 0)])
+    apart = session.search(given_entities(["dog", "red star"]), [1, 3], heads=True)
+    wanted = (apart.semantic_heads[0, 1] + apart.semantic_heads[1, 0]) / 2
     np.testing.assert_allclose(few.semantic, wanted, atol=1e-6)
     assert np.abs(few.semantic - rows.semantic).max() > 1e-4
 

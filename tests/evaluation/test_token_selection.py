@@ -10,7 +10,6 @@ from hide_utils.evaluation import token_selection
 from hide_utils.evaluation.localisation import box_quality
 from hide_utils.evaluation.token_selection import (
     RULES,
-    TOKEN_SCORES,
     Rule,
     choose_rules,
     entropy_score,
@@ -47,7 +46,7 @@ def test_measures_of_known_maps():
     assert entropy_score(np.zeros((1, SIDE, SIDE), np.float32)).tolist() == [0.0]  # nothing was left of the token
 
 
-@pytest.mark.parametrize("measure", TOKEN_SCORES)
+@pytest.mark.parametrize("measure", token_selection.LEAST)
 def test_a_spot_is_more_concentrated_than_what_looks_everywhere(measure):
     scores = token_scores(found(spot(2, 2), flat()[::-1]), 0, 0.0)[measure]
     assert scores[0] > scores[1]
@@ -87,9 +86,15 @@ def test_reading_all_tokens_is_hide_and_the_question_needs_no_extraction():
     hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
     samples = load_benchmark("scenes", split="calibration", n=2, resolution=256, seed=0)
     everything = Rule(None, -np.inf, hide.settings.alpha)
+
+    def listed(hide, session, sample):
+        return hide.locate(session, sample.question).entities
+
     methods = {
         "hide": METHODS["hide"],
-        "all": token_selection.reading(everything, token_selection.listed_by_model, ("extract",)),
+        "all": token_selection.reading(
+            everything, lambda hide, session, sample: hide.locate(session, sample.question).entities, ("extract",)
+        ),
         "question": token_selection.reading(Rule("entropy", 0.05, 0.7), token_selection.question_itself),
     }
     table = evaluate(hide.model, samples, methods, hide=hide, progress=False).set_index(["sample_id", "method"])

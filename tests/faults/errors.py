@@ -27,11 +27,11 @@ def _open_fails(error: Exception, at) -> list[int]:
     opened: list[int] = []
     real = HiDe.open
 
-    def fails(hide, image):
-        opened.append(seen.setdefault(image.tobytes(), len(seen)))
+    def fails(hide, images):
+        opened.append(seen.setdefault(images[0].tobytes(), len(seen)))
         if at(opened[-1]):
             raise error
-        return real(hide, image)
+        return real(hide, images)
 
     HiDe.open = fails
     return opened

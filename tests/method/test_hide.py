@@ -21,7 +21,7 @@ QUESTION = "What is the color of the large blue truck?"
 
 
 def both_ways(family, image, **arguments):
-    settings = {"layer": 2, "sigma": 1.0, "alpha": 0.6}
+    settings = {"layer": tiny_model(family).row_layers[-1], "sigma": 1.0, "alpha": 0.6}
     one = HiDe(tiny_model(family), **settings)(image, QUESTION, **arguments)
     full = HiDe(tiny_model(family), reuse_prefix=False, **settings)(image, QUESTION, **arguments)
     return one, full
@@ -31,7 +31,8 @@ def both_ways(family, image, **arguments):
 def test_one_prefill_equals_full_passes(family):
     one, full = both_ways(family, picture(230, 170), options=OPTIONS)
     assert one.entities == full.entities and one.tokens == full.tokens
-    np.testing.assert_allclose(one.maps, full.maps, atol=1e-5)
+    # Linear attention is computed in chunks that begin where a pass does, so rounding differs more behind a prefix.
+    np.testing.assert_allclose(one.maps, full.maps, atol=1e-5 if tiny_model(family).only_full_attention else 5e-5)
     assert one.boxes == full.boxes
     assert (one.answer, one.letter, one.direct_answer) == (full.answer, full.letter, full.direct_answer)
     assert one.counts["images"] < full.counts["images"]  # else nothing was shared
@@ -69,13 +70,14 @@ def test_stages_are_those_of_the_modules(family):
 def test_a_search_keeps_heads_apart_in_the_same_pass(family, reuse_prefix):
     hide, entities = HiDe(tiny_model(family), reuse_prefix=reuse_prefix), given_entities(["truck", "dog"])
     session = hide.open(picture(230, 170, seed=3))
-    usual = session.search(entities, range(LAYERS))
+    *_, last = wanted = hide.model.row_layers
+    usual = session.search(entities, wanted)
     before = hide.model.counts["passes"]
-    found = session.search(entities, range(LAYERS), heads=True)
+    found = session.search(entities, wanted, heads=True)
     assert hide.model.counts["passes"] - before == 1
     heads = hide.model.model.config.get_text_config().num_attention_heads
     layers, tokens, *grid = usual.semantic.shape
-    assert found.tokens == usual.tokens and found.layers == usual.layers == tuple(range(LAYERS))
+    assert found.tokens == usual.tokens and found.layers == usual.layers == wanted
     assert found.semantic_heads.shape == (layers, heads, tokens, *grid)
     assert found.noise_heads.shape == (layers, heads, usual.noise.shape[1], *grid)
     assert found.semantic_heads.dtype == np.float32
@@ -86,19 +88,18 @@ def test_a_search_keeps_heads_apart_in_the_same_pass(family, reuse_prefix):
         np.testing.assert_allclose(mean, old, atol=1e-6, rtol=0)
         np.testing.assert_allclose(apart.mean(1), old, atol=1e-6, rtol=0)
     one = found.of_head(heads - 1)
-    rows = np.concatenate([found.noise_heads[2, -1], found.semantic_heads[2, -1]])
-    np.testing.assert_array_equal(one.maps(2, 1.0), tad.purify(rows, len(found.noise_heads[2, -1]), 1.0))
-    few = found.of_heads([(0, 0), (2, heads - 1)])
-    assert few.layers == (2,) and few.tokens == found.tokens
+    rows = np.concatenate([found.noise_heads[-1, -1], found.semantic_heads[-1, -1]])
+    np.testing.assert_array_equal(one.maps(last, 1.0), tad.purify(rows, len(found.noise_heads[-1, -1]), 1.0))
+    few = found.of_heads([(wanted[0], 0), (last, heads - 1)])
+    assert few.layers == (last,) and few.tokens == found.tokens
     for mean, apart in ((few.noise, found.noise_heads), (few.semantic, found.semantic_heads)):
-        np.testing.assert_allclose(mean[0], (apart[0, 0] + apart[2, -1]) / 2, atol=1e-6, rtol=0)
-    for refused in (lambda: usual.of_head(0), lambda: usual.of_heads([(0, 0)])):
+        np.testing.assert_allclose(mean[0], (apart[0, 0] + apart[-1, -1]) / 2, atol=1e-6, rtol=0)
+    for refused in (lambda: usual.of_head(0), lambda: usual.of_heads([(last, 0)])):
         with pytest.raises(ValueError, match="heads=True"):
             refused()
-    with pytest.raises(ValueError, match="name at least one"):
-        found.of_heads([])
-    with pytest.raises(ValueError, match=rf"layers \[{LAYERS}\] .* were not captured"):
-        found.of_heads([(0, 0), (LAYERS, 0)])
+    for asked, what in (([], "name at least one"), ([(last, 0), (LAYERS, 0)], rf"layers \[{LAYERS}\] .* not captured")):
+        with pytest.raises(ValueError, match=what):
+            found.of_heads(asked)
 
 
 def test_no_box_falls_back_to_the_direct_answer(monkeypatch):
@@ -257,7 +258,10 @@ def test_saved_and_shown(tmp_path):
 
 
 def test_a_model_of_a_drawn_world_notes_what_lies_outside(tmp_path, monkeypatch):
-    hide, drawn = HiDe(tiny_model("qwen3_vl")), scene_samples("test", 1, resolution=160, object_size=(12, 18))[0]
+    hide, drawn = (
+        HiDe(tiny_model("qwen3_vl"), 1, 3.0, 0.7),
+        scene_samples("test", 1, resolution=160, object_size=(12, 18))[0],
+    )
     plain = hide(drawn.image, QUESTION, OPTIONS, ["bag with leather material"])
     assert plain.notes == () and "notes" not in repr(plain) and "note " not in str(plain)
     monkeypatch.setattr(hide.model, "world", World.of_record(RECORD))
@@ -283,17 +287,3 @@ def test_disk_full_while_saving(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="space"):
         result.save(tmp_path)
     assert not list(tmp_path.glob(".*")) and not (tmp_path / "maps.npz").exists()
-
-
-@pytest.mark.parametrize("first_runs", [True, False])
-def test_sessions_of_one_picture_share_a_prefill_and_are_each_charged_for_it(first_runs):
-    hide = HiDe(tiny_model("qwen3_vl"))
-    one = hide.open(picture(160, 96))
-    if first_runs:
-        one.answer("Where is the dog?")
-    other, before = one.beside(), hide.model.counts["prefills"]
-    for session in (other, one):
-        session.answer("Where is the cat?")
-    assert hide.model.counts["prefills"] - before == (0 if first_runs else 1)
-    assert one.shared is other.shared and one.cost(["prefill"]) == other.cost(["prefill"])
-    assert one.counts["prefill"]["images"] == 1 and not other.localisations

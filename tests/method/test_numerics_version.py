@@ -5,7 +5,7 @@ import json
 import numpy as np
 from test_conformance import CASES, FOLDER, gradient_picture
 
-from hide_utils.evaluation.hashes import hash_picture
+from hide_utils.evaluation.keys import hash_picture
 from hide_utils.files import hash_json
 from hide_utils.method import NUMERICS
 from hide_utils.method.lpd import compact_image, merge_boxes, token_boxes

@@ -4,6 +4,7 @@ import pytest
 from checkpoints import FAMILIES, tiny_model
 from model_helpers import picture
 
+from hide_utils import HiDe
 from hide_utils.method import Session
 from hide_utils.prompts import multiple_choice
 
@@ -77,3 +78,17 @@ def test_full_passes_are_made_one_by_one():
     session = Session(tiny_model("qwen3_vl"), picture(100, 100), reuse_prefix=False)
     session.expect(multiple_choice(QUESTION, options) for options in ROTATIONS)
     assert len(asked(session, None)) == 4 and session.batches == []
+
+
+@pytest.mark.parametrize("first_runs", [True, False])
+def test_sessions_of_one_picture_share_a_prefill_and_are_each_charged_for_it(first_runs):
+    hide = HiDe(tiny_model("qwen3_vl"))
+    one = hide.open(picture(160, 96))
+    if first_runs:
+        one.answer("Where is the dog?")
+    other, before = one.beside(), hide.model.counts["prefills"]
+    for session in (other, one):
+        session.answer("Where is the cat?")
+    assert hide.model.counts["prefills"] - before == (0 if first_runs else 1)
+    assert one.shared is other.shared and one.cost(["prefill"]) == other.cost(["prefill"])
+    assert one.counts["prefill"]["images"] == 1 and not other.localisations

@@ -190,12 +190,6 @@ def test_energy_concentration_and_pointing():
     assert np.isnan(localisation.concentration(maps, [])).all()
 
 
-def test_map_iou_at_every_alpha():
-    maps = np.zeros((1, 4, 4), np.float32)
-    maps[0, 1, 1:3], maps[0, 0] = 1, 0.5
-    np.testing.assert_allclose(localisation.map_iou(maps, BOX, [0.4, 0.8])[:, 0], [2 / 6, 1])
-
-
 def test_recall_needs_half_of_a_true_box():
     truth = [(0, 0, 0.5, 1), (0.5, 0, 1, 1)]
     assert localisation.coverage_recall([(0.25, 0, 0.7, 1)], truth) == 0.5

@@ -6,14 +6,14 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from model_helpers import search_rows
 
 from hide_utils import load_benchmark, load_model, paths
-from hide_utils.evaluation.calibration import search_rows
 from hide_utils.method import SearchAttention
 from hide_utils.method.entities import Extraction, entities_from_reply
 from hide_utils.mini import measure
 from hide_utils.mini.card import card, markdown
-from hide_utils.mini.difficulty import CHANCE, GRID, LEAST_ABOVE_CHANCE, TARGETS, nearest
+from hide_utils.mini.measure import CHANCE, GRID, LEAST_ABOVE_CHANCE, TARGETS, nearest
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import scene_samples
 from hide_utils.scenes.settings import DIFFICULTIES
@@ -67,7 +67,7 @@ def test_attention_is_held_against_the_box_of_its_own_entity():
 
 def test_localisation_is_at_the_settings_of_each_layer():
     model, samples = load_model("mini"), load_benchmark("scenes", n=2, difficulty="easy")
-    found = search_rows(model, samples, [3, 8], progress=False)
+    found = search_rows(model, samples, [3, 8])
     settings = pd.DataFrame({"layer": [3, 8], "sigma": [0.5, 1.0], "alpha": [0.9, 0.5]})
     fit = measure.localisation_table(found, samples, settings)
     assert fit[["layer", "sigma", "alpha"]].to_numpy().tolist() == settings.to_numpy().tolist()

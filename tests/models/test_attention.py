@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from checkpoints import FAMILIES, LAYERS, checkpoint, eager_model, tiny_model
-from model_helpers import picture, stock_inputs
+from checkpoints import FAMILIES, LAYERS, checkpoint, tiny_model
+from model_helpers import eager_rows, picture, stock_inputs
 
 from hide_utils.method import Session
 from hide_utils.models import load_model
@@ -54,15 +54,28 @@ def test_rows_equal_eager_attention(family, with_prefix):
     prompt = model.prompt(picture(200, 130), SEARCH)
     queries = [*range(prompt.texts[0].start, prompt.texts[0].stop), len(prompt) - 1]
     prefix = model.prefill(prompt) if with_prefix else None
-    rows = model.capture(prompt, queries, range(LAYERS), prefix=prefix)
-    with torch.inference_mode():
-        attentions = eager_model(family)(**stock_inputs(model, prompt), output_attentions=True).attentions
+    layers = model.row_layers
+    rows = model.capture(prompt, queries, layers, prefix=prefix)
+    attentions = eager_rows(model, prompt)
     (span,) = prompt.images
-    wanted = np.stack([layer[0].mean(0)[queries][:, span.positions].numpy() for layer in attentions])
-    assert rows.maps[0].shape == (LAYERS, len(queries), *span.grid_hw)
+    wanted = np.stack([attentions[layer].mean(0)[queries][:, span.positions].numpy() for layer in layers])
+    assert rows.maps[0].shape == (len(layers), len(queries), *span.grid_hw)
     assert wanted.max() > 3 * wanted.mean(), "weights too flat for the comparison to mean anything"
     np.testing.assert_allclose(rows.maps[0], wanted, atol=1e-5, rtol=0)
     assert (rows.maps[0].sum((-1, -2)) <= 1 + 1e-5).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_a_picture_forty_times_as_wide_as_high_equal_eager_attention(family):
+    model = tiny_model(family)
+    prompt = model.prompt(picture(400, 10), SEARCH)
+    queries = [prompt.texts[0].start, len(prompt) - 1]
+    layer = model.row_layers[-1]
+    rows = model.capture(prompt, queries, [layer], prefix=model.prefill(prompt))
+    wanted = eager_rows(model, prompt)[layer].mean(0)[queries]
+    (span,), (maps,) = prompt.images, rows.maps
+    assert span.grid_hw[1] > 2 * span.grid_hw[0] or family == "gemma3", "which stretches pictures to one size"
+    np.testing.assert_allclose(maps[0], wanted[:, span.positions].numpy(), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -73,18 +86,18 @@ def test_heads_apart_are_those_of_eager_attention_and_take_one_pass(family, with
     queries = [*range(prompt.texts[0].start, prompt.texts[0].stop)]
     prefix = model.prefill(prompt) if with_prefix else None
     before = model.counts["passes"]
-    rows = model.capture(prompt, queries, range(LAYERS), prefix=prefix, heads=True)
+    layers = model.row_layers
+    rows = model.capture(prompt, queries, layers, prefix=prefix, heads=True)
     assert model.counts["passes"] - before == 1
-    with torch.inference_mode():
-        attentions = eager_model(family)(**stock_inputs(model, prompt), output_attentions=True).attentions
+    attentions = eager_rows(model, prompt)
     (span,), (maps,) = prompt.images, rows.maps
-    wanted = np.stack([layer[0][:, queries][..., span.positions].numpy() for layer in attentions])
+    wanted = np.stack([attentions[layer][:, queries][..., span.positions].numpy() for layer in layers])
     heads = model.model.config.get_text_config().num_attention_heads
-    assert maps.shape == wanted.shape == (LAYERS, heads, len(queries), *span.grid_hw)
+    assert maps.shape == wanted.shape == (len(layers), heads, len(queries), *span.grid_hw)
     assert maps.dtype == np.float32
     assert np.abs(wanted - wanted.mean(1, keepdims=True)).max() > 1e-3, "heads too alike for the comparison"
     np.testing.assert_allclose(maps, wanted, atol=5e-5, rtol=0)  # of one head, whose rounding no mean hides
-    mean = model.capture(prompt, queries, range(LAYERS), prefix=prefix).maps[0]
+    mean = model.capture(prompt, queries, layers, prefix=prefix).maps[0]
     np.testing.assert_allclose(maps.mean(1), mean, atol=1e-6, rtol=0)
 
 
@@ -92,14 +105,14 @@ def test_heads_apart_are_those_of_eager_attention_and_take_one_pass(family, with
 def test_last_positions_rows_equal_eager_attention(family):
     model, image, text = tiny_model(family), picture(200, 130), "What is it?\nA. dog\nB. truck"
     session = Session(model, image)
-    rows = session.rows_of_last(text, [2, 0])
+    layers = first, last = model.row_layers[0], model.row_layers[-1]
+    rows = session.rows_of_last(text, [last, first])
     prompt = model.prompt(image, text)
-    with torch.inference_mode():
-        attentions = eager_model(family)(**stock_inputs(model, prompt), output_attentions=True).attentions
+    attentions = eager_rows(model, prompt)
     (span,) = prompt.images
-    wanted = np.stack([attentions[layer][0].mean(0)[-1][span.positions].numpy() for layer in (0, 2)])
+    wanted = np.stack([attentions[layer].mean(0)[-1][span.positions].numpy() for layer in layers])
     np.testing.assert_allclose(rows, wanted, atol=1e-5, rtol=0)
-    np.testing.assert_allclose(Session(model, image, reuse_prefix=False).rows_of_last(text, [0, 2]), rows, atol=1e-5)
+    np.testing.assert_allclose(Session(model, image, reuse_prefix=False).rows_of_last(text, layers), rows, atol=1e-5)
     assert session.counts["last"]["images"] == 0, "the prefill is shared"
 
 
@@ -108,13 +121,14 @@ def test_each_image_gets_its_own_columns(family):
     model = tiny_model(family)
     prompt = model.prompt(picture(200, 130, seed=1), "and", picture(90, 160, seed=2), SEARCH)
     queries = [prompt.texts[1].start, prompt.texts[1].stop - 1]
-    rows = model.capture(prompt, queries, [1, 3], prefix=model.prefill(prompt))
-    with torch.inference_mode():
-        attentions = eager_model(family)(**stock_inputs(model, prompt), output_attentions=True).attentions
-    assert len(rows.maps) == 2 and rows.maps[0].shape != rows.maps[1].shape
-    apart = model.capture(prompt, queries, [1, 3], prefix=model.prefill(prompt), heads=True)
+    layers = model.row_layers[-2:]
+    rows = model.capture(prompt, queries, layers, prefix=model.prefill(prompt))
+    attentions = eager_rows(model, prompt)
+    assert len(rows.maps) == 2
+    assert rows.maps[0].shape != rows.maps[1].shape or family == "gemma3", "which stretches pictures to one size"
+    apart = model.capture(prompt, queries, layers, prefix=model.prefill(prompt), heads=True)
     for span, maps, by_head in zip(prompt.images, rows.maps, apart.maps, strict=True):
-        wanted = np.stack([attentions[layer][0][:, queries][..., span.positions].numpy() for layer in (1, 3)])
+        wanted = np.stack([attentions[layer][:, queries][..., span.positions].numpy() for layer in layers])
         np.testing.assert_allclose(maps, wanted.mean(1), atol=1e-5, rtol=0)
         np.testing.assert_allclose(by_head, wanted, atol=5e-5, rtol=0)  # of one head, whose rounding no mean hides
 
@@ -125,17 +139,18 @@ def test_early_exit_changes_nothing_and_leaves_early(family):
     prompt = model.prompt(picture(100, 100), SEARCH)
     prefix = model.prefill(prompt)
     ran = []
-    layers = model.model.model.language_model.layers
+    layers = model.model.get_decoder().layers
     hooks = [
         layer.register_forward_pre_hook(lambda *_, number=number: ran.append(number))
         for number, layer in enumerate(layers)
     ]
-    exited = model.capture(prompt, [len(prompt) - 1], [0, 2], prefix=prefix)
-    assert ran == [0, 1, 2]
+    first, second = model.row_layers[:2]
+    exited = model.capture(prompt, [len(prompt) - 1], [first, second], prefix=prefix)
+    assert ran == list(range(second + 1))
     for hook in hooks:
         hook.remove()
-    complete = model.capture(prompt, [len(prompt) - 1], [2, 0, 2], prefix=prefix, early_exit=False)
-    assert exited.layers == complete.layers == [0, 2]
+    complete = model.capture(prompt, [len(prompt) - 1], [second, first, second], prefix, early_exit=False)
+    assert exited.layers == complete.layers == [first, second]
     np.testing.assert_array_equal(exited.maps[0], complete.maps[0])
 
 

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 import torch
-from checkpoints import FAMILIES, checkpoint, tiny_model
+from checkpoints import FAMILIES, FULL_ATTENTION, checkpoint, tiny_model
 from model_helpers import picture
 
 from hide_utils.models import attention, backends, graphs, load_model
@@ -19,7 +19,7 @@ def test_a_token_sees_the_shared_ones_and_its_own_prompts_up_to_itself():
     assert seen == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 1, 0], [1, 1, 0, 0, 1, 1]]
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=FULL_ATTENTION)
 def static(request, monkeypatch):
     """A model whose replies of 4 tokens and more are decoded with fixed tensors."""
     monkeypatch.setattr("hide_utils.models.decoding.LEAST_STEPS", 4)
@@ -35,7 +35,7 @@ def replies(model, prompts, limit=12, prefix=None):
 
 
 def test_fixed_tensors_give_the_usual_tokens(static):
-    usual = tiny_model(static.family)
+    usual = tiny_model(static.folder.name)
     prompts = [static.prompt(question) for question in QUESTIONS]
     for some in (prompts, prompts[:2], prompts):  # a second number of prompts takes tensors of its own
         assert replies(static, some) == replies(usual, some)
@@ -43,7 +43,7 @@ def test_fixed_tensors_give_the_usual_tokens(static):
 
 
 def test_fixed_tensors_go_on_from_a_picture(static):
-    usual, image = tiny_model(static.family), picture(150, 90)
+    usual, image = tiny_model(static.folder.name), picture(150, 90)
     prompts = [static.prompt(image, question) for question in QUESTIONS]
     prefixes = [model.prefill(prompts[0]) for model in (static, usual)]
     assert replies(static, prompts, 8, prefixes[0]) == replies(usual, prompts, 8, prefixes[1])
@@ -73,7 +73,7 @@ def test_a_step_that_cannot_be_recorded_is_run_as_usual(static, monkeypatch):
 
     monkeypatch.setattr(graphs.StaticSteps, "begin", refuse)
     prompt = static.prompt("Where?")
-    assert static.generate(prompt, 12).ids == tiny_model(static.family).generate(prompt, 12).ids
+    assert static.generate(prompt, 12).ids == tiny_model(static.folder.name).generate(prompt, 12).ids
     assert static.choices["decoding"].value == "eager"
     assert "operation not permitted" in static.choices["decoding"].reason
 
@@ -90,17 +90,22 @@ def test_the_choice_says_why():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_prefill_passes_no_mask(family, monkeypatch):
-    """So that sdpa takes a kernel for causal attention. Behind a prefix there is one."""
+    """So that sdpa takes a kernel for causal attention. Behind a prefix there is one, as within pictures of Gemma 3."""
     model, seen = tiny_model(family), []
-    monkeypatch.setattr(attention, "_observe", lambda capture, module, query, key, mask, scaling: seen.append(mask))
-    first = model.prompt(picture(100, 100), "Where is the dog?")
-    with attention.capturing(torch.tensor([0]), [0], early_exit=False):
+
+    def note(capture, module, query, key, mask, scaling):
+        if module.layer_idx in model.row_layers:
+            seen.append(mask)
+
+    monkeypatch.setattr(attention, "_observe", note)
+    first, layer = model.prompt(picture(100, 100), "Where is the dog?"), model.row_layers[0]
+    with attention.capturing(torch.tensor([0]), [layer], early_exit=False):
         prefix = model.prefill(first)
-    assert len(seen) == model.n_layers and all(mask is None for mask in seen)
+    assert len(seen) == len(model.row_layers) and all((mask is None) != model.masks_pictures for mask in seen)
     seen.clear()
-    with attention.capturing(torch.tensor([0]), [0], early_exit=False):
+    with attention.capturing(torch.tensor([0]), [layer], early_exit=False):
         model.generate(first, 1, prefix)
-    assert len(seen) == model.n_layers and all(mask is not None and mask.ndim == 4 for mask in seen)
+    assert len(seen) == len(model.row_layers) and all(mask is not None and mask.ndim == 4 for mask in seen)
 
 
 def test_flash_hands_a_mask_of_who_sees_whom_to_sdpa():

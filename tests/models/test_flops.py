@@ -4,6 +4,8 @@ import pytest
 import torch
 from checkpoints import FAMILIES, tiny_model
 from model_helpers import counted_flops, picture
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from hide_utils.models.flops import forward_flops, row_flops, skipped_flops, text_flops
 
@@ -33,7 +35,7 @@ def test_a_pass_that_stops_early_is_charged_for_its_layers(family):
     prompt = model.prompt(image, "Search the dog")
     prefix = model.prefill(prompt)
     costs = []
-    for layer in range(model.n_layers):
+    for layer in model.row_layers:
         rows = [len(prompt) - 1]
         counted, ours, _ = counted_flops(
             model, lambda layer=layer, rows=rows: model.capture(prompt, rows, [layer], prefix)
@@ -44,7 +46,27 @@ def test_a_pass_that_stops_early_is_charged_for_its_layers(family):
     new, past = len(prompt) - len(prefix), len(prefix)
     whole = forward_flops(model.model.config, new, past)
     rows = row_flops(model.model.config, 1, len(prompt))
-    assert costs[0] == whole - skipped_flops(model.model.config, new, past, 0) + rows
+    assert costs[0] == whole - skipped_flops(model.model.config, new, past, model.row_layers[0]) + rows
+
+
+def test_experts_stand_where_the_config_says():
+    """Every second layer has some, and of these layer 3 has none; a token visits two of five."""
+    from transformers import Qwen3VLMoeTextConfig, Qwen3VLMoeTextModel
+
+    config = Qwen3VLMoeTextConfig(
+        vocab_size=50, hidden_size=32, intermediate_size=80, num_hidden_layers=6, num_attention_heads=2,
+        num_key_value_heads=2, head_dim=16, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24,
+        decoder_sparse_step=2, mlp_only_layers=[3],
+        rope_parameters={"rope_type": "default", "mrope_section": [4, 2, 2], "rope_theta": 1e6},
+    )  # fmt: skip
+    config._attn_implementation, config._experts_implementation = "sdpa", "eager"
+    model = Qwen3VLMoeTextModel(config).eval()
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(torch.arange(40)[None])
+    assert text_flops(config, 40, heads=0) == counter.get_total_flops()
+    experts, dense = 32 * (5 + 2 * 3 * 24), 32 * 3 * 80
+    without = Qwen3VLMoeTextConfig(**(config.to_dict() | {"mlp_only_layers": list(range(6))}))
+    assert text_flops(without, 40) - text_flops(config, 40) == 2 * 40 * 2 * (dense - experts)
 
 
 def test_decoding_costs_two_flops_a_weight_and_reads_its_context():

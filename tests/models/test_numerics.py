@@ -83,7 +83,7 @@ def test_half_precision_rows_are_computed_in_single_precision():
 
 # How far half precision may be off: attention, as a share of a row, and logits, in standard deviations of all of them.
 # bfloat16 drifts differently with kernels and numbers of threads: its bound only catches what is plainly wrong.
-TOLERANCES = {"float16": (0.005, 0.05), "bfloat16": (0.04, 0.6)}
+TOLERANCES = {"float16": (0.005, 0.08), "bfloat16": (0.04, 0.6)}
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -91,7 +91,7 @@ TOLERANCES = {"float16": (0.005, 0.05), "bfloat16": (0.04, 0.6)}
 def test_half_precision_models_agree_with_single_precision(family, dtype):
     half, full = load_model(checkpoint(family), device="cpu", dtype=dtype), tiny_model(family)
     of_rows, of_logits = TOLERANCES[dtype]
-    found = [Session(model, picture(150, 90)).search(SEARCH, [0, 1]) for model in (half, full)]
+    found = [Session(model, picture(150, 90)).search(SEARCH, full.row_layers[:2]) for model in (half, full)]
     assert found[0].tokens == found[1].tokens
     for kind in ("noise", "semantic"):
         one, other = (getattr(f, kind) for f in found)

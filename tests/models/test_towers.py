@@ -36,7 +36,7 @@ def test_windows_together_equal_the_stock_path(family, size):
     stock, ours = (load_model(checkpoint(family), device="cpu", vision=name) for name in ("stock", "batched"))
     images = picture(*size), picture(300, 700, 1)
     (wanted, _), (found, _) = features(stock, *images), features(ours, *images)
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found, wanted, atol=5e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -54,6 +54,17 @@ def test_cut_windows_take_a_call_for_each_length():
     full = len(vision.fullatt_block_indexes)
     assert features(ours, image)[1] <= full + 4 * (vision.depth - full)  # whole, cut right, cut below, cut twice
     assert features(stock, image)[1] > 4 * features(ours, image)[1]
+
+
+def test_pictures_are_told_apart_by_positions_where_borders_are_not_given():
+    """As towers of some versions of transformers call it; without borders a picture would see the next one."""
+    made = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 10, 8, generator=made) for _ in range(3))
+    attend = towers.AttentionInterface()[towers.TOWERS["batched"]]
+    places = torch.tensor([[0, 1, 16, 17, 0, 1, 2, 16, 17, 18]])  # row * 16 + column of 2 x 2 and 2 x 3 patches
+    found, _ = attend(torch.nn.Module(), query, key, value, None, position_ids=places)
+    apart = [SDPA(query[:, :, s], key[:, :, s], value[:, :, s]) for s in (slice(0, 4), slice(4, 10))]
+    torch.testing.assert_close(found, torch.cat(apart, dim=2).transpose(1, 2))
 
 
 def random_windows(lengths, heads=2, dim=8, seed=0):

@@ -54,10 +54,9 @@ def test_curves_have_a_band_each(ax):
     assert [line.get_marker() for line in ax.lines] == ["o", "s"]
 
 
-def test_setting_in_use_beside_a_published_one(ax):
+def test_setting_in_use_has_its_line(ax):
     plots.setting(ax, 0.5, "the model's own: σ 0.5")
-    plots.setting(ax, 3.0, "σ 3 (Qwen2.5-VL-7B)", published=True)
-    assert ax.get_legend_handles_labels()[1] == ["the model's own: σ 0.5", "published: σ 3 (Qwen2.5-VL-7B)"]
+    assert ax.get_legend_handles_labels()[1] == ["the model's own: σ 0.5"] and ax.lines[0].get_xdata() == [0.5, 0.5]
 
 
 def test_accuracy_over_a_number_returns_what_it_draws(ax):

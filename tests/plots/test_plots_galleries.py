@@ -111,8 +111,7 @@ def test_a_case_needs_answers_of_both_methods():
     table = table.assign(letter="A", regions=None)
     shown = picture(84, 84)
     cases = [
-        SimpleNamespace(id=name, question=f"question {name}", label="A", answer="x", image=shown, boxes_xyxy=[])
-        for name in "ab"
+        SimpleNamespace(id=name, question=f"question {name}", label="A", answer="x", sheet=(shown, [])) for name in "ab"
     ]
     for correct in (table["correct"].astype("boolean"), table["correct"].eq(True)):
         fig = plots.case_gallery(table.assign(correct=correct), cases, baseline="direct", method="hide")

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import binomtest
 
 from hide_utils import load_benchmark
-from hide_utils.evaluation.hashes import hash_picture
+from hide_utils.evaluation.keys import hash_picture
 from hide_utils.images import WORLD, read_image
 from hide_utils.scenes import (
     COLORS,

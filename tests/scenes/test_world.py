@@ -1,10 +1,12 @@
 """The world's icons, objects, places and grounds: exact boxes and masks, and the same pixels for the same stream."""
 
+import runpy
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageFont
 
-from hide_utils.scenes import COLORS, GROUNDS, NOUNS, PHOTOGRAPHS, SPLITS, Thing, drawing, icons, thing_mask, world
+from hide_utils.scenes import COLORS, GROUNDS, NOUNS, PHOTOGRAPHS, SPLITS, Thing, drawing, thing_mask, world
 
 ICONS = [*NOUNS, *world.unnamed_icons()[::40]]
 
@@ -38,23 +40,28 @@ def test_no_two_icons_look_alike():
 
 def test_font_awesome_is_credited_beside_the_file():
     said = " ".join((world.FOLDER / "README.md").read_text().split())
-    assert all(word in said for word in ("Font Awesome Free 6.6.0", "CC BY 4.0", "OFL 1.1", "hide_utils.scenes.icons"))
+    assert all(word in said for word in ("Font Awesome Free 6.6.0", "CC BY 4.0", "OFL 1.1", "data/scenes/icons.py"))
 
 
-def test_the_script_says_what_it_needs(tmp_path):
+@pytest.fixture(scope="module")
+def script():
+    return runpy.run_path(world.FOLDER / "icons.py")
+
+
+def test_the_script_says_what_it_needs(script, tmp_path):
     with pytest.raises(FileNotFoundError, match="pip install --no-deps --target .* fontawesomefree==6.6.0"):
-        icons.read_icons(tmp_path, ["dog"])
+        script["read_icons"](tmp_path, ["dog"])
     (tmp_path / "fontawesomefree-6.6.0.dist-info").mkdir()
     metadata = tmp_path / "fontawesomefree" / "static" / "fontawesomefree" / "metadata"
     metadata.mkdir(parents=True)
     (metadata / "icons.json").write_text('{"dog": {"unicode": "f6d3"}}')
     with pytest.raises(ValueError, match="has no icons unicorn"):
-        icons.read_icons(tmp_path, ["dog", "unicorn"])
+        script["read_icons"](tmp_path, ["dog", "unicorn"])
 
 
 @pytest.mark.parametrize("letter", ["A", "l", "—"])
-def test_the_script_scales_a_glyph_to_its_longer_side(letter):
-    mask = icons._mask(ImageFont.load_default(256), letter)
+def test_the_script_scales_a_glyph_to_its_longer_side(script, letter):
+    mask = script["_mask"](ImageFont.load_default(256), letter)
     assert max(mask.shape) == 256 and mask.dtype == np.uint8 and mask.max() == 255
 
 

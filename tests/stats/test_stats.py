@@ -18,7 +18,6 @@ from hide_utils.stats import (
     holm,
     mcnemar_exact,
     mean_over_cycles,
-    minimum_detectable_difference,
     paired_difference,
     ratio_interval,
     unpaired_test,
@@ -153,31 +152,6 @@ def test_holm():
         assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())
     with pytest.raises(ValueError, match="0, 1"):
         holm([0.5, math.nan])
-
-
-def test_minimum_detectable_difference_has_the_promised_power():
-    n, discordant = 191, 0.2
-    difference = minimum_detectable_difference(n, discordant)
-    u = np.random.default_rng(0).random((400, n))
-    better, worse = u < (discordant + difference) / 2, (u >= (discordant + difference) / 2) & (u < discordant)
-    power = np.mean([mcnemar_exact(a, b).p < 0.05 for a, b in zip(better, worse, strict=True)])
-    assert 0.72 <= power <= 0.85  # the exact test is a little more cautious than the approximation
-
-
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_a_handful_of_samples_detects_nothing(n):
-    assert minimum_detectable_difference(n, 1.0) == minimum_detectable_difference(n, 0.5) == math.inf
-
-
-def test_minimum_detectable_difference_moves_the_right_way():
-    find = minimum_detectable_difference
-    assert find(1600, 0.2) < find(400, 0.2) < find(100, 0.2)
-    assert find(400, 0.1) < find(400, 0.3)
-    assert find(400, 0.2, power=0.3) < find(400, 0.2, power=0.8) < find(400, 0.2, power=0.95)
-    assert find(20, 0.05) == math.inf
-    for bad in ((0, 0.2), (10, 0.0), (10, 1.5)):
-        with pytest.raises(ValueError, match="need n >= 1"):
-            find(*bad)
 
 
 def test_cluster_bootstrap_is_wider_than_ignoring_clusters():

@@ -1,4 +1,4 @@
-"""Writes the icons of the drawn world, once: ``python -m hide_utils.scenes.icons FOLDER``.
+"""Writes the icons of the drawn world, once: ``python data/scenes/icons.py FOLDER``.
 
 They come from Font Awesome Free's font, as the pip package ``fontawesomefree`` ships it. FOLDER is where
 ``pip install --no-deps --target FOLDER fontawesomefree==6.6.0`` put it. The file that this writes is committed, and
