@@ -139,7 +139,7 @@ def opened(url, profile):
         wait.until(lambda d: d.execute_script(f"return {KERNEL}?.status") == "idle")
         started = time.perf_counter()
         driver.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
-        wait.until(lambda d: "view.png" in last_output(d))
+        wait.until(lambda d: "08_explorer" in last_output(d))
         note("run all cells", time.perf_counter() - started)
         show(driver)
         yield driver
