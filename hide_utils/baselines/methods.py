@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from hide_utils.baselines.outcome import Method, Outcome, answered, with_found, with_regions, with_regions_of_each
+from hide_utils.baselines.outcome import Method, Outcome, answered, with_found, with_regions
 from hide_utils.edits import placement
 from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd
 from hide_utils.models import Settings
@@ -43,7 +43,7 @@ def oracle(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         )
     pairs = zip(sample.boxes_of_each, session.images, strict=True)
     regions = [lpd.pixel_regions(boxes, image.size) for boxes, image in pairs]
-    return with_regions_of_each(session, sample, regions, "oracle", ("prefill", "compact", "oracle"))
+    return with_regions(session, sample, regions, "oracle", ("prefill", "compact", "oracle"))
 
 
 def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -52,7 +52,7 @@ def random_regions(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     seed = zlib.crc32(sample.id.encode())  # the same places at every run
     pairs = zip(located.found, session.images, strict=True)
     regions = [placement.random_boxes(one.regions, image.size, seed + i) for i, (one, image) in enumerate(pairs)]
-    return with_regions_of_each(session, sample, regions, "random", (*HIDE_STEPS[:-1], "random"))
+    return with_regions(session, sample, regions, "random", (*HIDE_STEPS[:-1], "random"))
 
 
 def true_regions(session: Session, sample: Sample) -> list[lpd.Region]:
@@ -91,6 +91,8 @@ def of_regions(
     """
 
     def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
-        return with_regions(session, sample, find(hide, session, sample), "regions", (*steps, "regions"), layout=layout)
+        return with_regions(
+            session, sample, [find(hide, session, sample)], "regions", (*steps, "regions"), layout=layout
+        )
 
     return method

@@ -53,37 +53,6 @@ def answered(
 def with_regions(
     session: Session,
     sample: Sample,
-    regions: Sequence[lpd.Region],
-    step: str,
-    steps: tuple[str, ...],
-    fallback: str | None = None,
-    layout: Callable[[Image.Image, Sequence[lpd.Region]], Image.Image] = lpd.compact_image,
-    maps: Float[np.ndarray, "maps h w"] | None = None,
-) -> Outcome:
-    """The answer to the original picture and a second one made of regions.
-
-    Without regions the original picture is answered alone, and the outcome says so.
-
-    Args:
-        session: the picture.
-        sample: the question.
-        regions: half-open xyxy in pixels of the session's picture.
-        step: what the answer is charged to.
-        steps: all steps that the method is charged for, `step` among them.
-        fallback: what the method did instead so far, and why.
-        layout: makes the second picture of the original and the regions.
-        maps: what the regions were read from.
-
-    Raises:
-        ValueError: the session has several pictures.
-    """
-    the_only(session.images)
-    return with_regions_of_each(session, sample, [regions], step, steps, fallback, layout, maps)
-
-
-def with_regions_of_each(
-    session: Session,
-    sample: Sample,
     regions_of_each: Sequence[Sequence[lpd.Region]],
     step: str,
     steps: tuple[str, ...],
@@ -91,7 +60,25 @@ def with_regions_of_each(
     layout: Callable[[Image.Image, Sequence[lpd.Region]], Image.Image] = lpd.compact_image,
     maps: Float[np.ndarray, "maps h w"] | None = None,
 ) -> Outcome:
-    """`with_regions` of any number of pictures: a second picture is made of each that has regions, in their order."""
+    """The answer to the original pictures and a second one of each that has regions, in their order.
+
+    Without regions the original pictures are answered alone, and the outcome says so.
+
+    Args:
+        session: the pictures.
+        sample: the question.
+        regions_of_each: of each picture, half-open xyxy in its pixels. Those of a single one are for a session of one.
+        step: what the answer is charged to.
+        steps: all steps that the method is charged for, `step` among them.
+        fallback: what the method did instead so far, and why.
+        layout: makes the second picture of the original and the regions.
+        maps: what the regions were read from.
+
+    Raises:
+        ValueError: the session has several pictures, and regions are those of one.
+    """
+    if len(regions_of_each) == 1:
+        the_only(session.images)
     if not any(regions_of_each):
         reply = answered(session, sample, step=step)
         return Outcome(reply, (), steps, "; ".join(filter(None, [fallback, "no box survived"])), maps=maps)
@@ -106,4 +93,4 @@ def with_found(session: Session, sample: Sample, located: Localisation, step: st
     """The answer to the original pictures and a compact image of each in which something was found."""
     found = located.found
     regions, maps = [one.regions for one in found], found[0].maps if len(found) == 1 else None
-    return with_regions_of_each(session, sample, regions, step, steps, located.entities.fallback, maps=maps)
+    return with_regions(session, sample, regions, step, steps, located.entities.fallback, maps=maps)

@@ -130,7 +130,7 @@ def first_token(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         maps = tad.minmax(tad.smooth(rows, chosen["sigma"]))
         regions = lpd.regions_of(maps, chosen["alpha"], session.image.size)
     steps = ("prefill", "look", "binarise", "compact", "first")
-    return with_regions(session, sample, regions, "first", steps, maps=maps)
+    return with_regions(session, sample, [regions], "first", steps, maps=maps)
 
 
 def hide_no_prior(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -142,7 +142,7 @@ def hide_no_prior(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         maps = tad.purify(found.semantic[0], 0, settings.sigma)
         regions = lpd.regions_of(maps, settings.alpha, session.image.size)
     steps = ("prefill", "extract", "search", "no_prior", "compact", "unpurified")
-    return with_regions(session, sample, regions, "unpurified", steps, entities.fallback, maps=maps)
+    return with_regions(session, sample, [regions], "unpurified", steps, entities.fallback, maps=maps)
 
 
 def gated(margin: float | None = None) -> Method:

@@ -67,6 +67,19 @@ def by_processor(vlm: VLM, image: Any, max_pixels: int | None = None, processor:
     return {name: found[name] for name in TENSORS if name in found}
 
 
+def stock_text(vlm: VLM, picture: ProcessedImage, question: str) -> str:
+    """A picture and a question in the chat template, as text that has the picture's tokens where it places them."""
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    text = vlm.tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True, **vlm.template
+    )
+    tokens = vlm.image_token * picture.n_tokens
+    if picture.sequence is not None:
+        tokens = vlm.tokenizer.decode(picture.sequence, skip_special_tokens=False)
+    before, after = vlm.wrap or ("", "")
+    return text.replace(vlm.placeholder or vlm.image_token, before + tokens + after, 1)
+
+
 def _stock_prepare(vlm: VLM, image: Any, max_pixels: int | None = None) -> StockImage:
     ours = type(vlm).prepare(vlm, image, max_pixels)
     known = {field.name: getattr(ours, field.name) for field in fields(ProcessedImage)}

@@ -16,6 +16,7 @@ from PIL import Image
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from hide_utils.evaluation.levers import by_processor, stock_text
 from hide_utils.evaluation.tried_model import Broken, NotPossible, Subject, compare_rows, entering, kernels
 from hide_utils.method import HiDe
 from hide_utils.models import NAMES, VLM
@@ -63,7 +64,7 @@ def tower_inputs(of: Subject) -> str:
     """What the tower takes is what the stock image processor makes, to the bit."""
     vlm, names = of.vlm, set[str]()
     for image in (of.image, of.tall, of.long):
-        wanted = vlm.image_processor(images=[image], return_tensors="pt", **vlm.stock_options(image.size))
+        wanted = by_processor(vlm, image)
         for name, tensor in vlm.inputs_of([vlm.prepare(image)]).items():
             theirs = torch.as_tensor(wanted[name]).to(tensor)
             if theirs.ndim == tensor.ndim + 1:  # tiles in a batch of pictures, which some models take without
@@ -88,18 +89,9 @@ def tower(of: Subject) -> str:
 
 def template(of: Subject) -> str:
     """A prompt's tokens are those of the chat template as text, its picture's token repeated, in one go."""
-    vlm, tokenizer, prompt = of.vlm, of.vlm.tokenizer, of.prompt(of.image, QUESTION)
-    content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True, **vlm.template
-    )
+    prompt = of.prompt(of.image, QUESTION)
     (span,) = prompt.images
-    before, after = vlm.wrap or ("", "")
-    picture = vlm.image_token * span.picture.n_tokens
-    if span.picture.sequence is not None:
-        picture = tokenizer.decode(span.picture.sequence, skip_special_tokens=False)
-    text = text.replace(vlm.placeholder or vlm.image_token, before + picture + after, 1)
-    wanted = tokenizer(text, add_special_tokens=False).input_ids
+    wanted = of.vlm.tokenizer(stock_text(of.vlm, span.picture, QUESTION), add_special_tokens=False).input_ids
     if prompt.ids.tolist() != list(wanted):
         raise Broken(f"{len(prompt)} tokens, the template's text has {len(wanted)} or others")
     return f"{len(prompt)} tokens"

@@ -22,7 +22,7 @@ from hide_utils import paths
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import floors, profiling
 from hide_utils.evaluation.fullsize import ARCHITECTURES
-from hide_utils.evaluation.levers import by_processor, ladder, pulled, stock
+from hide_utils.evaluation.levers import by_processor, ladder, pulled, stock, stock_text
 from hide_utils.evaluation.localisation import box_quality
 from hide_utils.evaluation.procedures import Pass, Visual, Work, direct_answer, hide
 from hide_utils.evaluation.profiling import ANSWERED, ENTITIES, LISTED, OPTIONS, QUESTION, Procedure, Task
@@ -40,16 +40,11 @@ BATCH = 32  # questions whose entities are listed together
 
 def stock_answer(vlm: VLM, work: Task) -> Session:
     """The direct answer by transformers alone: its processor, its prompt and its `generate`."""
-    session, tokenizer, picture = Session(vlm, work.image), vlm.tokenizer, vlm.prepare(work.image)
-    marks = vlm.image_token * picture.n_tokens if picture.sequence is None else tokenizer.decode(picture.sequence)
-    before, after = vlm.wrap or ("", "")
+    session, picture = Session(vlm, work.image), vlm.prepare(work.image)
     with stock(vlm) as processor, session.timed("answer"):
         tensors = by_processor(vlm, work.image, processor=processor)
-        content = [{"type": "image"}, {"type": "text", "text": multiple_choice(QUESTION, OPTIONS)}]
-        turn = [{"role": "user", "content": content}]
-        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, **vlm.template)
-        text = text.replace(vlm.placeholder or vlm.image_token, before + marks + after)
-        ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")
+        text = stock_text(vlm, picture, multiple_choice(QUESTION, OPTIONS))
+        ids = vlm.tokenizer(text, add_special_tokens=False, return_tensors="pt")
         inputs = {name: tensor.to(vlm.device) for name, tensor in {**ids, **tensors}.items()}
         if vlm.position_axes > 1:
             inputs["mm_token_type_ids"] = (inputs["input_ids"] == vlm.image_token_id).int()

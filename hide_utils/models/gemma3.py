@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hide_utils.models.internvl import Tiled
 from hide_utils.models.outputs import Settings
 from hide_utils.models.pixels import resized
 from hide_utils.models.prompt import ProcessedImage, Prompt
+from hide_utils.models.tiled import Tiled
 
 
 class Gemma3(Tiled):

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hide_utils.models.base import VLM
-from hide_utils.models.pixels import in_colors, resized, side_by_side, tiles
+from hide_utils.models.pixels import resized, side_by_side, tiles
 from hide_utils.models.prompt import ProcessedImage
+from hide_utils.models.tiled import Tiled
 
 LONGEST = 4096  # pixels along a side that the processor enlarges a picture to at most
 
 
-class Idefics3(VLM):
+class Idefics3(Tiled):
     """Tiles of 13 x 13 tokens (SmolVLM: 8 x 8). Nobody has published settings for it.
 
     The processor brings the longest side to its own limit, which enlarges small pictures, and then both sides to whole
@@ -110,14 +110,11 @@ class Idefics3(VLM):
 
     def inputs_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
         """See `VLM.inputs_of`. The processor's mask is left out: without padding all of it is 1."""
-        stacked = torch.cat([picture.pixels for picture in pictures]).to(self.device)
-        channels = stacked.permute(0, 3, 1, 2).flatten(2)
-        return {"pixel_values": in_colors(channels, self.colors).unflatten(2, stacked.shape[1:3])[None]}
+        return {name: tiles[None] for name, tiles in super().inputs_of(pictures).items()}
 
     def shapes_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
         """See `VLM.shapes_of`."""
-        stacked = torch.cat([picture.pixels.to("meta") for picture in pictures])
-        return {"pixel_values": stacked.permute(0, 3, 1, 2)[None]}
+        return {name: tiles[None] for name, tiles in super().shapes_of(pictures).items()}
 
     def n_image_tokens(self, image_size_wh: tuple[int, int]) -> int:
         """See `VLM.n_image_tokens`."""

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
 
-from hide_utils.models.base import VLM
 from hide_utils.models.outputs import Settings
-from hide_utils.models.pixels import in_colors, resized, side_by_side, tiles
+from hide_utils.models.pixels import resized, side_by_side, tiles
 from hide_utils.models.prompt import ProcessedImage
-
-
-class Tiled(VLM):
-    """A family that runs pictures as tiles of one size, all of a pass together."""
-
-    def inputs_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
-        """See `VLM.inputs_of`."""
-        tiles = torch.cat([picture.pixels for picture in pictures]).to(self.device)
-        channels = tiles.permute(0, 3, 1, 2).flatten(2)
-        return {"pixel_values": in_colors(channels, self.colors).unflatten(2, tiles.shape[1:3])}
-
-    def shapes_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
-        """See `VLM.shapes_of`."""
-        tiles = torch.cat([picture.pixels.to("meta") for picture in pictures])
-        return {"pixel_values": tiles.permute(0, 3, 1, 2)}
+from hide_utils.models.tiled import Tiled
 
 
 class InternVL(Tiled):

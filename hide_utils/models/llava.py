@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 
-from hide_utils.models.base import VLM
-from hide_utils.models.pixels import in_colors, resized, tiles
+from hide_utils.models.pixels import resized, tiles
 from hide_utils.models.prompt import ProcessedImage
+from hide_utils.models.tiled import Tiled
 
 Size = tuple[int, int]
 
@@ -28,7 +28,7 @@ class TiledImage(ProcessedImage):
     told_hw: Size = (0, 0)
 
 
-class LlavaOnevision(VLM):
+class LlavaOnevision(Tiled):
     """Tiles of 384 pixels and 27 x 27 tokens. Nobody has published settings for it.
 
     A picture is fitted into the best of the config's canvases and padded to it. The model cuts off rows and columns of
@@ -111,16 +111,8 @@ class LlavaOnevision(VLM):
 
     def inputs_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
         """See `VLM.inputs_of`. Tiles of all pictures follow each other; their number is not padded."""
-        stacked = torch.cat([picture.pixels for picture in pictures]).to(self.device)
-        channels = stacked.permute(0, 3, 1, 2).flatten(2)
         sizes = torch.tensor([picture.told_hw for picture in pictures if isinstance(picture, TiledImage)])
-        values = in_colors(channels, self.colors).unflatten(2, stacked.shape[1:3])
-        return {"pixel_values": values, "image_sizes": sizes.to(self.device)}
-
-    def shapes_of(self, pictures: Sequence[ProcessedImage]) -> dict[str, Tensor]:
-        """See `VLM.shapes_of`."""
-        stacked = torch.cat([picture.pixels.to("meta") for picture in pictures])
-        return {"pixel_values": stacked.permute(0, 3, 1, 2)}
+        return super().inputs_of(pictures) | {"image_sizes": sizes.to(self.device)}
 
     def n_image_tokens(self, image_size_wh: Size) -> int:
         """See `VLM.n_image_tokens`."""
