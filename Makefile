@@ -21,7 +21,8 @@ unexport MPLBACKEND
 OLDEST := 5.17.0
 OLD := .venv-$(OLDEST)
 
-.PHONY: help env run answers report test test-matrix test-browser coverage audit bench gpu-check lab faults
+.PHONY: help env run answers report test test-matrix test-browser animation coverage audit bench gpu-check lab faults
+.PHONY: lmms-check vlmeval-check
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
@@ -83,16 +84,37 @@ audit:  ## look up every pinned version for known vulnerabilities and record the
 		--requirement constraints.txt --format json --output data/audit.json
 
 # Selenium goes into a folder of its own, so that the environment stays as constraints.txt has it.
-test-browser: $(READY)  ## the explorer in JupyterLab in headless Chromium (installs Debian's where there is none)
+test-browser: $(READY)  ## the gallery, and the explorer in JupyterLab, in headless Chromium (installs Debian's where there is none)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
 	$(PY) -m pip install -qq --constraint constraints.txt --target $(VENV)/browser --upgrade \
 		--requirement tests/browser/requirements.txt
-	PYTHONPATH=$(VENV)/browser $(PY) -m pytest tests/browser/explorer_in_jupyterlab.py
+	PYTHONPATH=$(VENV)/browser $(PY) -m pytest tests/browser/gallery_in_chromium.py \
+		tests/browser/explorer_in_jupyterlab.py tests/browser/explorer_in_use.py
+
+animation: $(READY)  ## the README's animation of the explorer, made in headless Chromium (after `make test-browser`)
+	PYTHONPATH=.:tests:tests/browser:$(VENV)/browser $(PY) tests/browser/animation.py
 
 faults: export PYTHONPATH := tests
 faults: $(READY)  ## do every fault to evaluations, files and pictures, and print what was lost, doubled or wrong (about ten minutes)
 	$(PY) -m faults
+
+# An environment for each toolkit, since they want other versions than constraints.txt has: what it pins besides stays.
+.venv-lmms/.ready .venv-vlmeval/.ready: .venv-%/.ready: constraints.txt pyproject.toml
+	@echo "Making an environment with '.[$*]' in .venv-$*; the first time takes several minutes ..."
+	@.venv-$*/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv-$*
+	@grep -vE '^(filelock|protobuf)==' constraints.txt > .venv-$*/constraints.txt
+	@.venv-$*/bin/python -m pip install -qq --constraint .venv-$*/constraints.txt $(PIP_FLAGS) --editable '.[$*]'
+	@touch $@
+
+lmms-check vlmeval-check: export OMP_NUM_THREADS := 1
+# torchvision fits no CPU build of torch. HiDe and lmms-eval do without it, transformers does not do with a broken one.
+lmms-check: .venv-lmms/.ready  ## twelve scenes through lmms-eval's own command and V* task, in an environment of its own
+	@.venv-lmms/bin/python -c 'import torchvision' 2>/dev/null || .venv-lmms/bin/python -m pip uninstall -qq -y torchvision
+	.venv-lmms/bin/python tests/toolkits.py lmms
+
+vlmeval-check: .venv-vlmeval/.ready  ## the same scenes through VLMEvalKit's own command
+	.venv-vlmeval/bin/python tests/toolkits.py vlmeval
 
 bench: export OMP_NUM_THREADS := 1
 bench: $(READY)  ## time the benchmarks under tests/speed, then HiDe against plain answering

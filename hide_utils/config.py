@@ -136,14 +136,12 @@ class RunConfig(BaseModel):
         notebook: its file's name without the ending.
         model: "mini", a hub id or a folder. revision: of the hub's repository.
         benchmark: "scenes", a known name, or a file or folder.
-        split: part of the benchmark.
+        split: part of the benchmark; None: all of it; "auto": all of a file or folder, and else `USUAL_SPLIT`.
         resolution: side of drawn scenes in pixels.
         n: number of samples.
         seed: of the draw.
         protocol: how a letter is read off a reply, a name in `hide_utils.scoring.PROTOCOLS`.
-        layer: decoder layer, counted from 0.
-        sigma: smoothing in grid cells.
-        alpha: threshold on maps, in (0, 1].
+        layer, sigma, alpha: decoder layer counted from 0, smoothing in grid cells, threshold on maps in (0, 1].
         min_pixels, max_pixels: bounds of one picture's pixels.
         engine, workers: where samples are answered, and by how many.
         device, dtype, attention: how the model runs.
@@ -154,11 +152,13 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
 
+    USUAL_SPLIT: ClassVar[str] = "test"
+
     notebook: str = Field(pattern=r"^[\w-]+$")
     model: str = Field("mini", min_length=1)
     revision: str | None = None
     benchmark: str = Field("scenes", min_length=1)
-    split: Literal["train", "calibration", "test"] | None = "test"
+    split: Literal["auto", "train", "calibration", "test"] | None = "auto"
     resolution: Pixels | None = None
     n: Count | None = None
     seed: int = Field(0, ge=0)
@@ -211,6 +211,12 @@ class RunConfig(BaseModel):
             raise ValueError("Input should be something other than true or false")
         return value
 
+    @field_validator("split")
+    @classmethod
+    def _all_of_ones_own(cls, split: str | None, info: Any) -> str | None:
+        own = paths.is_own(info.data.get("benchmark", ""))
+        return split if split != "auto" else None if own else cls.USUAL_SPLIT
+
     @field_validator("protocol")
     @classmethod
     def _known_protocol(cls, protocol: str) -> str:
@@ -221,7 +227,7 @@ class RunConfig(BaseModel):
     def parameters(self) -> dict[str, Any]:
         """Every value as plain JSON types, for provenance. Of a path outside the repository the name alone is kept."""
         values = self.model_dump(mode="json")
-        named = [name for name in ("model", "benchmark", "image", "out") if values.get(name) is not None]
+        named = [name for name in ("model", "other_model", "benchmark", "image", "out") if values.get(name) is not None]
         return values | {name: paths.portable(values[name]) for name in named}
 
 

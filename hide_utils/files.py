@@ -117,6 +117,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         write: called with the path of the temporary file, which has the ending of `path`.
 
     Raises:
+        ValueError: the file came with the installed package.
         OSError: the disk is full or cannot be written; worded by `disk_errors`.
         Exception: whatever `write` raises.
     """
@@ -140,7 +141,7 @@ def replace_files(sources: Mapping[Path, Path]) -> None:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """The temporary file beside `path` that takes its place at the end."""
-    path = path.resolve()
+    path = paths.to_write(path.resolve())
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")
     with disk_errors(path):
         try:
@@ -176,7 +177,11 @@ def write_json(path: Path, value: Any) -> None:
         TypeError: `to_json` cannot convert it.
         OSError: as in `replace_file`.
     """
-    write_text(path, json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n")
+    write_text(path, _in_lines(value))
+
+
+def _in_lines(value: Any) -> str:
+    return json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n"
 
 
 def hash_file(path: Path) -> str:
@@ -242,7 +247,8 @@ def hash_folder(folder: str | Path) -> str:
     """Hash of the names and contents of a folder's files, those of its folders too, as 16 hex digits.
 
     Notes, tables, logs and figures (`ABOUT`) do not count. Hidden files and folders do not either: git and the hub's
-    client keep their own records there.
+    client keep their own records there. Entries of ``hide.json`` that count for one method's rows alone are left out
+    (`of_one_method`).
 
     Raises:
         FileNotFoundError: it holds no file.
@@ -257,4 +263,26 @@ def hash_folder(folder: str | Path) -> str:
 
 def hash_files(files: Iterable[Path], folder: Path) -> str:
     """Hash of the names below `folder` and the contents of files, in order of name, as 16 hex digits."""
-    return hash_json([f"{p.relative_to(folder).as_posix()} {hash_file(p)}" for p in sorted(files)])
+    return hash_json([f"{p.relative_to(folder).as_posix()} {_hash_of_all(p)}" for p in sorted(files)])
+
+
+def of_one_method(methods: dict[str, Any]) -> dict[str, Any]:
+    """Of what stands under ``methods`` in a hide.json, the entries that say themselves what they were chosen on.
+
+    Rows of their methods belong to them, and no other row does: to tune a method leaves the others' answers valid.
+    """
+    return {name: one for name, one in methods.items() if isinstance(one, dict) and "chosen_on" in one}
+
+
+def _hash_of_all(path: Path) -> str:
+    """Hash of a file, of a hide.json that of what it would hold without the entries `of_one_method`."""
+    if path.name != "hide.json":
+        return hash_file(path)
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    methods = settings.get("methods", {})
+    if not (alone := of_one_method(methods)):
+        return hash_file(path)
+    settings["methods"] = {name: one for name, one in methods.items() if name not in alone}
+    if not settings["methods"]:
+        settings.pop("methods")
+    return hashlib.sha256(_in_lines(settings).encode()).hexdigest()

@@ -13,6 +13,7 @@ from typing import Any
 # The words of the paper's search and answer prompts, and of this project's prompt that lists a question's entities.
 SEARCH_INSTRUCTION = "Search the following entities in the images:"
 ANSWER_INSTRUCTION = "Answer with the option's letter from the given choices directly."
+SHORT_INSTRUCTION = "Answer the question using a single word or phrase."  # as LLaVA-1.5 words it, and many after it
 EXTRACTION_PROMPT = """\
 List the entities of the last question, so that each can be found in an image. \
 Write one line between <FINAL_OUTPUT> and </FINAL_OUTPUT>, separated by commas, in lower case, without articles. \
@@ -96,6 +97,12 @@ STYLES: Mapping[str, Callable[[str, list[str]], str]] = {
     "letters": _letters,  # V*Bench, HR-Bench and the scenes: lines "A. red", then the instruction
     "mme_realworld": _mme_realworld,  # MME-RealWorld, as its own page prints it
 }
+# The same of a question without options: what stands below it. Those of `STYLES` leave the question alone too.
+FREE_STYLES: Mapping[str, str] = {
+    "short": SHORT_INSTRUCTION,
+    "question": "",
+    "row and column": "Answer with <row>ROW</row><col>COLUMN</col>, as in <row>3</row><col>2</col>.",  # ComplexGrid
+}
 
 
 def multiple_choice(
@@ -103,21 +110,25 @@ def multiple_choice(
 ) -> str:
     """The prompt of a question: its text, its lettered options and the instruction to answer with a letter.
 
+    Without options it is the question, and what the style asks for.
+
     Args:
         question: text without the options. Space around it is left out, for every method alike.
-        options: 2 to 26 texts without their letters, as `option_texts` reads them. Without any, the prompt is the
-            question alone.
-        style: the wording, a name in `STYLES`.
+        options: 2 to 26 texts without their letters, as `option_texts` reads them. Without any, a free answer.
+        style: the wording, a name in `STYLES`, or in `FREE_STYLES` without options.
         instruction: stands below the options. One of one's own takes the place of a style's whole wording.
 
     Raises:
-        ValueError: for one option or more than 26, since a letter can state no such choice, and for an unknown style.
+        ValueError: for one option or more than 26, since a letter can state no such choice, for an unknown style, and
+            for one without options where there are some.
     """
-    if style not in STYLES:
-        raise ValueError(f"unknown prompt style {style!r}; known: {', '.join(STYLES)}")
+    if style not in (*STYLES, *FREE_STYLES):
+        raise ValueError(f"unknown prompt style {style!r}; known: {', '.join([*STYLES, *FREE_STYLES])}")
     question, options = question.strip(), [] if options is None else option_texts(options)
     if not options:
-        return question
+        return f"{question}\n{FREE_STYLES.get(style, '')}".strip()
+    if style not in STYLES:
+        raise ValueError(f"prompt style {style!r} is for questions without options; with them: {', '.join(STYLES)}")
     if not 2 <= len(options) <= 26:
         raise ValueError(
             f"{len(options)} option(s): a multiple-choice question has 2 to 26; pass options=None for a free answer"

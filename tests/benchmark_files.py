@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from hide_utils import load_benchmark
@@ -104,3 +106,61 @@ def listed(tmp_path, *rows, size=(6, 4), **knobs):
     (tmp_path / "p.png").write_bytes(encoded(3, size))
     given = [authors_row(i, "p.png", **{"labels": "A"} | row) for i, row in enumerate(rows)]
     return load_benchmark(write_json(tmp_path / "b.json", given), **knobs)
+
+
+def base64_png(value: int, size=(6, 4)) -> str:
+    return base64.b64encode(encoded(value, size)).decode()
+
+
+def stored_picture(value: int, size=(6, 4)) -> dict:
+    return {"bytes": encoded(value, size), "path": f"{value}.jpg"}
+
+
+def write_parquet(path, rows: list[dict]):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def treebench_row(index: int, **rest) -> dict:
+    options = ["red", "blue", "green", "white"]
+    return {
+        "index": index, "question": "What color is the van?", "answer": "B", "category": "Perception/Attributes",
+        "multi-choice options": "\n".join(f"{a}. {b}" for a, b in zip("ABCD", options, strict=True)),
+        **dict(zip("ABCD", options, strict=True)), "E": None, "l2-category": "Attributes",
+        "target_instances": "[[10, 20, 30, 45], [40, 5, 60, 20]]", "image": base64_png(index, (80, 50)),
+    } | rest  # fmt: skip
+
+
+def zoombench_row(number: int, **rest) -> dict:
+    return {
+        "id": str(number), "query": "What is on the cup?\nA. a cat\nB. a dog\nC. a star\nD. none",
+        "response": "C", "question_type": "mcq", "bbox": [4.0, 2.0, 20.0, 12.0],
+        "image": stored_picture(number, (40, 20)), "crop_image": stored_picture(number),
+    } | rest  # fmt: skip
+
+
+def cv_bench_row(idx: int, source: str = "COCO", **rest) -> dict:
+    kind = ("3D", "Depth") if source == "Omni3D" else ("2D", "Count")
+    return {
+        "idx": idx, "type": kind[0], "task": kind[1], "image": stored_picture(idx), "question": "How many cups?",
+        "choices": ["0", "1", "2"], "answer": "(C)", "prompt": "How many cups? ...\n(A) 0\n(B) 1\n(C) 2",
+        "filename": f"img/{idx}.png", "source": source, "source_dataset": f"{source} Test", "source_filename": "x.jpg",
+        "target_class": None, "target_size": None, "bbox": None,
+    } | rest  # fmt: skip
+
+
+def write_hrscene(folder, task: str, sides, needles: int = 1, cell: int = 10):
+    """HRScene's diagnosis with cells of some pixels, a configuration a folder; each needle has a color of its own."""
+    for grid in sides:
+        rows = []
+        for needle in range(needles):
+            for row in range(grid):
+                for column in range(grid):
+                    asked = {"question": f"Is it {needle}?", "answer": ["yes"] * 6 + ["no"] * 4}
+                    said = {"caption": f"Picture {needle}.", "answer": f"row: {row + 1}, col: {column + 1}"}
+                    size, value = (cell * grid, cell * grid), 256 * needle + 16 * row + column
+                    own = asked if task == "whitebackground" else said
+                    name = f"{needle}_{row}_{column}" if grid > 1 else needle
+                    rows.append({"id": name, "image": stored_picture(value, size), **own})
+        write_parquet(folder / f"{task}_{grid}x{grid}" / "test-00000-of-00001.parquet", rows)

@@ -3,6 +3,7 @@
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is first imported
+os.environ.pop("HIDE_HOME", None)  # read when hide_utils.paths is
 
 import matplotlib  # noqa: E402
 import pytest  # noqa: E402
@@ -19,5 +20,5 @@ settings.load_profile("project")
 
 @pytest.fixture(autouse=True)
 def no_preset(monkeypatch):
-    for name in ("HIDE_PRESET", "HIDE_FIGURES", "HIDE_STAGING", "HIDE_RESULTS", "HIDE_COMMAND"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("PRESET", "FIGURES", "STAGING", "RESULTS", "COMMAND", "ROWS", "SWEEP"):
+        monkeypatch.delenv(f"HIDE_{name}", raising=False)

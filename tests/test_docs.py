@@ -23,6 +23,7 @@ from hide_utils.config import load_preset
 from hide_utils.evaluation.model_checks import CHECKS
 from hide_utils.notebooks import discover, inspect
 from hide_utils.report import readme
+from hide_utils.samples import SCORERS
 
 PAGES = ("docs/real_models.md", "docs/own_benchmarks.md", "docs/families.md")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/mini/README.md", *PAGES)
@@ -110,6 +111,7 @@ def test_links_lead_somewhere(name):
     folder = (paths.ROOT / name).parent
     for link in re.findall(r"\]\(([^)]+)\)", read(name)):
         target, _, anchor = link.partition("#")
+        target = target or Path(name).name
         if "://" in target:
             continue
         assert (folder / target).exists(), link
@@ -130,7 +132,7 @@ def test_readme_is_short_and_its_tree_names_every_room_and_no_other():
 
 
 def test_readme_links_to_every_page_of_docs():
-    pages = {f"docs/{path.name}" for path in (paths.ROOT / "docs").iterdir()}
+    pages = {f"docs/{path.name}" for path in (paths.ROOT / "docs").glob("*.md")}
     assert pages == set(PAGES) and all(f"({page})" in read("README.md") for page in pages)
 
 
@@ -238,10 +240,16 @@ def test_example_of_use_runs(place):
     assert names["result"].letter in ("A", "B", "C", "D") and len(names["result"].maps)
 
 
-def test_example_of_an_own_benchmark_runs(place):
+def test_examples_of_own_benchmarks_run(place):
     table = ran("docs/own_benchmarks.md", "Your own benchmark")["table"].set_index("method")
     assert table.loc["oracle", "recall50"] == 1
     assert pd.read_parquet(place / "answers.parquet")["method"].tolist() == ["direct", "hide", "oracle"]
+    with pytest.warns(UserWarning, match="4 of 6 rows are of another scorer: their replies are scored anew"):
+        table = ran("docs/own_benchmarks.md", "Answers without letters")["table"]
+    assert table["error"].isna().all() and table["n_options"].tolist() == [2, 2, 0, 0, 0, 0]
+    for row in table[2:].itertuples():
+        assert row.correct == row.reply.lower().startswith(row.answers[0])
+    assert re.findall(r"^\| `(\w+)`", read("docs/own_benchmarks.md"), re.MULTILINE)[1:] == list(SCORERS)
 
 
 def test_example_of_prompts_runs(place):

@@ -19,7 +19,7 @@ from hide_utils.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 APART = {"ray"}  # extras for users alone: the environment holds what they name through the extra "test"
-ELSEWHERE = {"lmms"}  # extras for users alone that the environment does not hold: their tests skip without them
+ELSEWHERE = {"lmms", "vlmeval"}  # extras for users alone, with an environment of their own: see the Makefile
 EXTRAS = {name: wanted for name, wanted in PROJECT["optional-dependencies"].items() if name not in APART | ELSEWHERE}
 DIRECT = [Requirement(text) for text in [*PROJECT["dependencies"], *(r for extra in EXTRAS.values() for r in extra)]]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -55,7 +55,9 @@ def test_an_extra_for_users_is_tested_at_the_version_it_asks_for(extra):
 
 @pytest.mark.parametrize("extra", sorted(ELSEWHERE))
 def test_an_extra_of_which_the_environment_holds_nothing_is_pinned_nowhere(extra):
+    """But for what the project needs itself, which such an extra may want older."""
     names = {canonicalize_name(Requirement(text).name) for text in PROJECT["optional-dependencies"][extra]}
+    names -= {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
     assert names and not names & {*CONSTRAINTS, *CONDA, *pinned(PIP, "==")}
 
 
@@ -69,7 +71,8 @@ def test_what_the_package_imports_the_project_declares():
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.partition(".")[0])
     imported -= sys.stdlib_module_names | {"hide_utils", "flash_attn"}
-    known, extras = metadata.packages_distributions(), PROJECT["optional-dependencies"]
+    known = metadata.packages_distributions() | {"vlmeval": ["ms-vlmeval"]}
+    extras = PROJECT["optional-dependencies"]
     declared = [*PROJECT["dependencies"], *(text for name in extras if name != "test" for text in extras[name])]
     names = {canonicalize_name(Requirement(text).name) for text in declared}
     assert len(imported) > 20
@@ -94,7 +97,9 @@ def test_makefile_installs_what_the_project_declares():
     installs = [line for line in MAKEFILE.splitlines() if "--constraint constraints.txt" in line]
     (install,) = (line for line in installs if "--target" not in line)
     assert f"--editable '.[{','.join(EXTRAS)}]'" in install
-    assert MAKEFILE.count("--editable '.[") == MAKEFILE.count(f"--editable '.[{','.join(EXTRAS)}]'") == 2
+    of_toolkits = MAKEFILE.count("--editable '.[$*]'")
+    assert MAKEFILE.count("--editable '.[") - of_toolkits == MAKEFILE.count(f"--editable '.[{','.join(EXTRAS)}]'") == 2
+    assert of_toolkits == 1 and all(f".venv-{name}/.ready" in MAKEFILE for name in ELSEWHERE)
     assert re.search(r"^\$\(READY\): constraints\.txt pyproject\.toml$", MAKEFILE, re.M)
 
 

@@ -16,6 +16,7 @@ from checkpoints import checkpoint
 from matplotlib.figure import Figure
 
 from hide_utils import paths
+from hide_utils.baselines import METHODS
 
 KEPT = {"split": None, "resolution": None, "n": None, "resolutions": []}
 
@@ -55,6 +56,17 @@ def listed(folder):
     return write_json(folder / "list.json", [authors_row(i, box_json=box) for i in range(2)])
 
 
+def mixed(folder):
+    """A list of one's own, in which one question of two has options."""
+    for i in range(3):
+        (folder / f"p{i}.png").write_bytes(noise(i, 112))
+    boxes = {"box_json": [[10, 10, 40, 30]], "category": "signs"}
+    rows = [authors_row(i, f"p{i}.png", **boxes) for i in range(3)]
+    rows[1] |= {"labels": None, "question": "What does the sign say?", "answers": ["Gate 7", "7"], "scorer": "contains"}
+    rows[2] |= {"labels": None, "question": "How many signs are there?", "answer": 3, "scorer": "number"}
+    return write_json(folder / "mixed.json", rows)
+
+
 FORMATS = {
     "vstar": lambda folder: vstar(folder, lettered=False),
     "vstar_lettered": vstar,
@@ -62,6 +74,7 @@ FORMATS = {
     "hrbench_parquet": lambda folder: tables(folder, "parquet"),
     "mme_realworld_lite": mme,
     "authors_json": listed,
+    "mixed_json": mixed,
 }
 
 
@@ -96,11 +109,15 @@ def test_notebook_runs_on_every_published_format(tmp_path, monkeypatch, publishe
     others = {} if published == "vstar" else {"methods": few}
     source = {"model": str(checkpoint("qwen3_vl")), "benchmark": str(FORMATS[published](tmp_path))}
     with matplotlib.rc_context():
-        scope, shown = run("05_benchmarks", **source, **KEPT, **others)
+        kept = KEPT | ({"split": "auto"} if published == "mixed_json" else {})  # which is all of a list of one's own
+        scope, shown = run("05_benchmarks", **source, **kept, **others)
     plt.close("all")
     table, boxed = scope["answers"], scope["boxed"]
-    assert table["error"].isna().all() and boxed == ("hrbench" not in published and "mme" not in published)
-    assert table["method"].nunique() == (10 if published == "vstar" else 4 + boxed)
+    free = table["n_options"] == 0
+    assert table["error"].notna().equals(free & (table["method"] == "hide_gated")), "which needs letters"
+    assert scope["cfg"].split is None and free.sum() == (2 * 5 if published == "mixed_json" else 0)
+    assert boxed == ("hrbench" not in published and "mme" not in published)
+    assert table["method"].nunique() == (len(METHODS) if published == "vstar" else 4 + boxed)
     folder = tmp_path / "figures" / "05_benchmarks"
     written = {path.name for path in folder.iterdir()}
     assert {"accuracy_against_cost.pdf", "main.csv", "measured_and_published.tex"} <= written
@@ -111,5 +128,5 @@ def test_notebook_runs_on_every_published_format(tmp_path, monkeypatch, publishe
     claims = {"HiDe over direct", "place of the boxes", "HiDe over gated"} | ({"perfect boxes"} if boxed else set())
     assert (claims if several else set()) <= set(pd.read_csv(folder / "findings.csv")["claim"])
     if "hrbench" in published:
-        assert table["cycle"].nunique() == 4 and scope["scores"].index.tolist() == [few[0], few[1], *few[3:]]
+        assert table["cycle"].nunique() == 4 and scope["scores"]["method"].tolist() == [few[0], few[1], *few[3:]]
     assert any("published: V*" in text or "HR-Bench" in text for text in shown)

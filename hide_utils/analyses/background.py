@@ -13,14 +13,18 @@ from itertools import product
 from typing import Annotated, Any, cast
 
 import pandas as pd
+from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import Field
 
-from hide_utils.baselines import Method, Outcome, direct, of_pictures, true_regions
+from hide_utils import plots
+from hide_utils.baselines import LOOKS as METHOD_LOOKS
+from hide_utils.baselines import METHODS, Method, Outcome, direct, of_pictures, true_regions
+from hide_utils.benchmarks.grids import names_place, parts_of
 from hide_utils.config import Count, Pixels, RunConfig
 from hide_utils.edits.interventions import canvas_window, masked, on_canvas, unenlarged_ratio, upscaled
 from hide_utils.evaluation import stored_answers
-from hide_utils.findings import Finding, claims_beside, of_answers
+from hide_utils.findings import MARGINS, Finding, claims_beside, of_answers, of_differences
 from hide_utils.looks import PALETTE, Look
 from hide_utils.method import HiDe, Session, lpd
 from hide_utils.models import VLM
@@ -28,6 +32,7 @@ from hide_utils.samples import Sample
 from hide_utils.scenes.questions import photograph_of, scene_samples
 from hide_utils.scenes.settings import DIFFICULTIES
 from hide_utils.stats import accuracies
+from hide_utils.stats.rows import outcomes
 
 Density = Annotated[float, Field(ge=0)]
 
@@ -124,8 +129,19 @@ LOOKS = {
     "resolution": Look("resolution", PALETTE[2]), "unnamed": Look("unnamed objects", PALETTE[0]),
     "similar": Look("similar objects", PALETTE[1]),
 }  # fmt: skip
+ON_GRIDS: dict[str, Method] = {name: METHODS[name] for name in ("direct", "hide")}
+LEAST = 30  # needles that a claim about HRScene's grids takes
 
 CLAIMS = claims_beside(__file__)
+
+
+def edits_of(samples: Sequence[Sample], methods: Mapping[str, Method]) -> dict[str, Method]:
+    """The methods, without edits that move what is in the picture where the answer is a place in it (ComplexGrid)."""
+    placed = any(sample.scorer is names_place for sample in samples)
+    moving = [
+        name for name, one in methods.items() if isinstance(one, Edit) and one.experiment in ("canvas", "unenlarged")
+    ]
+    return {name: method for name, method in methods.items() if not (placed and name in moving)}
 
 
 def redrawn(
@@ -153,7 +169,8 @@ def answers_on(
     usual = DIFFICULTIES["default"] | ({"resolution": cfg.resolution} if cfg.resolution else {})
     knobs = {name: value for name, value in (usual | knobs).items() if value != DIFFICULTIES["default"].get(name)}
     samples = scene_samples(cfg.split or "test", n or cfg.n or 400, cfg.seed, **knobs)
-    table = stored_answers(hide, samples, methods, cfg, **knobs)
+    of_scenes = cfg.model_copy(update={"benchmark": "scenes"})  # whose rows are the same beside any benchmark
+    table = stored_answers(hide, samples, methods, of_scenes, **knobs)
     number = table["sample_id"].str.rsplit("-", n=1).str[-1]
     return table.assign(sample_id=number, image_id=number)
 
@@ -213,3 +230,63 @@ def example_scenes(cfg: BackgroundConfig, number: int = 0) -> dict[str, Sample]:
         name: scene_samples(cfg.split or "test", number + 1, cfg.seed, **usual | knobs)[number]
         for name, knobs in variants.items()
     }
+
+
+def on_grids(hide: HiDe, samples: Sequence[Sample], cfg: BackgroundConfig) -> pd.DataFrame | None:
+    """Answers of `ON_GRIDS` to HRScene's diagnosis; None for any other benchmark.
+
+    Columns beside those of `evaluate`: needle, grid (cells a side) and steps, the needle's cell's distance from the
+    upper left one, in rows and columns together.
+    """
+    places = {sample.id: parts_of(sample.id) for sample in samples}
+    if None in places.values():
+        return None
+    table = stored_answers(hide, samples, ON_GRIDS, cfg)
+    found = pd.DataFrame(
+        [
+            (place.needle, place.grid, place.row + place.column)
+            for place in map(places.get, table["sample_id"])
+            if place
+        ],
+        columns=["needle", "grid", "steps"],
+        index=table.index,
+    )
+    return table.join(found)
+
+
+def grid_figure(rows: pd.DataFrame) -> Figure:
+    """Accuracy over the size of the grid, and on the largest grid over the needle's distance from the upper left."""
+    fig, axes = plots.new_figure(1, 2, width=plots.PAGE_WIDTH, height=2.3, sharey=True)
+    largest = rows[rows["grid"] == rows["grid"].max()]
+    for ax, part, x in ((axes[0], rows, "grid"), (axes[1], largest, "steps")):
+        plots.bands(ax, accuracies(part, [x, "method"]), x, "method", looks=METHOD_LOOKS, values=plots.ACCURACY)
+        ax.set(ylim=(0, 1), xticks=sorted(part[x].unique()))
+    axes[0].set(xlabel="cells along a side of the grid, one of them asked about", ylabel="accuracy")
+    axes[1].set_xlabel(f"rows and columns from the upper left, of {largest['grid'].max()} by {largest['grid'].max()}")
+    axes[0].legend(loc="best")
+    return fig
+
+
+def grid_cards(rows: pd.DataFrame) -> list[Finding]:
+    """Cards about the largest grid: against the smallest, and HiDe against direct; by needle, over all its places.
+
+    There is none where fewer than `LEAST` needles were asked about in both grids, and where there is one grid alone.
+    Nor is there where direct answers are right about less than the margin in the smallest grid: a model that cannot
+    answer the questions has nothing to lose.
+    """
+    wide = rows.assign(value=100 * outcomes(rows)).pivot_table("value", "needle", ["method", "grid"])
+    least, most = rows["grid"].min(), rows["grid"].max()
+    pairs = {
+        "more background": (("direct", most), ("direct", least)),
+        "HiDe in much background": (("hide", most), ("direct", most)),
+    }
+    if least == most or not wide.get(("direct", least), pd.Series(dtype=float)).mean() >= MARGINS["points"]:
+        return []
+    if not {place for pair in pairs.values() for place in pair} <= set(wide.columns):
+        return []
+    differences = {claim: (wide[one] - wide[other]).dropna() for claim, (one, other) in pairs.items()}
+    return [
+        of_differences(change, change.index, "points", claim=claim, **CLAIMS["grids"][claim])
+        for claim, change in differences.items()
+        if len(change) >= LEAST
+    ]

@@ -15,13 +15,15 @@ from pydantic import AfterValidator, Field
 
 from hide_utils import findings, paths, plots
 from hide_utils.baselines import LOOKS, named
-from hide_utils.config import Count, Pixels, RunConfig
+from hide_utils.config import Count, Layer, Pixels, RunConfig
 from hide_utils.evaluation import stored_answers, tables
+from hide_utils.evaluation.own_scores import own_scores as own_scores  # which the notebook calls
+from hide_utils.evaluation.variants import label
 from hide_utils.findings import MARGINS, Finding, claims_beside
 from hide_utils.looks import PALETTE, Look, look_of
 from hide_utils.method import HiDe
 from hide_utils.samples import Sample
-from hide_utils.stats import compare_answers, mean_over_cycles
+from hide_utils.stats import compare_answers
 from hide_utils.stats.rows import outcomes
 
 
@@ -38,18 +40,24 @@ class BenchmarksConfig(RunConfig):
     Attributes:
         methods: names of `hide_utils.baselines.METHODS`, all run on all samples.
         resolutions: further sides of drawn scenes, in pixels.
-        n_curve: samples at each of them. None takes all.
+        n_curve: samples at each of them, and at each of the layers. None takes all.
+        layers: other ones for HiDe, counted from 0. Those that the model has no rows of are left out.
     """
 
     notebook: str = "05_benchmarks"
     methods: Annotated[tuple[str, ...], AfterValidator(_known), Field(min_length=1)] = ("direct", "hide")
     resolutions: tuple[Pixels, ...] = ()
     n_curve: Count | None = None
+    layers: tuple[Layer, ...] = ()
 
 
 CURVE = ("direct", "hide", "oracle")  # methods of the curve over resolutions
 BASELINES = tuple(
-    f"HiDe over {name}" for name in ("relative attention", "first token", "tree search", "no prior", "gated", "logits")
+    f"HiDe over {name}"
+    for name in (
+        *("relative attention", "first token", "tree search", "no prior", "few heads"),
+        *("gated", "conformal gate", "logits"),
+    )
 )
 
 CLAIMS = claims_beside(__file__)
@@ -61,11 +69,6 @@ def measured_on(cfg: BenchmarksConfig) -> str:
     """Benchmark, side of drawn scenes and part, for the lines below figures."""
     side = f" {cfg.resolution} px" if cfg.benchmark == "scenes" else ""
     return f"{paths.portable(cfg.benchmark)}{side}, {f'{cfg.split} split' if cfg.split else 'all'}"
-
-
-def cycle_scores(answers: pd.DataFrame) -> pd.Series | None:
-    """Mean over the cycles of each method, HR-Bench's own score. None where questions are asked once."""
-    return mean_over_cycles(answers) if answers["cycle"].fillna("").astype(bool).all() else None
 
 
 def cards_of(answers: pd.DataFrame, claims: Iterable[str], group: str = "answers") -> list[Finding]:
@@ -83,6 +86,8 @@ def forest(answers: pd.DataFrame, cards: Sequence[Finding], *, by_kind: bool = T
 
     There is none without cards.
     """
+    if not cards:  # or `cards_of` would take every claim
+        return None
     claims = [card.claim for card in cards]
     pairs = {claim: (ANSWERS[claim]["method"], ANSWERS[claim]["against"]) for claim in claims}
     labels = {claim: " − ".join(look_of(LOOKS, side).label for side in pair) for claim, pair in pairs.items()}
@@ -91,7 +96,7 @@ def forest(answers: pd.DataFrame, cards: Sequence[Finding], *, by_kind: bool = T
     for kind, rows in kinds.items():
         for card in cards_of(rows, claims):
             parts[card.claim][kind] = card
-    return plots.findings_forest(cards, labels, parts=parts) if cards else None
+    return plots.findings_forest(cards, labels, parts=parts)
 
 
 def covered(answers: pd.DataFrame) -> dict[str, set[str]]:
@@ -161,6 +166,22 @@ def curve_figure(curve: pd.DataFrame) -> Figure:
         ax.set_xticks(n.index, [f"{side}\nn = {count}" for side, count in n.items()])
         ax.set_xlabel("side of the picture in pixels (object size fixed)")
     return fig
+
+
+def at_other_layers(hide: HiDe, cfg: BenchmarksConfig) -> list[HiDe]:
+    """HiDe at every other layer of the parameters that the model has rows of, all else equal."""
+    layers = [layer for layer in cfg.layers if layer in hide.model.row_layers and layer != hide.settings.layer]
+    return [HiDe(hide.model, layer, cfg.sigma, cfg.alpha, protocol=cfg.protocol) for layer in layers]
+
+
+def layers_forest(tried: pd.DataFrame, answers: pd.DataFrame, objects: Sequence[HiDe], hide: HiDe) -> Figure:
+    """What HiDe's accuracy is at other layers more than at its own, on the samples of `tried`."""
+    own = answers[(answers["method"] == "hide") & answers["sample_id"].isin(tried["sample_id"])]
+    rows, cards = pd.concat([tried, own], ignore_index=True), []
+    for one in objects:
+        words = {"claim": f"layer {one.settings.layer + 1} − layer {hide.settings.layer + 1}", "statement": ""}
+        cards.append(findings.of_answers(rows, label(one), "hide", **words))
+    return plots.findings_forest(cards)
 
 
 def cost_figure(headline: pd.DataFrame) -> Figure:

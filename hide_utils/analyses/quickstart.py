@@ -34,6 +34,8 @@ class QuickstartConfig(OwnPicture, RunConfig):
     """Parameters of notebook 00. A picture of one's own takes the place of the benchmark."""
 
     NEEDS: ClassVar[dict[str, str]] = OwnPicture.NEEDS | {"question": "image"}
+    USUAL_SPLIT: ClassVar[str] = "calibration"
+
     notebook: str = "00_quickstart"
 
     def parameters(self) -> dict[str, Any]:

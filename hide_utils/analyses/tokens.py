@@ -62,7 +62,9 @@ SHORT = {f"{claim}: regions": claim for group in CLAIMS.values() for claim in gr
 
 def head_table(hide: HiDe, calibration: Sequence[Sample], cfg: TokensConfig) -> pd.DataFrame:
     """Every head of the model on the calibration split, as `heads.head_table` has it, read from disk or measured."""
-    return heads.head_table(stored_measures(hide, calibration, heads.measure_heads, cfg, "heads"))
+    return heads.head_table(
+        stored_measures(hide, calibration, heads.measure_heads, cfg, "heads"), hide.model.row_layers
+    )
 
 
 def variants(

@@ -23,8 +23,10 @@ from hide_utils.evaluation.gates import (
     applied,
     case_table,
     choose,
+    conformal,
     curve,
     doubt,
+    mended,
     outcome_counts,
     random_share,
     sureness,
@@ -44,12 +46,14 @@ class WhenToLookConfig(RunConfig):
         n_calibration: samples of the calibration split. None takes all.
         n_easy: easy scenes on which the gates are tried.
         slack: accuracy that a gate may lose on the calibration split for looking less.
+        level: share of the answers that looking would mend which the conformal gate may leave alone.
     """
 
     notebook: str = "11_when_to_look"
     n_calibration: Count | None = None
     n_easy: Count | None = None
     slack: Share = 0.01
+    level: Share = 0.1
 
 
 DEFAULT, EASY = "default", "easy"  # names of the two sets of samples
@@ -58,8 +62,10 @@ LOOKS = {
     "hide": METHOD_LOOKS["hide"]._replace(marker="D"),
     "margin gate": Look("gate by margin", PALETTE[9], "o"),
     "entropy gate": Look("gate by entropy", PALETTE[0], "^"),
+    "conformal gate": METHOD_LOOKS["hide_conformal"]._replace(label="conformal gate", marker="o"),
     "random share": Look("a random share looked at", "0.45"),
 }
+LEVELS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)  # promised shares of the figure
 OUTCOMES = {
     "right both ways": Look("right both ways", PALETTE[2]),
     "gained": Look("gained by looking", PALETTE[9]),
@@ -79,6 +85,55 @@ def chosen_gates(calibration: pd.DataFrame, slack: float) -> dict[str, Gate]:
 def halves(calibration: pd.DataFrame) -> dict[str, Gate]:
     """Gates that look at the less sure half of the calibration split, by name: "margin half" and "entropy half"."""
     return {f"{signal} half": Gate(signal, float(np.median(doubt(signal, calibration)))) for signal in SIGNALS}
+
+
+def promised_gate(calibration: pd.DataFrame, level: float) -> dict[str, Gate]:
+    """The gate by margin that `conformal` takes on the calibration split, by its name."""
+    return {"conformal gate": conformal("margin", calibration, level)}
+
+
+def promise_card(gates: Mapping[str, Gate], table: pd.DataFrame, level: float) -> list[Finding]:
+    """The card of the share of answers that looking would mend and the conformal gate leaves alone, less the promised.
+
+    Without answers that looking would mend there is none.
+    """
+    of = table[mended(table)]
+    ((claim, words),) = CLAIMS["promise"].items()
+    left = ~gates["conformal gate"].looks(of)
+    excess = 100 * (left.astype(float) - level)
+    return [] if of.empty else [findings.of_differences(excess, pictures_of(of), "points", claim=claim, **words)]
+
+
+def promises(calibration: pd.DataFrame, table: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """What conformal gates of several levels do on other samples.
+
+    Returns:
+        Columns level (the promised share), margin (above which an answer is left alone), n (answers that looking would
+        mend), estimate, low and high (the share of them that is left alone), looked (share of all samples), accuracy.
+    """
+    rows, of = [], table[mended(table)]
+    for level in levels:
+        gate = conformal("margin", calibration, level)
+        left, found = mean_interval(~gate.looks(of), pictures_of(of)), applied(gate, table)
+        rows.append((level, -gate.least, left.n, *left[:3], found["looked"].mean(), found["correct"].mean()))
+    columns = ["level", "margin", "n", "estimate", "low", "high", "looked", "accuracy"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def promise_figure(kept: pd.DataFrame, level: float) -> Figure:
+    """`promises` against what was promised: the share left alone with its intervals, and the share looked at."""
+    fig, axes = plots.new_figure(1, 2, width=plots.PAGE_WIDTH, height=2.4)
+    ends = [0, kept["level"].max()]
+    axes[0].plot(ends, ends, color="0.45", linestyle="--", linewidth=1.0, label="as promised", zorder=0)
+    plots.band(axes[0], kept, "level", LOOKS["conformal gate"])
+    axes[1].plot(kept["level"], kept["looked"], "o-", color=LOOKS["conformal gate"].color, markersize=3, linewidth=1.2)
+    axes[0].set(ylabel="share left alone", title=f"answers that looking would mend, n = {kept['n'].max()}")
+    axes[1].set(ylabel="share looked at", title="all questions", ylim=(0, 1.03))
+    for ax in axes:
+        plots.setting(ax, level, "level in use", color="0.6")
+        ax.set(xlabel="promised: share left alone at most")
+    plots.shared_legend(fig, axes, columns=3)
+    return fig
 
 
 def cases(hide: HiDe, samples: Sequence[Sample], config: WhenToLookConfig, **draw: Any) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """What HiDe is compared with, and the one list of methods: name, method, label and color of each in `_LIST`.
 
 Read `outcome` first, which says what every method returns, then `methods`: the direct answer, HiDe, given and random
-boxes. `published` has methods after their papers, `entity_rules` finds a question's entities without a model.
+boxes. `published` has methods after their papers and `heads` HiDe with a few heads; `entity_rules` finds a question's
+entities without a model.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from hide_utils.baselines import methods, published
 from hide_utils.baselines.entity_rules import rule_entities
+from hide_utils.baselines.heads import hide_heads
 from hide_utils.baselines.methods import direct, of_pictures, of_regions, true_regions, with_hide
-from hide_utils.baselines.outcome import Method, Outcome, answered
+from hide_utils.baselines.outcome import Method, NeedsOptions, Outcome, answered, n_letters
 from hide_utils.baselines.published import best_window
 from hide_utils.config import nearest
 from hide_utils.looks import PALETTE, Look
@@ -29,20 +31,21 @@ _LIST: tuple[tuple[str, Method, str, str], ...] = (
     ("hide_no_prior", published.hide_no_prior, "HiDe without prior", PALETTE[6]),
     ("hide_gated", published.gated(), "HiDe where unsure", PALETTE[9]),
     ("tree_search", published.tree_search, "tree search", PALETTE[5]),
+    ("hide_heads", hide_heads, "HiDe, few heads", "#332288"),  # no color of the palette is left: these two are darker
+    ("hide_conformal", published.conformal, "HiDe, conformal gate", "#882255"),
 )
 METHODS: dict[str, Method] = {name: method for name, method, _, _ in _LIST}
 LOOKS: dict[str, Look] = {name: Look(label, color) for name, _, label, color in _LIST}
 
 
-def named(wanted: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]:
-    """Methods by name; a mapping is taken as it is.
+def named(wanted: Sequence[str] | Mapping[str, Method | str]) -> dict[str, Method]:
+    """Methods by name. A mapping gives methods, or names of known ones, names of its own.
 
     Raises:
         ValueError: a name is unknown. The message has the nearest known one.
     """
-    if isinstance(wanted, Mapping):
-        return dict(wanted)
-    for method in wanted:
-        if method not in METHODS:
+    methods = wanted if isinstance(wanted, Mapping) else {name: name for name in wanted}
+    for method in methods.values():
+        if isinstance(method, str) and method not in METHODS:
             raise ValueError(f"unknown method {method!r}; {nearest(method, METHODS)}")
-    return {method: METHODS[method] for method in wanted}
+    return {name: METHODS[method] if isinstance(method, str) else method for name, method in methods.items()}

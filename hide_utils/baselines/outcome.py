@@ -40,6 +40,21 @@ class Outcome:
 Method = Callable[[HiDe, Session, Sample], Outcome]
 
 
+class NeedsOptions(ValueError):
+    """A method or protocol compares option letters, and the question has none. Its row says so, and counts nowhere."""
+
+
+def n_letters(sample: Sample, what: str) -> int:
+    """Number of a sample's option letters, for a method or protocol that compares them.
+
+    Raises:
+        NeedsOptions: it has none. `what`, in the message, is what would have compared them.
+    """
+    if not sample.options:
+        raise NeedsOptions(f"{what} compares option letters, and sample {sample.id} has no options")
+    return len(sample.options)
+
+
 def answered(
     session: Session,
     sample: Sample,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hide_utils import scoring
-from hide_utils.baselines.outcome import Method, Outcome, answered, with_found, with_regions
+from hide_utils.baselines.outcome import Method, Outcome, answered, n_letters, with_found, with_regions
 from hide_utils.method import HIDE_STEPS, HiDe, Session, lpd, tad
 from hide_utils.models import VLM, Reply
 from hide_utils.prompts import CONTENT_FREE
@@ -29,11 +31,11 @@ TREE_DEPTH, TREE_VIEWS, TREE_SURE, TREE_SIDE = 2, 12, 0.9, 0.6
 
 def tuned(model: VLM, method: str, default: dict[str, Any]) -> dict[str, Any]:
     """A method's settings: the default ones, replaced by those that were chosen on the calibration split."""
-    chosen = _chosen_settings(model).get(method, {})
+    chosen = chosen_settings(model).get(method, {})
     return default | {name: value for name, value in chosen.items() if name in default}
 
 
-def _chosen_settings(model: VLM) -> dict[str, Any]:
+def chosen_settings(model: VLM) -> dict[str, Any]:
     """What stands under ``methods`` in the hide.json of the model's folder; empty where there is no such file."""
     file = model.folder and model.folder / "hide.json"
     return json.loads(file.read_text()).get("methods", {}) if file and file.is_file() else {}
@@ -45,6 +47,7 @@ def _own_settings(hide: HiDe) -> dict[str, Any]:
 
 def direct_logits(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     """The direct answer, read as the letter with the highest logit whatever the run's protocol."""
+    n_letters(sample, "direct_logits")
     return Outcome(answered(session, sample, step="direct"), (), ("prefill", "direct"), protocol="logits")
 
 
@@ -155,13 +158,34 @@ def gated(margin: float | None = None) -> Method:
 
     def method(hide: HiDe, session: Session, sample: Sample) -> Outcome:
         least = tuned(hide.model, "hide_gated", {"margin": GATE_MARGIN})["margin"] if margin is None else margin
-        reply = answered(session, sample, step="gate")
-        if scoring.margin(hide.model.letter_logits(reply, len(sample.options))) > least:
-            return Outcome(reply, (), ("prefill", "gate"))
-        located = hide.locate(session, sample.question)
-        return with_found(session, sample, located, "answer", ("prefill", "gate", *HIDE_STEPS[1:]))
+        return _where_unsure(hide, session, sample, least)
 
     return method
+
+
+def _where_unsure(hide: HiDe, session: Session, sample: Sample, least: float) -> Outcome:
+    letters = n_letters(sample, "the gate by margin")
+    reply = answered(session, sample, step="gate")
+    if scoring.margin(hide.model.letter_logits(reply, letters)) > least:
+        return Outcome(reply, (), ("prefill", "gate"))
+    located = hide.locate(session, sample.question)
+    return with_found(session, sample, located, "answer", ("prefill", "gate", *HIDE_STEPS[1:]))
+
+
+def conformal(hide: HiDe, session: Session, sample: Sample) -> Outcome:
+    """HiDe where the direct answer is unsure, by a margin that keeps a stated share of what looking mends.
+
+    In the manner of LazyMCoT's router (Wang et al. 2026, arXiv 2606.16158), which weighs several statistics of the
+    first token with a trained classifier. Here the margin alone is read, and nothing is trained. Conformal risk control
+    chooses the threshold (`hide_utils.evaluation.gates.conformal`). Where hide.json has none, nothing can be promised
+    but by looking at every question, and the outcome says so.
+    """
+    margin = tuned(hide.model, "hide_conformal", {"margin": None})["margin"]
+    outcome = _where_unsure(hide, session, sample, math.inf if margin is None else margin)
+    if margin is not None:
+        return outcome
+    said = "looked at every question: hide.json has no calibrated margin"
+    return replace(outcome, fallback="; ".join(filter(None, [said, outcome.fallback])))
 
 
 def tree_search(hide: HiDe, session: Session, sample: Sample) -> Outcome:
@@ -172,6 +196,7 @@ def tree_search(hide: HiDe, session: Session, sample: Sample) -> Outcome:
     ends when a view is `TREE_SURE`, when `TREE_DEPTH` is reached everywhere, or when `TREE_VIEWS` views were seen. The
     most confident reply counts.
     """
+    n_letters(sample, "tree_search")
     image, order, steps = session.image, count(), ["prefill"]
 
     def look(region: lpd.Region | None, depth: int) -> tuple[float, int, int, Reply, lpd.Region | None]:

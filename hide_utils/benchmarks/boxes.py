@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import warnings
 from collections.abc import Callable, Sequence
@@ -59,6 +60,29 @@ def read_boxes(value: Any, size_wh: Callable[[], tuple[int, int]], box_format: s
         raise ValueError(f"x, y, w, h = {box} holds no pixel of its picture of {size}: correct it, or {_DECLARE}")
     cut = np.abs(within - pixels).max(1) > 0.5
     return {"boxes_xyxy": list(map(tuple, within.tolist())), "boxes_cut": int(cut.sum())}
+
+
+def read_corners(value: Any, size_wh: Callable[[], tuple[int, int]]) -> dict[str, Any]:
+    """Boxes by two corners each, ``[x0, y0, x1, y1]`` in pixels, as fields of `Sample`.
+
+    Args:
+        value: a list of boxes, one box alone, or a text of either; None or an empty text for no boxes.
+        size_wh: tells the picture's width and height in pixels.
+
+    Raises:
+        ValueError: for anything else, and for a box that holds no pixel of the picture.
+    """
+    try:
+        given = ast.literal_eval(value.strip() or "[]") if isinstance(value, str) else value
+        corners = np.array([] if given is None else given, float, ndmin=1)
+    except (TypeError, ValueError, SyntaxError):
+        corners = np.full(1, np.nan)
+    if not corners.size:
+        return {"boxes_xyxy": []}
+    if corners.shape[-1] != 4 or corners.ndim > 2 or not np.isfinite(corners).all():
+        raise ValueError(f"{value!r:.80} is no list of x0, y0, x1, y1")
+    x0, y0, x1, y1 = corners.T
+    return read_boxes(np.stack([x0, y0, x1 - x0, y1 - y0], axis=-1).tolist(), size_wh)
 
 
 def ask_for_format(file: Path, samples: Sequence[Sample]) -> None:

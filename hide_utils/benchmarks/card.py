@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hide_utils.benchmarks.loading import LICENCES, SOURCES, load_benchmark
+from hide_utils.benchmarks.loading import LICENCES, SCORES, SOURCES, load_benchmark
 from hide_utils.benchmarks.rows import StoredImage
 from hide_utils.samples import Sample
 
@@ -30,12 +30,12 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
 
     Returns:
         ``questions`` and ``pictures``, their numbers; ``splits`` (where the samples know theirs), ``kinds``,
-        ``options`` (by how many a question has), ``labels`` (by right letter) and ``cycles``, numbers of questions;
-        ``styles``, the wordings of the prompt; ``megapixels``, numbers of pictures by size; ``sides_px``, (width,
-        height) of the smallest, the median and the largest picture by area; ``boxes_cut``, number of true boxes
-        that reached over the edge and were cut, None without any; ``with_boxes`` and ``with_entities``, numbers of
-        questions that have them; ``object_share``, the median share of the picture that a true box covers, None
-        without boxes; ``licence``.
+        ``options`` (by how many a question has), ``labels`` (by right letter), ``in_free_text`` (None without
+        any), ``scorers`` of those in free text and ``cycles``, numbers of questions; ``styles``, the wordings of the
+        prompt; ``megapixels``, numbers of pictures by size; ``sides_px``, (width, height) of the smallest, the median
+        and the largest picture by area; ``boxes_cut``, number of true boxes that reached over the edge and were cut,
+        None without any; ``with_boxes`` and ``with_entities``, numbers of questions that have them; ``object_share``,
+        the median share of the picture that a true box covers, None without boxes; ``licence``.
 
     Raises:
         ValueError: without samples.
@@ -43,10 +43,10 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
     """
     if not samples:
         raise ValueError("no samples: a card describes at least one")
-    sizes = {(s.image_id, number): _size(one) for s in samples for number, one in enumerate(s.renders)}
+    sizes = {_picture(s, number): _size(one) for s in samples for number, one in enumerate(s.renders)}
     by_area = sorted(sizes.values(), key=lambda wh: (wh[0] * wh[1], wh))
     share = [
-        (x1 - x0) * (y1 - y0) / math.prod(sizes[s.image_id, number])
+        (x1 - x0) * (y1 - y0) / math.prod(sizes[_picture(s, number)])
         for s in samples
         for number, boxes in enumerate(s.boxes_of_each)
         for x0, y0, x1, y1 in boxes
@@ -57,8 +57,10 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
         "pictures": len(sizes),
         "splits": dict(splits),
         "kinds": dict(Counter(s.kind for s in samples)),
-        "options": dict(sorted(Counter(len(s.options) for s in samples).items())),
-        "labels": dict(sorted(Counter(s.label for s in samples).items())),
+        "options": dict(sorted(Counter(len(s.options) for s in samples if s.options).items())),
+        "labels": dict(sorted(Counter(s.label for s in samples if s.options).items())),
+        "in_free_text": sum(not s.options for s in samples) or None,
+        "scorers": dict(Counter(s.scored_by for s in samples if not s.options)),
         "cycles": dict(sorted(Counter(s.cycle for s in samples if s.cycle).items())),
         "styles": sorted({s.style for s in samples}),
         "megapixels": _histogram(sizes.values()),
@@ -69,6 +71,12 @@ def data_card(samples: Sequence[Sample], licence: str | None = None) -> dict[str
         "object_share": float(np.median(share)) if share else None,
         "licence": licence or "not stated here: look at the benchmark's own page",
     }
+
+
+def _picture(sample: Sample, number: int) -> tuple[str, str | int]:
+    """What tells a picture from others. Pictures that count as one in statistics may share `Sample.image_id`."""
+    render = sample.renders[number]
+    return sample.image_id, render.key if isinstance(render, StoredImage) else number
 
 
 def _size(render: Callable[[], Image.Image]) -> tuple[int, int]:
@@ -114,4 +122,7 @@ def main(argv: list[str] | None = None) -> None:
     repos = {source.repo: name for name, source in SOURCES.items()}
     name = repos.get(args.benchmark, args.benchmark)
     samples = load_benchmark(args.benchmark, split=args.split, n=args.n)
-    print(card_text(Path(name).name, data_card(samples, LICENCES.get(name))))
+    card = data_card(samples, LICENCES.get(name))
+    if name in SOURCES:
+        card["scored by its authors as"] = SCORES[SOURCES[name].score]
+    print(card_text(Path(name).name, card))

@@ -1,35 +1,35 @@
-"""Readers of the published formats: V*Bench's folder, HR-Bench's tables, MME-RealWorld's and the authors' JSON."""
+"""Readers of V*Bench's folder, and of the JSON lists of MME-RealWorld, VisualProbe and the authors.
+
+Tables are in `tables`.
+"""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import chain, count, islice
 from pathlib import Path
 from string import ascii_uppercase as LETTERS
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hide_utils.benchmarks.boxes import ask_for_format, read_boxes
+from hide_utils.benchmarks.cells import DAMAGED
 from hide_utils.benchmarks.options import strip_letters
-from hide_utils.benchmarks.rows import DAMAGED, Row, StoredImage, cell_keys, image_bytes, text_of
+from hide_utils.benchmarks.rows import Row, StoredImage, text_of
 from hide_utils.prompts import as_text, option_texts
 from hide_utils.samples import Sample
 from hide_utils.scenes.questions import KINDS
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG")
-_PICTURE = re.compile(r"[A-Za-z0-9+/=]{4096,}")  # base64, longer than any text
-_PLACE = re.compile(r"\0(\d+)\0")  # stands where a picture was taken out
-_GAPS = ("", "nan", "<na>", "null")  # what stands where there is no option, if anything does
-TABLE_COLUMNS = ("index", "question", "answer", "category", "A", "B", "image")
+_CHOOSE = (
+    "a question that ends in lettered options has `labels`, and one without has `answers` or `answer` in its place: "
+    "give one of these"
+)
 
 
 # V*Bench --------------------------------------------------------------------------------------------------------------
@@ -101,135 +101,13 @@ def _truth(row: Row, picture: StoredImage) -> dict[str, Any]:
     return truth | {"entities": entities}
 
 
-# HR-Bench -------------------------------------------------------------------------------------------------------------
-
-
-def read_tables(files: list[Path], prefix: str) -> list[Sample]:
-    """Read HR-Bench (DreamMr/HR-Bench on the hub) from one TSV, or from Parquet files.
-
-    The pictures stay in the files. Memory holds one row of a TSV, or one page of a Parquet file, at a time. The four
-    cycles of a question show the same picture, and so share `Sample.image_id`. The last picture is decoded, since a
-    file that was cut short ends in a broken one.
-
-    Raises:
-        ValueError: for a malformed file, with the file, row and field.
-    """
-    samples = []
-    for file in files:
-        rows = _tsv_rows(file) if file.suffix == ".tsv" else _parquet_rows(file)
-        samples += [_table_sample(row, cell, fetch, prefix) for row, cell, fetch in rows]
-    if samples:
-        replace(cast(StoredImage, samples[-1].render), max_megapixels=float("inf"))()
-    return samples
-
-
-def _table_sample(row: Row, cell: Any, fetch: Callable[[], bytes], prefix: str) -> Sample:
-    given = [letter for letter in LETTERS if row.read(letter, as_text).casefold() not in _GAPS]
-    for own, letter in zip(LETTERS, given, strict=False):
-        if letter != own:
-            raise row.error(own, f"empty, though option {letter} is not")
-    options = [row.text(letter) for letter in given]
-    key, whole = row.read("image", lambda _: cell_keys(cell))
-    picture = StoredImage(row.where("image"), key, fetch, fingerprint=partial(str, whole))
-    return row.sample(
-        f"{prefix}-{row.text('index')}", row.text("question"), strip_letters(options), row.text("answer"), "answer",
-        kind=row.text("category"), render=picture, image_id=f"{prefix}-{whole}",
-        cycle=row.read("cycle_category", as_text),
-    )  # fmt: skip
-
-
-def _check_columns(file: Path, columns: list[str]) -> None:
-    """Raises ValueError where one of `TABLE_COLUMNS` is missing."""
-    for name in TABLE_COLUMNS:
-        if name not in columns:
-            raise ValueError(f"{file}, row 0 (header), field {name!r}: missing; it has {', '.join(columns)[:200]}")
-
-
-def _tsv_rows(file: Path) -> Iterator[tuple[Row, str, Callable[[], bytes]]]:
-    """Each row without its picture, the picture's cell, and a function that reads the encoded picture again."""
-    with file.open("rb") as stream:
-        header = _tsv_record(stream, file, 0) or []
-        _check_columns(file, header)
-        for number in count(1):
-            start = stream.tell()
-            cells = _tsv_record(stream, file, number)
-            if cells is None:
-                return
-            if len(cells) != len(header):
-                field = header[min(len(cells), len(header) - 1)]
-                raise Row(file, number, {}).error(field, f"{len(cells)} cells under {len(header)} names; {DAMAGED}")
-            fields = dict(zip(header, cells, strict=True))
-            fetch = partial(_tsv_picture, file, start, number, header.index("image"))
-            yield Row(file, number, fields), fields.pop("image"), fetch
-
-
-def _tsv_record(stream: BinaryIO, file: Path, number: int) -> list[str] | None:
-    """Cells of the next record; None at the end of the file.
-
-    Quoted cells may hold tabs and line ends, as pandas writes them. Raises ValueError for what is no TSV.
-    """
-    line = stream.readline()
-    while line and not line.strip():
-        line = stream.readline()
-    try:
-        text = line.decode("utf-8-sig")
-        if '"' not in text:
-            return text.rstrip("\r\n").split("\t") if text else None
-        # The csv module is slow on pictures and needs many times their memory, so they are taken out before it reads.
-        pictures: list[str] = []
-
-        def aside(match: re.Match[str]) -> str:
-            pictures.append(match[0])
-            return f"\0{len(pictures) - 1}\0"
-
-        rest = (part.decode() for part in iter(stream.readline, b""))
-        lines = (_PICTURE.sub(aside, part) for part in chain([text], rest))
-        cells = next(csv.reader(lines, delimiter="\t", strict=True))
-        return [_PLACE.sub(lambda m: pictures[int(m[1])], cell) for cell in cells]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file}, row {number}: not readable as TSV ({error}); {DAMAGED}") from error
-
-
-def _tsv_picture(file: Path, start: int, number: int, column: int) -> bytes:
-    """Encoded picture in a column of the record that begins at byte `start`; `number` is its row, for errors."""
-    with file.open("rb") as stream:
-        stream.seek(start)
-        cells = _tsv_record(stream, file, number) or []
-    return image_bytes(cells[column])
-
-
-def _parquet_rows(file: Path) -> Iterator[tuple[Row, Any, Callable[[], bytes]]]:
-    """Each row without its picture, the picture's cell, and a function that reads the encoded picture again."""
-    number = 0
-    try:
-        with _open_parquet(file) as table:
-            _check_columns(file, table.schema_arrow.names)
-            for group in range(table.num_row_groups):
-                for place, batch in enumerate(table.iter_batches(batch_size=1, row_groups=[group])):
-                    number += 1
-                    fields = batch.to_pylist()[0]
-                    yield Row(file, number, fields), fields.pop("image"), partial(_parquet_picture, file, group, place)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{file}, row {number + 1}: not readable as Parquet ({error}); {DAMAGED}") from error
-
-
-def _open_parquet(file: Path) -> pq.ParquetFile:
-    # Without pre-buffering and with a small buffer, pages are read one by one instead of a whole row group at once.
-    return pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
-
-
-def _parquet_picture(file: Path, group: int, place: int) -> bytes:
-    with _open_parquet(file) as table:
-        batches = table.iter_batches(batch_size=1, row_groups=[group], columns=["image"])
-        return image_bytes(next(islice(batches, place, None)).to_pylist()[0]["image"])
-
-
 # JSON lists -----------------------------------------------------------------------------------------------------------
 
 
 def read_list(file: Path, prefix: str, box_format: str | None) -> list[Sample]:
-    """Read a JSON list: MME-RealWorld's, whose rows have a field ``Question_id``, or one in the authors' format.
+    """Read a JSON list, whose rows may be of several formats.
 
+    MME-RealWorld's have a field ``Question_id``, VisualProbe's ``problem``, and the others are in the authors' format.
     Boxes are in `box_format`, unless their row has a field of that name.
 
     Raises:
@@ -243,10 +121,18 @@ def read_list(file: Path, prefix: str, box_format: str | None) -> list[Sample]:
     if not isinstance(rows, list):
         raise ValueError(f"{file}: want a list of questions, not {type(rows).__name__}")
     found = [Row.of(file, number, fields, box_format=box_format) for number, fields in enumerate(rows, 1)]
-    samples = [(_mme_sample if "Question_id" in row.fields else _authors_sample)(row, prefix) for row in found]
+    readers = {"Question_id": _mme_sample, "problem": _probe_sample}
+    samples = [
+        next((readers[key] for key in readers if key in row.fields), _authors_sample)(row, prefix) for row in found
+    ]
     if not any(row.fields["box_format"] for row in found):
         ask_for_format(file, samples)
     return samples
+
+
+def _reader_of(row: Row) -> Callable[[Row, str], Sample]:
+    named = {"Question_id": _mme_sample, "problem": _probe_sample}
+    return next((reader for field, reader in named.items() if field in row.fields), _authors_sample)
 
 
 def _mme_sample(row: Row, prefix: str) -> Sample:
@@ -260,16 +146,34 @@ def _mme_sample(row: Row, prefix: str) -> Sample:
     )  # fmt: skip
 
 
+def _probe_sample(row: Row, prefix: str) -> Sample:
+    """A row ``{doc_id, images, problem, solution, data_source?}`` of VisualProbe (Mini-o3/VisualProbe_* on the hub).
+
+    The columns are those that public code reads. Names of pictures begin with the repository's, in which they lie. The
+    authors have a language model judge replies. Here they are scored as `normalised`, where nothing else is asked for.
+    """
+    given, folder = row.fields.get("images"), row.file.parent
+    named = [re.sub(r"^VisualProbe_\w+/", "", as_text(one)) for one in (given if isinstance(given, list) else [given])]
+    inside = replace(row, fields={**row.fields, "images": named})
+    pictures = [row.picture("images", path) for path in inside.paths("images", folder)]
+    return row.free_sample(
+        f"{prefix}-{row.text('doc_id')}", row.text("problem").replace("<image>", "").strip(),
+        row.fields.get("solution"), "solution", style="short",
+        kind=row.read("data_source", as_text) or prefix, render=pictures[0], more=pictures[1:],
+        image_id=" + ".join(named),
+    )  # fmt: skip
+
+
 def _authors_sample(row: Row, prefix: str) -> Sample:
     """A row ``{id, question, labels, image_path, category, box_json?, box_format?, entities?}`` of the authors' format.
 
     The options stand in the question. ``box_json`` may be the path of a V*Bench JSON, or boxes as in one. The authors'
     code passes it on without reading it. Ours besides: ``image_path`` may be a list of pictures, to which belongs a
-    list of boxes each, and ``entities`` lists what is asked about.
+    list of boxes each, and ``entities`` lists what is asked about. A question without options has ``answers``, or
+    ``answer``, in place of ``labels``, and may have ``scorer``, ``tolerance`` and ``style``.
     """
     folder = row.file.parent
     pictures = [row.picture("image_path", path) for path in row.paths("image_path", folder)]
-    question, options = row.question("question")
     if isinstance(row.fields.get("box_json"), str) and len(pictures) == 1:
         truth = _truth(Row.of_note(row.path("box_json", folder)), pictures[0])
     else:
@@ -277,11 +181,28 @@ def _authors_sample(row: Row, prefix: str) -> Sample:
     if row.fields.get("entities"):
         truth["entities"] = row.read("entities", option_texts)
     named = row.fields["image_path"]
-    return row.sample(
-        f"{prefix}-{row.text('id')}", question, options, row.text("labels"), "labels",
-        kind=row.text("category", "Category"), render=pictures[0], more=pictures[1:],
-        image_id=" + ".join(map(as_text, named)) if isinstance(named, list) else row.text("image_path"), **truth,
-    )  # fmt: skip
+    about = truth | {
+        "kind": row.text("category", "Category"), "render": pictures[0], "more": pictures[1:],
+        "image_id": " + ".join(map(as_text, named)) if isinstance(named, list) else row.text("image_path"),
+    }  # fmt: skip
+    sample_id, (question, options) = f"{prefix}-{row.text('id')}", row.question("question")
+    given = [name for name in ("answers", "answer") if name in row.fields]
+    given += ["labels"] if row.fields.get("labels") is not None else []
+    if len(given) != 1 or (options and given != ["labels"]):
+        raise row.error(given[0] if given else "labels", _CHOOSE)
+    if given == ["labels"]:
+        return row.sample(sample_id, question, options, row.text("labels"), "labels", **about)
+    about |= {name: read for name in ("scorer", "style") if (read := row.read(name, as_text))}
+    about["tolerance"] = row.read("tolerance", _tolerance)
+    return row.free_sample(
+        sample_id, question or row.text("question"), row.fields[given[0]], given[0], **{"style": "short"} | about
+    )
+
+
+def _tolerance(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise ValueError(f"want a number, not {value!r:.80}")
+    return float(value or 0)
 
 
 def _boxes_of(pictures: list[StoredImage], box_format: str | None, value: Any) -> dict[str, Any]:

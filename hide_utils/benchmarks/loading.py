@@ -1,6 +1,6 @@
 """Finds, fetches and draws from a benchmark, named or given as a file or folder.
 
-Known are the drawn scenes, V*Bench, HR-Bench 4K and 8K, MME-RealWorld, MME-RealWorld-Lite, and the authors' JSON list.
+Known are the drawn scenes, the published benchmarks of `SOURCES`, and the authors' JSON list.
 Pictures stay in their files until `sample.image` is read. A table of gigabytes is gone through row by row.
 """
 
@@ -13,14 +13,17 @@ import warnings
 import zipfile
 from collections import Counter
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from hide_utils import paths
-from hide_utils.benchmarks.formats import read_list, read_tables, read_vstar
-from hide_utils.benchmarks.rows import DAMAGED, StoredImage, check_inside, one_name_a_picture, refuse_pointer
+from hide_utils.benchmarks.cells import DAMAGED
+from hide_utils.benchmarks.formats import read_list, read_vstar
+from hide_utils.benchmarks.rows import StoredImage, check_inside, one_name_a_picture, refuse_pointer
+from hide_utils.benchmarks.tables import read_tables
 from hide_utils.config import nearest
 from hide_utils.files import data_of
 from hide_utils.samples import Sample
@@ -28,7 +31,7 @@ from hide_utils.scenes.questions import KINDS, scene_samples
 from hide_utils.scenes.settings import SceneConfig
 
 _SHARD = re.compile(r"(?:-\d+-of-\d+(?:-[0-9a-f]+)?|(?<![^/_.-])\d+)(?=\.parquet$|/)")  # number of a part of a table
-FOLDER = paths.DATA / "benchmarks"  # one folder a benchmark, ignored by git
+FOLDER = paths.BENCHMARKS  # one folder a benchmark, ignored by git
 FILE_KNOBS = ("revision", "letters", "max_megapixels", "box_format")
 SCENE_KNOBS = ("difficulty", "kinds", *SceneConfig.__dataclass_fields__)
 LETTERINGS = ("published", "shuffled")  # who gave the options of V*Bench their letters: its authors, or `seed`
@@ -44,6 +47,8 @@ class Source:
         questions: pattern of its question file's name.
         layout: in words, what has to lie in its folder.
         size: number of its questions, as its own page on the hub says.
+        several: it is made of several tables.
+        score: its published score, a name in `SCORES`.
     """
 
     repo: str
@@ -51,11 +56,14 @@ class Source:
     questions: str
     layout: str
     size: int | None = None
+    several: bool = False
+    score: str = "accuracy"
 
 
 _DATA = data_of(__file__)
 SOURCES = {name: Source(**about) for name, about in _DATA["sources"].items()}
 LICENCES: dict[str, str] = _DATA["licences"]  # of the sources and of the scenes
+SCORES: dict[str, str] = _DATA["scores"]  # name of a published score -> what it is
 
 
 def load_benchmark(
@@ -68,10 +76,11 @@ def load_benchmark(
             formats. A name is looked for in ``data/benchmarks/<name>`` and otherwise fetched from the hub.
         split: ``"calibration"`` or ``"test"``. The scenes have splits of their own, ``"train"`` too, and None means
             test. The other benchmarks have none and are split by a hash of each picture's content, of several that of
-            the first. About 20 % of their pictures, with all questions about them, are for calibration, and None gives
-            everything.
+            the first, HRScene's by needle. About 20 % of their pictures, with all questions about them, are for
+            calibration, and None gives everything.
         n: at most so many samples, at least 1. None gives all, and 400 scenes. Where there are fewer, it warns.
-        seed: which ``n`` samples, at least 0. Whole pictures are drawn, and a smaller draw is part of a larger one.
+        seed: which ``n`` samples, at least 0. Whole pictures are drawn (of HRScene's needles first one in each
+            grid), and a smaller draw is part of a larger one.
             Where the file always has the right option first (V*Bench's JSON), the seed also shuffles the options,
             and the ids then end in it.
         **knobs: settings of the benchmark; None stands for the default. The scenes take ``difficulty`` (``"easy"``,
@@ -103,8 +112,8 @@ def load_benchmark(
         raise ValueError(f"unknown split {split!r}; {name_or_path} has calibration and test; None is both")
     if (n is not None and n < 1) or seed < 0:
         raise ValueError(f"n must be at least 1 and seed at least 0, not n={n}, seed={seed}")
-    path, prefix, questions = _find_files(name_or_path, knobs.get("revision"))
-    samples = _read(path, prefix, questions, seed, knobs.get("letters"), knobs.get("box_format"))
+    path, prefix, source = _find_files(name_or_path, knobs.get("revision"))
+    samples = _read(path, prefix, source, seed, knobs.get("letters"), knobs.get("box_format"))
     one_name_a_picture(samples)
     if cut := [sample.id for sample in samples if sample.boxes_cut]:
         warnings.warn(f"{path}: boxes reach over the edge and were cut, of {', '.join(cut[:5])}", stacklevel=2)
@@ -116,7 +125,7 @@ def load_benchmark(
 
 
 def _draw(samples: list[Sample], split: str | None, n: int | None, seed: int, path: Path) -> list[Sample]:
-    """Samples of a split, cut down to ``n`` by whole pictures, in the file's order.
+    """Samples of a split, cut down to ``n`` by whole pictures, in the file's order; of HRScene's needles by needle.
 
     Raises:
         ValueError: for an id that occurs twice, and for a split without samples.
@@ -131,17 +140,22 @@ def _draw(samples: list[Sample], split: str | None, n: int | None, seed: int, pa
     if n and n > len(chosen):
         warnings.warn(f"{path.name} has {len(chosen)} questions here, not n = {n}: all are taken", stacklevel=3)
     pictures = list(dict.fromkeys(sample.image_id for sample in chosen))
-    shuffled = np.random.default_rng(seed).permutation(len(pictures))
-    rank = {pictures[i]: place for place, i in enumerate(shuffled)}
-    drawn = {sample.id for sample in sorted(chosen, key=lambda sample: rank[sample.image_id])[:n]}
+    random = np.random.default_rng(seed)
+    rank = {pictures[i]: place for place, i in enumerate(random.permutation(len(pictures)))}
+    turn, turns = dict.fromkeys((sample.id for sample in chosen), 0), Counter[tuple[str, str]]()
+    for i in random.permutation(len(chosen)):  # of what shows one needle, a picture of each grid comes before a second
+        if cast(StoredImage, chosen[i].render).belongs_to:
+            turn[chosen[i].id] = turns[chosen[i].image_id, chosen[i].kind]
+            turns[chosen[i].image_id, chosen[i].kind] += 1
+    drawn = {one.id for one in sorted(chosen, key=lambda one: (turn[one.id], rank[one.image_id]))[:n]}
     return [sample for sample in chosen if sample.id in drawn]
 
 
-def _find_files(name_or_path: str | Path, revision: str | None) -> tuple[Path, str, str]:
+def _find_files(name_or_path: str | Path, revision: str | None) -> tuple[Path, str, Source]:
     """Find where a benchmark lies, fetching it if need be.
 
     Returns:
-        Its file or folder, the first part of its ids, and the pattern of its question file's name.
+        Its file or folder, the first part of its ids, and what is known about it.
 
     Raises:
         ValueError: for an unknown name, for a repository with several benchmarks, and for a revision of a given path.
@@ -153,7 +167,7 @@ def _find_files(name_or_path: str | Path, revision: str | None) -> tuple[Path, s
         raise ValueError(f"{name} holds {' and '.join(same_repo)}: name the one you mean")
     name = same_repo[0] if same_repo else name
     if name in SOURCES:
-        return _folder(name, SOURCES[name], revision), name, SOURCES[name].questions
+        return _folder(name, SOURCES[name], revision), name, SOURCES[name]
     path = Path(name_or_path)
     if not path.exists():
         if isinstance(name_or_path, Path) or path.suffix or len(path.parts) > 1:
@@ -162,7 +176,7 @@ def _find_files(name_or_path: str | Path, revision: str | None) -> tuple[Path, s
         raise ValueError(f"unknown benchmark {name!r}; {known} (or name a file or folder)")
     if revision:
         raise ValueError(f"revision={revision!r} says what to fetch from the hub, but {path} is here: leave it out")
-    return path, path.resolve().stem, "*"
+    return path, path.resolve().stem, Source("", [], "*", "")
 
 
 def _folder(name: str, source: Source, revision: str | None) -> Path:
@@ -182,7 +196,7 @@ def _folder(name: str, source: Source, revision: str | None) -> Path:
         return folder
     todo = f"put {source.layout} from {source.repo} into {folder}"
     if not source.fetched:
-        raise FileNotFoundError(f"benchmark {name!r} is not here, and its split archives are not fetched: {todo}")
+        raise FileNotFoundError(f"benchmark {name!r} is not here, and too much to be fetched unasked: {todo}")
     part = folder.with_name(f".{name}.part")  # so that an interrupted fetch is never taken for the whole
     try:
         from huggingface_hub import HfApi, snapshot_download
@@ -207,7 +221,7 @@ def revision_of(name: str | Path) -> str | None:
 
 
 def _read(
-    path: Path, prefix: str, questions: str, seed: int, letters: str | None, box_format: str | None
+    path: Path, prefix: str, source: Source, seed: int, letters: str | None, box_format: str | None
 ) -> list[Sample]:
     """All samples of a file or folder, whose format shows in the names of its files and fields."""
     if letters not in (None, *LETTERINGS):
@@ -216,7 +230,7 @@ def _read(
         return read_vstar(path, prefix, seed, letters)
     if letters:
         raise ValueError(f"letters={letters!r} is for V*Bench alone, and {path} is not in its format")
-    files = _question_files(path, questions) if path.is_dir() else [path]
+    files = _question_files(path, source) if path.is_dir() else [path]
     for file in files:
         refuse_pointer(file)
     if box_format and files[0].suffix != ".json":
@@ -228,35 +242,38 @@ def _read(
     raise ValueError(f"{path} is no .tsv, .parquet, .json or .jsonl file: name a question file or its folder")
 
 
-def _question_files(folder: Path, pattern: str) -> list[Path]:
+def _question_files(folder: Path, source: Source) -> list[Path]:
     """The TSV, the Parquet files or the JSON list of a folder; its zip archives are unpacked where it has none.
 
     Raises:
-        ValueError: for several TSV files, JSON lists or tables in Parquet.
+        ValueError: for several TSV files, JSON lists or tables in Parquet, unless the source is made of several.
         FileNotFoundError: where there is no question file.
     """
-    found = _visible(folder, pattern)
+    found = _visible(folder, source.questions)
     if not found:
         for archive in sorted(folder.glob("*.zip")):
             refuse_pointer(archive)
             _unpack(archive, folder / archive.stem)
-        found = _visible(folder, pattern)
+        found = _visible(folder, source.questions)
     for suffix in (".tsv", ".parquet", ".json"):
         files = [path for path in found if path.suffix == suffix]
         parts = {_SHARD.sub("", path.as_posix()) for path in files} if suffix == ".parquet" else files
-        if len(parts) > 1:
+        if len(parts) > 1 and not source.several:
             names = ", ".join(path.relative_to(folder).as_posix() for path in files[:8])
             raise ValueError(f"{folder} holds {names}: name the one file you mean, or a folder of its parts alone")
         if files:
             return files
-    raise FileNotFoundError(f"{folder} holds no question file ({pattern}; .tsv, .parquet, .json) or V*Bench folders")
+    raise FileNotFoundError(
+        f"{folder} holds no question file ({source.questions}; .tsv, .parquet, .json) or V*Bench folders"
+    )
 
 
 def _visible(folder: Path, pattern: str) -> list[Path]:
-    """Tables and JSON files at any depth of a folder that match a pattern and lie in no hidden folder."""
+    """Tables and JSON files at any depth of a folder, but in no hidden one, whose name or path matches a pattern."""
     files = [path for suffix in ("tsv", "parquet", "json") for path in sorted(folder.rglob(f"*.{suffix}"))]
     hidden = [any(part.startswith(".") for part in path.relative_to(folder).parts) for path in files]
-    return [path for path, skip in zip(files, hidden, strict=True) if not skip and path.match(pattern)]
+    shown = [path for path, skip in zip(files, hidden, strict=True) if not skip]
+    return [path for path in shown if path.match(pattern) or fnmatch(path.relative_to(folder).as_posix(), pattern)]
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -33,6 +33,11 @@ def _lettered(line: str) -> tuple[str, str, bool]:
     return (letter, match[3].strip(), bool(match[1])) if match and letter in LETTERS else ("", line.strip(), False)
 
 
+def leading_letter(text: str) -> str:
+    """The letter that a text is, or begins with as an option does: "B" for "B", "(B)" and "B. red"; else the text."""
+    return text if len(letter_of(text)) == 1 else _lettered(text)[0] or text
+
+
 def split_options(asked: Any) -> tuple[str, list[str]]:
     """Split a text that ends in lines ``(A) ...``, ``(B) ...`` into the question and its options.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -16,16 +15,16 @@ from typing import Any, TypeVar, cast
 
 from PIL import Image
 
+from hide_utils.benchmarks.cells import DAMAGED, HEAD, key_of
 from hide_utils.benchmarks.options import letter_of, split_options
 from hide_utils.files import hash_file
 from hide_utils.images import LFS_HINT, LFS_POINTER, ImageError, read_image, upright_size
 from hide_utils.prompts import as_text
 from hide_utils.samples import Sample
+from hide_utils.scoring import check_answers
 
 CALIBRATION_SHARE = 0.2
-DAMAGED = "the file is cut short or damaged: download it again"
 Value = TypeVar("Value")
-_HEAD = 48 * 1024  # bytes of a picture that its key depends on. Being a multiple of 3, it ends a group of base64 too.
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class StoredImage:
         fetch: reads the encoded bytes.
         fingerprint: gives a hash of the whole picture as it is stored, in hex.
         max_megapixels: larger pictures are refused.
+        belongs_to: pictures that belong to one thing lie in one split; empty for a picture of its own.
     """
 
     where: str
@@ -46,6 +46,7 @@ class StoredImage:
     fetch: Callable[[], bytes]
     fingerprint: Callable[[], str]
     max_megapixels: float = 100
+    belongs_to: str = ""
 
     def __call__(self) -> Image.Image:
         """Decode the picture as RGB, as `hide_utils.images.read_image` does.
@@ -71,8 +72,12 @@ class StoredImage:
 
     @property
     def split(self) -> str:
-        """``"calibration"`` or ``"test"``, by the picture's content and so the same in every benchmark and format."""
-        return "calibration" if int(self.key, 16) < CALIBRATION_SHARE * 16 ** len(self.key) else "test"
+        """``"calibration"`` or ``"test"``, by the picture's content and so the same in every benchmark and format.
+
+        Pictures that belong together are split by the name of what they belong to.
+        """
+        key = hashlib.blake2b(self.belongs_to.encode(), digest_size=8).hexdigest() if self.belongs_to else self.key
+        return "calibration" if int(key, 16) < CALIBRATION_SHARE * 16 ** len(key) else "test"
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,7 @@ class Row:
     def picture(self, name: str, path: Path) -> StoredImage:
         """The picture in a file of its own at `path`, which the field `name` names."""
         with path.open("rb") as stream:
-            key = _key(stream.read(_HEAD), path.stat().st_size)
+            key = key_of(stream.read(HEAD), path.stat().st_size)
         return StoredImage(f"{self.where(name)} ({path.name})", key, path.read_bytes, partial(hash_file, path))
 
     def sample(self, id: str, question: str, options: list[str], label: str, label_field: str, **rest: Any) -> Sample:
@@ -194,6 +199,27 @@ class Row:
         if len(letter) != 1 or letter not in LETTERS[: len(options)]:
             raise self.error(label_field, f"{label!r} is none of the letters {LETTERS[: len(options)]}")
         return Sample(id, question, options, letter, **rest)
+
+    def free_sample(self, id: str, question: str, answers: Any, answer_field: str, **rest: Any) -> Sample:
+        """The row as a sample without options.
+
+        Args:
+            id: unique within the benchmark.
+            question: its text.
+            answers: accepted ones, a list or one alone.
+            answer_field: name of the field that they come from, for errors.
+            **rest: further fields of `Sample`.
+
+        Raises:
+            ValueError: for what `Sample` refuses, and for answers that the scorer could never find.
+        """
+        listed = answers if isinstance(answers, list) else [answers]
+        try:
+            sample = Sample(id, question, [], "", answers=listed, **rest)
+            check_answers(sample)
+        except ValueError as error:
+            raise self.error(answer_field, str(error)) from error
+        return sample
 
 
 def _file(name: str, where: str, bases: Sequence[Path]) -> Path:
@@ -246,41 +272,3 @@ def one_name_a_picture(samples: Sequence[Sample]) -> None:
     for key, pictures, sample in zip(keys, shown, samples, strict=True):
         whole = [hashlib.blake2b(picture.fetch()).digest() for picture in pictures] if times[key] > 1 else []
         sample.image_id = first.setdefault((key, *whole), sample.image_id)
-
-
-def image_bytes(cell: Any) -> bytes:
-    """Encoded picture in a table's cell, which holds base64, bytes, or a mapping with ``bytes``.
-
-    Raises:
-        ValueError: for any other cell, and for broken base64.
-    """
-    cell = cell.get("bytes") if isinstance(cell, dict) else cell
-    if isinstance(cell, str):
-        return base64.b64decode(cell, validate=True)
-    if isinstance(cell, bytes):
-        return cell
-    raise ValueError(f"want base64 or bytes, not {type(cell).__name__}")
-
-
-def cell_keys(cell: Any) -> tuple[str, str]:
-    """Hashes of a picture in a table's cell: `StoredImage.key`, and one of the whole cell, both in hex.
-
-    Raises:
-        ValueError: for a cell without a picture, and for base64 that was cut short.
-    """
-    cell = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not cell or not isinstance(cell, (str, bytes)):
-        raise ValueError("no picture in it")
-    raw = cell.encode() if isinstance(cell, str) else cell
-    whole = hashlib.blake2b(raw, digest_size=8).hexdigest()
-    if isinstance(cell, bytes):
-        return _key(cell[:_HEAD], len(cell)), whole
-    if len(cell) % 4:
-        raise ValueError(f"{len(cell)} characters are no whole base64; {DAMAGED}")
-    size = len(cell) // 4 * 3 - (len(cell) - len(cell.rstrip("=")))
-    return _key(image_bytes(cell[: _HEAD // 3 * 4]), size), whole
-
-
-def _key(head: bytes, size: int) -> str:
-    """`StoredImage.key` of a picture of `size` encoded bytes, of which `head` holds the first 48 KiB."""
-    return hashlib.blake2b(head + size.to_bytes(8, "big"), digest_size=8).hexdigest()

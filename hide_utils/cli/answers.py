@@ -36,6 +36,10 @@ def main(argv: list[str] | None = None, *, notebooks: tuple[str, ...] = NOTEBOOK
     parser = argparse.ArgumentParser(prog="hide answers", description="Make the answers that ship anew.")
     parser.add_argument("--jobs", default="1", help="notebooks at a time, which share the cores (1)")
     args = parser.parse_args(argv)
+    try:
+        paths.to_write(paths.ANSWERS)
+    except ValueError as error:
+        parser.error(str(error))
     making = paths.RESULTS / "anew"
     print(*_estimate(making), sep="\n", flush=True)
     before = os.environ.get("HIDE_RESULTS")

@@ -109,7 +109,7 @@ def _place(model: str, out: str | None) -> Path:
     """The file to write. A model of the hub has no folder here, so that one must be named.
 
     Raises:
-        ValueError: no place is named for such a model.
+        ValueError: no place is named for such a model, or for one that came with the installed package.
     """
     folder = paths.model_folder(model)
     if out is None and folder is None:
@@ -119,7 +119,7 @@ def _place(model: str, out: str | None) -> Path:
         )
     place = Path(out) if out is not None else folder
     assert place is not None  # as was just seen
-    return place if place.suffix == ".json" else place / "hide.json"
+    return paths.to_write(place if place.suffix == ".json" else place / "hide.json")
 
 
 def _kept(file: Path) -> dict[str, Any]:

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 import psutil
 
 from hide_utils.cli.execution import Run
-from hide_utils.cli.inputs import draw
+from hide_utils.cli.inputs import asked, loaded
 from hide_utils.config import OwnPicture, RunConfig
 from hide_utils.evaluation import evaluate
 from hide_utils.method import HiDe
-from hide_utils.models import load_model
 
 
 def check(planned: Sequence[Run]) -> int:
@@ -46,8 +45,7 @@ def dry_run(config: RunConfig) -> Iterator[str]:
     if "model" not in shown:
         yield "answers no benchmark and runs no model of its choice: nothing else to check"
         return
-    names = ("device", "dtype", "attention", "min_pixels", "max_pixels", "revision")
-    vlm = load_model(config.model, **{name: getattr(config, name) for name in names})
+    vlm = loaded(config)
     for layer in (*getattr(config, "layers", ()), config.layer):  # one that the model lacks is refused
         hide = HiDe(vlm, layer, config.sigma, config.alpha, protocol=config.protocol)
     yield f"{vlm.name} on {vlm.device}, {vlm.dtype}"
@@ -63,10 +61,8 @@ def dry_run(config: RunConfig) -> Iterator[str]:
 
 
 def _timed(hide: HiDe, config: RunConfig) -> Iterator[str]:
-    """Two samples by the notebook's methods, direct and HiDe where it lists none, and what all would take."""
-    samples = draw(config, config.n)
-    boxed = all(sample.boxes_xyxy for sample in samples)
-    methods = [name for name in getattr(config, "methods", ("direct", "hide")) if boxed or name != "oracle"]
+    """Two samples by the notebook's methods, and what all would take."""
+    samples, methods = asked(config)
     for sample in samples[:2]:  # the first warms up
         start = time.perf_counter()
         rows = evaluate(hide.model, [sample], methods, hide=hide, protocol=config.protocol, progress=False)

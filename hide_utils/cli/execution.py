@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from traitlets.config import Config
 from hide_utils import paths
 from hide_utils.cli.records import Run
 from hide_utils.evaluation.saving import same_sidecar
+from hide_utils.evaluation.stored import ROWS, SWEEP
 from hide_utils.files import replace_files
 from hide_utils.notebooks import strip, without_widgets
 
@@ -62,8 +63,9 @@ def executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Ru
 def execute(run: Run, *, inplace: bool) -> None:
     """Execute one notebook in its own folder and fill in state, seconds and, where it failed, the error.
 
-    The executed notebook and the figures take the place of earlier ones when all of it ran through, and together. In
-    place the notebook is the committed one. Of a failed run the notebook alone stays, beside, as `<name>.failed.ipynb`.
+    The executed notebook, the figures and, but in place, the rows that it used take the place of earlier ones when all
+    of it ran through, and together. In place the notebook is the committed one. Of a failed run the notebook alone
+    stays, beside, as `<name>.failed.ipynb`.
     """
     failed, start = run.output.with_suffix(".failed.ipynb"), time.perf_counter()
     done = run.notebook if inplace else run.output
@@ -73,12 +75,15 @@ def execute(run: Run, *, inplace: bool) -> None:
         failed.unlink(missing_ok=True)
         run.keep()
         with tempfile.TemporaryDirectory() as folder:
-            staging, whole = Path(folder) / "figures", Path(folder) / "whole.ipynb"
+            staging, rows, whole = (Path(folder) / name for name in ("figures", "rows", "whole.ipynb"))
             staging.mkdir()
-            _papermill(run, failed, staging)
+            _papermill(run, failed, {"HIDE_STAGING": staging} | ({} if inplace else {ROWS: rows}))
             book = nbformat.read(failed, as_version=4)
             nbformat.write(strip(book) if inplace else without_widgets(book), whole)
-            _publish(run, staging, {done: whole})
+            kept = {run.rows / path.name: path for path in rows.glob(f"{run.notebook.stem}/*.parquet")}
+            _publish(run, staging, {done: whole} | kept)
+            for old in set(run.rows.glob("*.parquet")) - set(kept) if not inplace else ():
+                old.unlink()
         failed.unlink()
         run.output, run.status = done, "ok"
     except PapermillExecutionError as error:
@@ -94,13 +99,13 @@ def execute(run: Run, *, inplace: bool) -> None:
         run.seconds = time.perf_counter() - start
 
 
-def _papermill(run: Run, output: Path, staging: Path) -> None:
-    """Execute a notebook in its own folder, in a kernel that writes figures and tables to a folder of its own.
+def _papermill(run: Run, output: Path, folders: Mapping[str, Path]) -> None:
+    """Execute a notebook in its own folder, in a kernel that writes to folders of its own, by variable of environment.
 
     Papermill's own `cwd` would move this program, and with several notebooks at a time leave it where none was called.
     """
-    place, folder = str(staging), str(run.notebook.parent)
-    first = f"import os as _os; _os.environ['HIDE_STAGING'] = {place!r}; _os.chdir({folder!r}); del _os"
+    places, folder = {name: str(place) for name, place in folders.items()}, str(run.notebook.parent)
+    first = f"import os as _os; _os.environ.update({places!r}); _os.chdir({folder!r}); del _os"
     papermill.execute_notebook(
         run.notebook,
         output,
@@ -150,7 +155,7 @@ def kernel_environment(figures: Path, jobs: int) -> Iterator[None]:
     before = dict(os.environ)
     if jobs > 1:  # more threads than cores make small models many times slower
         os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // jobs, 1)))
-    for name in ("HIDE_PRESET", "HIDE_STAGING", "MPLBACKEND"):
+    for name in ("HIDE_PRESET", "HIDE_STAGING", "MPLBACKEND", SWEEP, ROWS):
         os.environ.pop(name, None)
     os.environ["HIDE_FIGURES"] = str(figures)
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"

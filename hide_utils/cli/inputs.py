@@ -15,13 +15,14 @@ from pydantic import ValidationError
 from hide_utils.benchmarks.loading import SCENE_KNOBS, SOURCES, load_benchmark
 from hide_utils.config import RunConfig, literal
 from hide_utils.images import read_image
+from hide_utils.models import VLM, load_model
 from hide_utils.models.backends import choose_device
 from hide_utils.models.loading import find_checkpoint
 from hide_utils.samples import Sample
 
-PATHS = ("image", "out", "model", "benchmark")  # parameters that may name a file or folder
+PATHS = ("image", "out", "model", "other_model", "benchmark")  # parameters that may name a file or folder
 BENCHMARKS = ["scenes", *SOURCES, *(source.repo for source in SOURCES.values())]
-NAMES = {"model": ["mini"], "benchmark": BENCHMARKS}  # values of theirs that are no paths
+NAMES = {"model": ["mini"], "other_model": ["mini"], "benchmark": BENCHMARKS}  # values of theirs that are no paths
 EXAMPLES: dict[str, list] = {"integer": [5, 8], "number": [0.5, 0.7], "boolean": [True], "string": ["red", "blue"]}
 
 
@@ -89,6 +90,7 @@ def _useless(config: RunConfig, given: Collection[str]) -> list[tuple[str, str, 
     looks: dict[str, Callable[[Any], Any]] = {
         "image": read_image,
         "model": lambda model: find_checkpoint(model, config.revision),
+        "other_model": lambda model: find_checkpoint(model, None),
         "device": lambda device: device == "auto" or choose_device(device),
         "benchmark": _size,
         "resolution": lambda _: config.benchmark != "scenes" or draw(config, 1),
@@ -120,3 +122,16 @@ def draw(config: RunConfig, n: int | None) -> list[Sample]:
     """The first samples of a configuration's benchmark, drawn as its notebook draws them."""
     knobs = {name: getattr(config, name, None) for name in SCENE_KNOBS} if config.benchmark == "scenes" else {}
     return load_benchmark(config.benchmark, split=config.split, n=n, seed=config.seed, **knobs)
+
+
+def asked(config: RunConfig) -> tuple[list[Sample], list[str]]:
+    """A configuration's samples, and the methods that answer all of them: direct and HiDe where it lists none."""
+    samples = draw(config, config.n)
+    boxed = all(sample.boxes_xyxy for sample in samples)
+    return samples, [name for name in getattr(config, "methods", ("direct", "hide")) if boxed or name != "oracle"]
+
+
+def loaded(config: RunConfig) -> VLM:
+    """A configuration's model, as its notebook loads it."""
+    names = ("device", "dtype", "attention", "min_pixels", "max_pixels", "revision")
+    return load_model(config.model, **{name: getattr(config, name) for name in names})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
-from importlib import import_module
+from importlib import import_module, metadata
 
 from hide_utils.config import nearest
 
@@ -12,11 +14,16 @@ from hide_utils.config import nearest
 # they are called, so that `hide --help` answers at once.
 COMMANDS: dict[str, tuple[str, list[str], str]] = {
     "run": ("hide_utils.cli.run", [], "run notebooks: all, or some with a preset and values of your own"),
+    "sweep": ("hide_utils.cli.sweep", [], "run a notebook at several settings on shared prefills, and compare them"),
+    "compare": ("hide_utils.cli.compare", [], "compare runs by name, sample by sample"),
+    "gallery": ("hide_utils.cli.gallery", [], "write a run's failures, gains or losses as one HTML page"),
     "check": ("hide_utils.cli.run", ["--check"], "check parameters, time two samples and say how long a run takes"),
     "list": ("hide_utils.cli.records", [], "show notebooks, their parameters and last runs, then all runs"),
     "report": ("hide_utils.report", [], "write HTML, PDF and LaTeX tables from the results that are there"),
     "answers": ("hide_utils.cli.answers", [], "make the answers that ship with the package anew"),
     "card": ("hide_utils.benchmarks.card", [], "say what a benchmark holds"),
+    "look": ("hide_utils.cli.look", [], "answer a question about one picture, and write every stage of it"),
+    "reproduce": ("hide_utils.cli.reproduce", [], "set the paper's numbers beside those of a real checkpoint"),
     "check-model": ("hide_utils.cli.check_model", [], "try what of the method holds for a checkpoint"),
     "gpu-check": ("hide_utils.evaluation.speed", [], "time full-size models with random weights on a GPU"),
     "calibrate": (
@@ -52,4 +59,20 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads the output, as `head` does, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except ModuleNotFoundError as error:
+        if not (extra := _extra_with(error.name or "")):
+            raise
+        todo = f"install hide-utils again with [{extra}] behind its folder or address"
+        print(f"hide {words[0]}: needs {error.name}, of the extra {extra!r}: {todo}", file=sys.stderr)
+        return 1
     return status
+
+
+def _extra_with(module: str) -> str | None:
+    """The extra of this package that brings a module, as its metadata says; None where none does."""
+    with contextlib.suppress(metadata.PackageNotFoundError):  # a checkout that was never installed
+        for wanted in metadata.requires("hide-utils") or ():
+            name, _, extra = wanted.partition("; extra == ")
+            if extra and re.split(r"[^\w-]", name)[0].replace("-", "_") == module.partition(".")[0]:
+                return extra.strip("\"'")
+    return None

@@ -49,6 +49,11 @@ class Run(BaseModel):
     seconds: float = 0.0
     error: str = ""
 
+    @property
+    def rows(self) -> Path:
+        """Folder of the rows of answers that the notebook used, as they were then. A run in place keeps none."""
+        return self.record.parent / "rows" / self.notebook.stem
+
     def keep(self) -> None:
         """Write the record."""
         write_json(self.record, self.model_dump(mode="json"))

@@ -16,6 +16,7 @@ from hide_utils.cli.check import check
 from hide_utils.cli.execution import executed, kernel_environment
 from hide_utils.cli.inputs import checked, from_here, typed
 from hide_utils.cli.records import Run, folder_name, show
+from hide_utils.cli.shares import answer_share, config_of_share
 from hide_utils.config import load_preset, nearest, preset_values
 from hide_utils.files import to_json
 from hide_utils.notebooks import discover, hash_notebook, inspect
@@ -101,37 +102,52 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
         if len(given) < len(args.parameters):
             raise ValueError("a parameter is given twice; give each -p once")
         planned = plan(found, select_notebooks(args.notebooks, found), args.preset, given, inplace=args.inplace)
-        _place(planned, args, runs)
+        place(planned, args.preset, args.name, runs, inplace=args.inplace)
+        shared = config_of_share(planned, *args.shard) if args.shard else None
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     if args.check:
         return check(planned)
+    if shared:
+        return answer_share(shared, *args.shard)
     start = time.perf_counter()
     with kernel_environment(planned[0].figures, args.jobs):
         # Named by warnings about rows with errors, since to give it again tries them again.
         os.environ["HIDE_COMMAND"] = shlex.join(["hide", "run", *(sys.argv[1:] if argv is None else argv)])
-        for number, run in enumerate(executed(planned, args.jobs, inplace=args.inplace), 1):
-            run.keep()
-            ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.status} after {run.seconds:.1f} s"
-            print(ended, *run.error.splitlines(), sep="\n    ", flush=True)
-    _closing_table(planned, time.perf_counter() - start)
+        ran(planned, args.jobs, inplace=args.inplace)
+    closing_table(planned, time.perf_counter() - start)
+    return status_of(planned)
+
+
+def ran(planned: list[Run], jobs: int = 1, *, inplace: bool = False) -> None:
+    """Execute runs, and record and print how each went."""
+    for number, run in enumerate(executed(planned, jobs, inplace=inplace), 1):
+        run.keep()
+        ended = f"[{number}/{len(planned)}] {run.notebook.stem} {run.status} after {run.seconds:.1f} s"
+        print(ended, *run.error.splitlines(), sep="\n    ", flush=True)
+
+
+def status_of(planned: list[Run]) -> int:
+    """Exit status: 0, 1 where a notebook failed, 130 where one was interrupted."""
     statuses = {run.status for run in planned}
     return 130 if "interrupted" in statuses else int("failed" in statuses)
 
 
-def _place(planned: list[Run], args: argparse.Namespace, runs: Path) -> None:
+def place(planned: list[Run], preset: str, name: str | None, runs: Path, *, inplace: bool = False) -> None:
     """Give planned runs the folder that is theirs alone, for notebooks and figures.
 
     Raises:
         ValueError: the name is none that a run may have.
     """
-    if args.inplace and args.name is not None:
+    if inplace:
+        paths.to_write(paths.NOTEBOOKS)
+    if inplace and name is not None:
         raise ValueError("--inplace writes to notebooks/ and figures/, so that the run takes no --name")
     differs = {key: value for run in planned for key, value in run.differs.items()}
-    folder = runs / (paths.IN_PLACE if args.inplace else folder_name(args.preset, args.name, differs))
+    folder = runs / (paths.IN_PLACE if inplace else folder_name(preset, name, differs))
     for run in planned:
         run.output, run.record = (folder / f"{run.notebook.stem}.{ending}" for ending in ("ipynb", "json"))
-        run.figures = paths.FIGURES if args.inplace else folder / "figures"
+        run.figures = paths.FIGURES if inplace else folder / "figures"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -143,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-p", dest="parameters", help="a parameter's value as Python writes it, or plain text", **pair)
     parser.add_argument("--list", action="store_true", help="show the notebooks, their parameters and last runs")
     parser.add_argument("--check", action="store_true", help="check the parameters, time two samples, and run nothing")
+    share = "answer share I (from 0) of N of the questions and run no notebook; a later run takes all shares in"
+    parser.add_argument("--shard", nargs=2, type=int, metavar=("I", "N"), help=share)
     parser.add_argument("--jobs", type=_positive, default=1, help="notebooks at a time, which share the cores (1)")
     parser.add_argument("--inplace", action="store_true", help="write the executed notebooks back to notebooks/")
     return parser
@@ -154,7 +172,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _closing_table(runs: list[Run], elapsed: float) -> None:
+def closing_table(runs: list[Run], elapsed: float) -> None:
+    """Print how each run went, how long it took, and where its notebook lies."""
     width = max(len("notebook"), *(len(run.notebook.stem) for run in runs))
     print(f"\n{'notebook':<{width}}  {'state':<11}  seconds  written to")
     for run in runs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from torch import OutOfMemoryError
 
 from hide_utils import scoring
-from hide_utils.baselines import Method, Outcome
+from hide_utils.baselines import Method, NeedsOptions, Outcome, n_letters
 from hide_utils.evaluation import localisation
 from hide_utils.files import data_of
 from hide_utils.images import ImageError
@@ -21,21 +21,32 @@ from hide_utils.samples import Sample, side_by_side
 SCHEMA = 3  # counts up when columns or their meaning change, because rows of two schemas never share a file
 COLUMNS: dict[str, str] = data_of(__file__)  # name -> meaning
 # What happens to single pictures in a run of thousands. The sample has no answer, and its row says why.
-SAMPLE_ERRORS = (ImageError, FileNotFoundError, OutOfMemoryError)
+SAMPLE_ERRORS = (ImageError, FileNotFoundError, OutOfMemoryError, NeedsOptions)
 
 Job = tuple[Sample, Mapping[str, Method]]
 
 
 @dataclass(frozen=True)
 class Answered:
-    """Rows of one sample, or of a picture given up, and their first exception that is none of `SAMPLE_ERRORS`."""
+    """Rows of one sample, or of a picture given up.
+
+    Attributes:
+        rows: as `COLUMNS` has them. None of a sample that lacked its arrays alone.
+        error: their first exception that is none of `SAMPLE_ERRORS`.
+        unkept: why the sample's arrays were not kept. Empty where they were, and where they were not asked for.
+    """
 
     rows: list[dict[str, Any]]
     error: Exception | None = None
+    unkept: str = ""
 
 
 def answer_picture(
-    hide: HiDe, jobs: Sequence[Job], protocol: str, opened: Callable[[Sample], Session] | None = None
+    hide: HiDe,
+    jobs: Sequence[Job],
+    protocol: str,
+    opened: Callable[[Sample], Session] | None = None,
+    keep: Callable[[HiDe, Session, Sample], str] | None = None,
 ) -> Iterator[Answered]:
     """Answer the samples of one picture, which share its prefill.
 
@@ -48,6 +59,10 @@ def answer_picture(
         jobs: samples of one picture, each with the methods that answer it.
         protocol: how letters are read, a name in `hide_utils.scoring.PROTOCOLS`.
         opened: opens a sample's picture. None has ``hide`` open it.
+        keep: keeps arrays of a sample and says why it could not, as `Keeper.tried` does.
+
+    Raises:
+        OSError: what is kept cannot be written.
     """
     session: Session | None = None
     for _, group in groupby(jobs, key=lambda job: job[0].question):
@@ -58,11 +73,13 @@ def answer_picture(
                 session = session or (opened(sample) if opened else hide.open(sample.images))
                 session.expect(hide.prompts.for_answer(one.question, one.options, one.style) for one, _ in same)
             except Exception as error:
-                yield failed(sample, methods, error)
+                unkept = "" if methods else f"{sample.id}: {error}"  # else the rows say it
+                yield replace(failed(sample, methods, error), unkept=unkept)
                 continue
             found = [_attempt(hide, session, sample, name, method, protocol) for name, method in methods.items()]
             errors = [one.error for one in found if one.error is not None]
-            yield Answered([row for one in found for row in one.rows], errors[0] if errors else None)
+            unkept = keep(hide, session, sample) if keep else ""
+            yield Answered([row for one in found for row in one.rows], errors[0] if errors else None, unkept)
 
 
 def _attempt(hide: HiDe, session: Session, sample: Sample, name: str, method: Method, protocol: str) -> Answered:
@@ -81,13 +98,13 @@ def failed(sample: Sample, methods: Iterable[str], error: Exception) -> Answered
 
 def empty_row(sample: Sample, method: str) -> dict[str, Any]:
     """The row of an unanswered sample: every column of `COLUMNS`, null where it says something of an answer."""
-    known = {name: getattr(sample, name) for name in ("image_id", "cycle", "kind", "label")}
+    known = {name: getattr(sample, name) or None for name in ("label", "answers")}
+    known |= {name: getattr(sample, name) for name in ("image_id", "cycle", "kind")}
     about = {"sample_id": sample.id, "method": method, "n_options": len(sample.options), "reply": ""}
     return dict.fromkeys(COLUMNS) | known | about
 
 
 def _row(hide: HiDe, session: Session, sample: Sample, name: str, outcome: Outcome, protocol: str) -> dict[str, Any]:
-    letter = read_letter(hide.model, outcome.reply, sample.options, outcome.protocol or protocol)
     searched = [found.entities.text for found in session.localisations.values()] if "search" in outcome.steps else []
     seconds, counts = session.cost(outcome.steps)
     truth = side_by_side(sample.boxes_of_each, [image.width for image in session.images])
@@ -95,9 +112,7 @@ def _row(hide: HiDe, session: Session, sample: Sample, name: str, outcome: Outco
     quality = localisation.box_quality(outcome.regions, truth, (pixels, 1)) if outcome.regions else {}
     return empty_row(sample, name) | {
         "reply": outcome.reply.text,
-        "letter": letter,
-        "margin": scoring.margin(hide.model.letter_logits(outcome.reply, len(sample.options))),
-        "correct": letter == sample.label,
+        **_verdict(hide, sample, outcome, outcome.protocol or protocol),
         "fallback": outcome.fallback,
         "entities": searched[-1] if searched else None,
         "regions": [float(v) for region in outcome.regions for v in region] or None,
@@ -109,6 +124,15 @@ def _row(hide: HiDe, session: Session, sample: Sample, name: str, outcome: Outco
         **{name: counts.get(name, 0) for name in ("image_tokens", "text_tokens", "decoded", "flops")},
         "peak_bytes": session.peak(outcome.steps),
     }
+
+
+def _verdict(hide: HiDe, sample: Sample, outcome: Outcome, protocol: str) -> dict[str, Any]:
+    """Letter, margin and correct of a row. Without options the sample's scorer decides, and there is no letter."""
+    if not sample.options and protocol != "logits":
+        return {"correct": scoring.is_right(outcome.reply.text, sample)}
+    logits = hide.model.letter_logits(outcome.reply, n_letters(sample, f"protocol {protocol!r}"))
+    letter = read_letter(hide.model, outcome.reply, sample.options, protocol)
+    return {"letter": letter, "margin": scoring.margin(logits), "correct": letter == sample.label}
 
 
 def _pointing(session: Session, sample: Sample, outcome: Outcome) -> float | None:

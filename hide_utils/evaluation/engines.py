@@ -174,16 +174,16 @@ def over_ray(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) 
         ) from error
     _join(ray)
     pool = ActorPool(_actors(ray, recipe, workers))
-    for task in tasks:
-        pool.submit(lambda actor, task: actor.answer.remote(task), task)
-    left, died = {task[0][0].id: task for task in tasks}, []
+    left, died = dict(enumerate(tasks)), []
+    for numbered in left.items():
+        pool.submit(lambda actor, numbered: actor.numbered.remote(*numbered), numbered)
     while pool.has_next():
         try:
-            answered = pool.get_next_unordered()
+            number, answered = pool.get_next_unordered()
         except RayActorError as error:  # all attempts at one picture died; the pool does not say at which
             died.append(error)
             continue
-        del left[answered[0].rows[0]["sample_id"]]
+        del left[number]
         yield from answered
     if len(left) > len(died):
         why = str(died[-1]).strip().splitlines()[-1] if died else "the cluster is gone"

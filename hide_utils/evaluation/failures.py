@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hide_utils.edits.layouts import Places, order_kept
 from hide_utils.evaluation import localisation
+from hide_utils.evaluation.gallery import gallery_path, write_gallery
 from hide_utils.images import composite_on_white
 from hide_utils.method import lpd, the_only
 from hide_utils.models import VLM
@@ -125,6 +128,31 @@ def regions_in(answers: pd.DataFrame, method: str) -> list[Places]:
     return [[tuple(box) for box in np.reshape(row, (-1, 4)).astype(int).tolist()] for row in flat]
 
 
+def write_page(answers: pd.DataFrame, samples: Sequence[Sample], target: str | Path, **words: Any) -> tuple[Path, int]:
+    """Write the cases of a method as one HTML file, each with its cause where it is known.
+
+    A cause needs true boxes, one picture, and the baseline's row, whose visual tokens are the picture's.
+
+    Args:
+        answers: rows of `evaluate`.
+        samples: those of the answers.
+        target: path of the file, or as text the name of one in ``data/results/galleries``.
+        **words: the other arguments of `gallery.write_gallery`.
+
+    Returns:
+        The file, and how many cases it has.
+
+    Raises:
+        ValueError: as `write_gallery` does.
+    """
+
+    def told(regions: Sequence[lpd.Region], sample: Sample, token: float) -> str:
+        return cause_of(regions, lpd.mapping(regions) if regions else [], sample.boxes_xyxy, token)
+
+    file = target if isinstance(target, Path) else gallery_path(target)
+    return write_gallery(answers, samples, file, causes=CAUSES, cause_of=told, **words)
+
+
 def panels(
     found: pd.DataFrame, samples: Sequence[Sample], answers: pd.DataFrame, titles: Mapping[str, str], most: int = 2
 ) -> list[list[Panel]]:
@@ -142,19 +170,20 @@ def panels(
         dashed, and the compact image.
     """
     by_id = {sample.id: sample for sample in samples}
-    letters = answers[answers["method"] == "hide"].set_index("sample_id")["letter"].fillna("no letter")
+    replies = answers[answers["method"] == "hide"].set_index("sample_id").reindex(columns=["letter", "reply"])
     wrong, lines = found[~found["correct"]], []
     for cause, title in titles.items():
         line: list[Panel] = []
         for case in wrong[wrong["cause"] == cause].head(most).itertuples():
             sample, regions = by_id[case.sample_id], case.regions
             asked = textwrap.fill(plain_text(sample.question, 90), 26)
-            said = f"said {letters[sample.id]}, right: {sample.label}\n({plain_text(sample.answer, 24)})"
+            told, answer = (plain_text(text, 24) for text in (sample.said(*replies.loc[sample.id]), sample.answer))
+            right = f"{sample.label}\n({answer})" if sample.label else f"\n{answer}"
             compact = composite_on_white(lpd.compact_image(sample.image, regions)) if regions else None
             head = "" if line else title
             line += [
                 Panel(sample.image, f"{head}\n{asked}", regions, sample.boxes_xyxy, flush=True),
-                Panel(compact, said, framed=bool(regions)),
+                Panel(compact, f"said {told}, right: {right}", framed=bool(regions)),
             ]
         lines += [line + [Panel()] * (2 * most - len(line))] if line else []
     return lines or [[Panel(title="no sample was answered wrong"), *[Panel()] * (2 * most - 1)]]

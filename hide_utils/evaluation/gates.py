@@ -6,13 +6,14 @@ says where to look, `curve` tries every threshold, `choose` takes one on the cal
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from hide_utils import scoring
-from hide_utils.baselines import answered
+from hide_utils.baselines import answered, n_letters
 from hide_utils.method import HiDe, Session
 from hide_utils.samples import Sample
 from hide_utils.stats.rows import answered as known_rows
@@ -26,9 +27,13 @@ def sureness(hide: HiDe, session: Session, sample: Sample) -> dict[str, float]:
 
     Returns:
         margin (the best letter's logit less the second's), entropy of the letters in bits, flops_prefill.
+
+    Raises:
+        NeedsOptions: the sample has no options.
     """
+    letters = n_letters(sample, "how sure an answer is")
     reply = answered(session, sample, step="direct")
-    logits = hide.model.letter_logits(reply, len(sample.options))
+    logits = hide.model.letter_logits(reply, letters)
     shares = np.array(list(scoring.probabilities(logits).values()))
     entropy = -(shares * np.log2(np.maximum(shares, 1e-12))).sum()
     prefill = session.cost(["prefill"])[1]["flops"]
@@ -112,6 +117,32 @@ def choose(signal: str, calibration: pd.DataFrame, slack: float) -> Gate:
     found = curve(signal, calibration)
     enough = found[found["accuracy"] >= found["accuracy"].max() - slack - 1e-9]
     return Gate(signal, float(enough["least"].iloc[0]))
+
+
+def mended(table: pd.DataFrame) -> np.ndarray:
+    """For each row of `case_table` whether the direct answer is wrong and that of HiDe is right."""
+    return ~table["direct"].to_numpy(bool) & table["hide"].to_numpy(bool)
+
+
+def conformal(signal: str, calibration: pd.DataFrame, level: float) -> Gate:
+    """The gate that looks least among those that leave alone at most a share of what looking mends.
+
+    Conformal risk control with the loss "looking would mend the answer, and it is left alone" (Angelopoulos et al.,
+    arXiv 2208.02814), among the answers that looking mends. Of m of them on the calibration split k may be left alone
+    where (k + 1) / (m + 1) <= level. The one that is added stands for the question that is not answered yet. Then a
+    further question that looking would mend is left alone with a probability of at most `level`, over the draw of the
+    calibration split too, if it is drawn like these.
+
+    Args:
+        signal: a key of `SIGNALS`.
+        calibration: columns direct and hide (right or wrong) and the signal, as in `case_table`.
+        level: in (0, 1). With fewer than 1 / level - 1 mended answers nothing can be left alone: the gate always looks.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level {level} must lie in (0, 1): it is a share of the answers that looking would mend")
+    doubts = np.sort(doubt(signal, calibration)[mended(calibration)])
+    left = math.floor(level * (len(doubts) + 1) + 1e-9) - 1
+    return Gate(signal, float(doubts[left]) if left >= 0 else -math.inf)
 
 
 def random_share(gate: Gate, table: pd.DataFrame) -> np.ndarray:

@@ -23,18 +23,22 @@ from PIL import Image
 
 from hide_utils import paths
 from hide_utils.baselines import METHODS
+from hide_utils.baselines.published import chosen_settings
 from hide_utils.evaluation.answers import SCHEMA
-from hide_utils.files import hash_folder, hash_json
+from hide_utils.files import hash_folder, hash_json, of_one_method
 from hide_utils.method import EXTRACTION_PROMPT, NUMERICS, SEARCH_INSTRUCTION, HiDe
 from hide_utils.models import VLM
-from hide_utils.prompts import CONTENT_FREE, STYLES, multiple_choice
+from hide_utils.prompts import CONTENT_FREE, FREE_STYLES, STYLES, multiple_choice
 from hide_utils.samples import Sample
+from hide_utils.scoring import SCORING
 
 # Parts of the column ``content``, and what a run calls them.
 PARTS = {
     "question": "question text",
     "options": "set of options",
     "label": "label",
+    "answers": "list of accepted answers",
+    "scorer": "scorer",
     "boxes": "set of true boxes",
     "entities": "list of reference entities",
     "style": "prompt style",
@@ -42,6 +46,7 @@ PARTS = {
     "picture": "picture",
     "method": "version of their method",
 }
+SCORED = {"answers", "scorer"}  # parts that a stored reply can be scored by anew, without the model
 UNREADABLE = "?"  # in place of the hash of a picture that cannot be read
 DEEP = 8  # levels of values within values that count for a method
 
@@ -94,7 +99,7 @@ def model_key(model: VLM) -> dict[str, Any]:
 
 def sample_content(sample: Sample) -> dict[str, str]:
     """A hash of every part of `PARTS` that belongs to the sample, or `UNREADABLE` for its picture."""
-    parts = {
+    parts: dict[str, Any] = {
         "question": sample.question,
         "options": sample.options,
         "label": sample.label,
@@ -103,6 +108,10 @@ def sample_content(sample: Sample) -> dict[str, str]:
         "style": sample.style,
         "kind": [sample.kind, sample.cycle, sample.image_id],
     }
+    if not sample.options:
+        # Only of such samples, so that rows of questions with options keep the keys that they have.
+        parts |= {"answers": sample.answers, "scorer": [described(sample.scorer), sample.tolerance, SCORING]}
+        parts["style"] = [sample.style, FREE_STYLES.get(sample.style)]
     hashes = {name: hash_json(described(value))[:8] for name, value in parts.items()}
     pictures = [_picture_key(render) for render in sample.renders]
     known = pictures[0] if len(pictures) == 1 else hash_json(pictures)
@@ -126,9 +135,22 @@ def method_key(name: str, method: Callable[..., Any]) -> str:
     return hash_json(name if METHODS.get(name) is method else described(method))[:8]
 
 
-def contents(samples: Iterable[Sample], methods: Mapping[str, Callable[..., Any]]) -> dict[tuple[str, str], str]:
-    """The column ``content`` of every row that samples and methods make, by (sample_id, method)."""
+def contents(
+    samples: Iterable[Sample], methods: Mapping[str, Callable[..., Any]], model: VLM | None = None
+) -> dict[tuple[str, str], str]:
+    """The column ``content`` of every row that samples and methods make, by (sample_id, method).
+
+    Args:
+        samples: what is asked.
+        methods: methods or measures by name.
+        model: whose ``hide.json`` may hold settings that count for one of the methods alone (`files.of_one_method`).
+    """
+    alone = of_one_method(chosen_settings(model)) if model else {}
     keys = {name: method_key(name, method) for name, method in methods.items()}
+    for name, method in methods.items():
+        meant = getattr(method, "method", None)  # of one that stands at other settings than the run's
+        if own := [settings for known, settings in alone.items() if METHODS.get(known) is method or known == meant]:
+            keys[name] = hash_json([keys[name], own])[:8]
     of_samples = {sample.id: " ".join(f"{k}={v}" for k, v in sample_content(sample).items()) for sample in samples}
     return {(id, name): f"{text} method={key}" for id, text in of_samples.items() for name, key in keys.items()}
 

@@ -104,6 +104,16 @@ def iou(boxes_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY) -> float:
     return (union_area(boxes) + union_area(truth) - either) / either if either else 0.0
 
 
+def mean_best_iou(boxes_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY) -> float:
+    """IoU of each true box with the box that fits it best, averaged over the true boxes, as TreeBench measures it.
+
+    0.0 without boxes or true boxes.
+    """
+    boxes, truth = as_boxes(boxes_xyxy), as_boxes(truth_xyxy)
+    best = [max((iou(box[None], one[None]) for box in boxes), default=0.0) for one in truth]
+    return float(np.mean(best)) if best else 0.0
+
+
 def coverage_recall(boxes_xyxy: BoxesXYXY, truth_xyxy: BoxesXYXY, least: float = 0.5) -> float:
     """Share of the true boxes of whose area at least `least` is covered, in the same units. NaN without true boxes."""
     boxes, truth = as_boxes(boxes_xyxy), as_boxes(truth_xyxy)

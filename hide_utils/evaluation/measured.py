@@ -7,12 +7,14 @@ few numbers for each picture, layer and setting. These are kept as answers are, 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import pandas as pd
 from tqdm.auto import tqdm
 
+from hide_utils.baselines import NeedsOptions
 from hide_utils.config import RunConfig
 from hide_utils.evaluation.keys import contents, method_key, run_settings
 from hide_utils.evaluation.shards import merge_shards
@@ -49,19 +51,33 @@ def stored_measures(
         progress: show a bar.
 
     Returns:
-        One row a sample, in their order: sample_id, image_id, kind, and the measured values.
+        One row a sample, in their order: sample_id, image_id, kind, and the measured values. A warning says how many
+        samples are left out, because the measure compares letters and they have none.
+
+    Raises:
+        NeedsOptions: so it is with all of them.
     """
     settings = run_settings(hide, config.protocol) | {"measure": method_key(name, measure)}
     path, belongs = results_path(config.notebook, name, settings), contents(samples, {name: measure})
     with only_writer(path), ResultStore(path, settings) as store:
         merge_shards(store, belongs)
         fresh = [s for s in samples if (key := (s.id, name)) not in store or store.content(key) != belongs[key]]
+        lacking: dict[str, NeedsOptions] = {}
         for sample in tqdm(fresh, desc=name, disable=not progress):
             began = time.perf_counter()
-            values = measure(hide, hide.open(sample.images), sample)
+            try:
+                values = measure(hide, hide.open(sample.images), sample)
+            except NeedsOptions as error:
+                lacking[sample.id] = error
+                continue
             row = {"sample_id": sample.id, "method": name, "image_id": sample.image_id, "kind": sample.kind, **values}
             spent = {"seconds": time.perf_counter() - began, "error": None, "content": belongs[sample.id, name]}
             store.append([row | spent])
         table = store.load()
-    table = table.set_index("sample_id").loc[[sample.id for sample in samples]].reset_index()
+    if lacking:
+        first = next(iter(lacking.values()))
+        if len(lacking) == len(samples):
+            raise first
+        warnings.warn(f"{name}: {len(lacking)} of {len(samples)} samples are left out ({first})", stacklevel=2)
+    table = table.set_index("sample_id").loc[[one.id for one in samples if one.id not in lacking]].reset_index()
     return table.drop(columns=["method", "seconds", "error", "content"])

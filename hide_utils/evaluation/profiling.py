@@ -202,7 +202,10 @@ def profile_in_children(
     """
     asked = json.dumps([name, side, compact_side, names, repeats])
     command = [sys.executable, "-m", "hide_utils.evaluation.profiling", asked]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *sys.path])}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(paths.PACKAGE.parent), *sys.path]),
+    }
     ran = subprocess.run(command, capture_output=True, text=True, env=environment)
     if ran.returncode:
         raise RuntimeError(f"measuring {name} failed: {ran.stderr[-2000:]}")

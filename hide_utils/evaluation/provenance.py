@@ -25,7 +25,8 @@ from hide_utils.samples import Sample
 
 PACKAGES = ("numpy", "pandas", "pillow", "scikit-image", "scipy", "statsmodels", "torch", "transformers")
 
-PACKAGE = paths.ROOT / "hide_utils"
+PACKAGE = paths.PACKAGE
+WRITTEN = ("figures", "notebooks/*.ipynb", "README.md", "docs/real_models.md")  # by runs, which say so in a sidecar
 
 
 def hash_code(notebook: str | None = None) -> str:
@@ -37,7 +38,8 @@ def hash_code(notebook: str | None = None) -> str:
         notebook: name without folder and ending; one that is not among the notebooks counts as None.
     """
     if notebook is None or not (path := _notebook(notebook)).is_file():
-        return hash_files([path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".yaml")], PACKAGE)
+        files = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".yaml")]
+        return hash_files([path for path in files if not path.is_relative_to(paths.SHIPPED)], PACKAGE)
     reached: set[Path] = set()
     todo = imported("\n".join(code_cells(path)))
     while todo:
@@ -154,14 +156,18 @@ def _notebook(name: str) -> Path:
 def _commit() -> dict[str, Any]:
     """Commit of the checkout, and as `dirty` whether tracked files differ from it; both None outside a git checkout.
 
-    What a run itself rewrites does not count: figures, README's tables, and notebooks, whose code has a hash anyway.
+    A repository in which the package happens to be installed says nothing about it.
+
+    What a run itself rewrites does not count: figures, tables in pages, and notebooks, whose code has a hash anyway.
     """
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
 
+    if paths.INSTALLED:
+        return {"commit": None, "dirty": None}
     try:
-        changed = git("status", "--porcelain", "-uno", "--", ".", ":!figures", ":!notebooks/*.ipynb", ":!README.md")
+        changed = git("status", "--porcelain", "-uno", "--", ".", *(f":!{page}" for page in WRITTEN))
         return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,18 @@ def output_folder() -> Path:
     if not _committed(folder) and folder != paths.RUNS / run / "figures":
         return folder
     return _by_hand(paths.RUNS / paths.BY_HAND / run / "figures")
+
+
+@contextlib.contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """A context in which this process writes figures and tables to a folder."""
+    before = {name: os.environ.pop(name, None) for name in ("HIDE_STAGING", "HIDE_FIGURES")}
+    os.environ["HIDE_FIGURES"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["HIDE_FIGURES"]
+        os.environ.update({name: value for name, value in before.items() if value})
 
 
 def _committed(folder: Path) -> bool:

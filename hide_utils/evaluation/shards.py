@@ -6,17 +6,30 @@ import glob
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hide_utils import paths
 from hide_utils.evaluation.store import ResultStore, read_rows, row_key
+from hide_utils.samples import Sample
 
 
 def shard_path(path: Path | None, i: int, n: int) -> Path | None:
     """File of share `i` (counted from 0) of the `n` shares of a run whose rows go to `path`; None for None."""
     return path and path.with_name(f"{path.stem}.shard-{i}-of-{n}{path.suffix}")
+
+
+def share(samples: Sequence[Sample], i: int, n: int) -> list[Sample]:
+    """The i-th of n shares, made of whole pictures so that no prefill is run on two machines.
+
+    Raises:
+        ValueError: i is not among 0 to n - 1.
+    """
+    if not 0 <= i < n:
+        raise ValueError(f"shard=({i}, {n}): want 0 <= i < n, the shares are counted from 0")
+    number = {image: place for place, image in enumerate(dict.fromkeys(sample.image_id for sample in samples))}
+    return [sample for sample in samples if number[sample.image_id] % n == i]
 
 
 def merge_shards(store: ResultStore, contents: Mapping[tuple[str, str], str]) -> int:

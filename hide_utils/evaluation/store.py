@@ -101,6 +101,10 @@ class ResultStore:
         """All rows as stored when `append` or `load` was last called, in the order of storing."""
         return list(self._rows.values())
 
+    def by_key(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The rows that `rows` gives, by (sample_id, method)."""
+        return dict(self._rows)
+
     @property
     def done(self) -> set[tuple[str, str]]:
         """Keys (sample_id, method) of every row without an error, as stored when `append` or `load` was last called."""

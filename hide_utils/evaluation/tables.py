@@ -29,6 +29,7 @@ COSTS = ("calls", "image_tokens", "text_tokens", "decoded", "flops", "seconds", 
 # Our name of a benchmark -> the paper's, and the peers' column.
 PUBLISHED = {
     "vstar": ("V*", "vstar_overall"),
+    "vstar_lmms": ("V*", "vstar_overall"),
     "hrbench4k": ("HR-Bench 4K", "hr4k_overall"),
     "hrbench8k": ("HR-Bench 8K", "hr8k_overall"),
 }
@@ -70,6 +71,28 @@ def pareto(cost: Collection, worth: Collection) -> np.ndarray:
     return ~np.any(no_worse & better, axis=1)
 
 
+def summary(results: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
+    """Accuracy of every method over all samples together, and how it differs from the first method's.
+
+    Args:
+        results: rows of `evaluate`, all methods on the same samples.
+        baseline: method that the others are compared with. None: the first.
+
+    Returns:
+        A row a method: n, accuracy with its 95 % interval (low, high), and the other columns of
+        `stats.comparison_table`. Intervals and tests are by picture where pictures carry several questions. Holm's
+        correction is over the methods of this table.
+
+    Raises:
+        ValueError: there are no rows, or none of the baseline; or a method lacks some of the samples.
+    """
+    if results.empty:
+        raise ValueError("no results to sum up: run the methods first")
+    baseline = results["method"].iloc[0] if baseline is None else baseline
+    table = comparison_table(results.assign(kind="every"), baseline).query("kind == 'all'").drop(columns="kind")
+    return with_holm(table.reset_index(drop=True))
+
+
 def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
     """Accuracy, difference, test and cost of every method over all samples together.
 
@@ -78,19 +101,16 @@ def main_table(results: pd.DataFrame, baseline: str = "direct") -> pd.DataFrame:
         baseline: method that the others are compared with.
 
     Returns:
-        A row a method, with the columns of `stats.comparison_table` and of `cost_table`, and the means of `BOXES`, NaN
-        where there are none. Intervals and tests are those of `comparison_table`. Holm's correction is over the methods
-        of this table.
+        A row a method, with the columns of `summary` and of `cost_table`, and the means of `BOXES`, NaN where there are
+        none.
 
     Raises:
         ValueError: there are no rows of the baseline.
     """
-    table = comparison_table(results.assign(kind="every"), baseline).query("kind == 'all'").drop(columns="kind")
     boxes = results.reindex(columns=["method", *BOXES]).astype(dict.fromkeys(BOXES, float))
     found = boxes.groupby("method", sort=False).mean().reset_index()
-    return (
-        with_holm(table).merge(found, on="method").merge(cost_table(results, baseline).drop(columns="n"), on="method")
-    )
+    costs = cost_table(results, baseline).drop(columns="n")
+    return summary(results, baseline).merge(found, on="method").merge(costs, on="method")
 
 
 def styled(table: pd.DataFrame) -> Styler:
@@ -189,10 +209,10 @@ def save_texts(table: pd.DataFrame, name: str, notebook: str, provenance: dict[s
     Markdown an empty line) stands wherever the first word of the first column changes.
     """
     folder = output_folder() / notebook
-    markdown, latex, sidecar = (folder / f"{name}.{ending}" for ending in ("md", "tex", "json"))
-    write_text(markdown, _markdown(table))
+    md, latex, sidecar = (folder / f"{name}.{ending}" for ending in ("md", "tex", "json"))
+    write_text(md, markdown(table))
     write_text(latex, _latex(table))
-    return [markdown, latex, write_sidecar(sidecar, provenance, markdown, latex)]
+    return [md, latex, write_sidecar(sidecar, provenance, md, latex)]
 
 
 def _rules(table: pd.DataFrame) -> list[int]:
@@ -201,7 +221,8 @@ def _rules(table: pd.DataFrame) -> list[int]:
     return np.flatnonzero((kind != kind.shift()).to_numpy())[:0:-1].tolist()
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame) -> str:
+    """A table of texts as Markdown, with an empty line wherever the first word of the first column changes."""
     lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
     for row in _rules(table):
         lines.insert(2 + row, [""] * len(table.columns))

@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from hide_utils.baselines import published
+from hide_utils.baselines.heads import Head
 from hide_utils.evaluation import localisation
-from hide_utils.evaluation.heads import Head, sought
+from hide_utils.evaluation.heads import sought
 from hide_utils.evaluation.keys import hash_samples
 from hide_utils.method import HiDe, Session, lpd, tad
 from hide_utils.prompts import CONTENT_FREE

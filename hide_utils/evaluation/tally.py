@@ -8,11 +8,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from hide_utils.baselines import NeedsOptions
 from hide_utils.evaluation.ahead import Ahead
 from hide_utils.evaluation.store import ResultStore
 
 FAILURES_IN_A_ROW = 5  # when so many samples fail one after another, it is no single sample's fault
 POISONED = "CUDA error"  # in the message of an error after which a process can use its GPU no more
+
+
+def _of_no_letters(row: dict[str, Any]) -> bool:
+    """Whether a row is an error because its question has no letters, which says nothing about the next one."""
+    return row["error"].startswith(NeedsOptions.__name__)
 
 
 class Tally:
@@ -24,11 +30,13 @@ class Tally:
 
     Attributes:
         rows: all rows so far.
+        unkept: why arrays of samples were not kept.
     """
 
     def __init__(self, store: ResultStore | None, ahead: Ahead) -> None:
         self.store, self.ahead = store, ahead
         self.rows: list[dict[str, Any]] = []
+        self.unkept: list[str] = []
         # What failed in an earlier run comes together in this one, and does not count as failures in a row.
         self._tried = set() if store is None else {sample for sample, _ in store.failed}
         self._counts: dict[str, list[int]] = {}
@@ -37,6 +45,8 @@ class Tally:
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Count all rows of one sample, or of several at the start of a run."""
+        if not rows:  # of a sample that lacked its arrays alone
+            return
         self.rows += rows
         for row in rows:
             of_method = self._counts.setdefault(row["method"], [0, 0, 0])
@@ -46,7 +56,7 @@ class Tally:
         self._last = [row for row in rows if row["sample_id"] == rows[-1]["sample_id"]]
         if any(row["error"] is None for row in self._last):
             self._in_a_row = 0
-        elif self._last[0]["sample_id"] not in self._tried:
+        elif self._last[0]["sample_id"] not in self._tried and not all(map(_of_no_letters, self._last)):
             self._in_a_row += 1
 
     def so_far(self) -> str:
@@ -74,6 +84,9 @@ class Tally:
 
     def warn_of_errors(self) -> None:
         """Say at the end of a run how many rows have errors, of which kinds, and what tries them again."""
+        if self.unkept:
+            said = f"arrays of {len(self.unkept)} samples were not kept; the same call tries them again"
+            warnings.warn(f"{said}. The first: {self.unkept[0]}", stacklevel=4)
         bad = [row for row in self.rows if row["error"]]
         if not bad:
             return

@@ -135,11 +135,10 @@ def locate_selected(hide: HiDe, session: Session, question: str, entities: Entit
     def run(alone: Session) -> Localisation:
         found = alone.search(entities, [hide.settings.layer])
         with alone.timed("decouple"):
-            kept = rule.kept(token_scores(found, hide.settings.layer, hide.settings.sigma))
-            maps = found.maps(hide.settings.layer, hide.settings.sigma)[kept]
+            rows = found.of_tokens(rule.kept(token_scores(found, hide.settings.layer, hide.settings.sigma)))
+            maps = rows.maps(hide.settings.layer, hide.settings.sigma)
             regions = lpd.regions_of(maps, rule.alpha, alone.image.size)
-        tokens = tuple(token for token, keep in zip(found.tokens, kept, strict=True) if keep)
-        return Localisation(entities, [Found(tokens, maps, regions)])
+        return Localisation(entities, [Found(rows, maps, regions)])
 
     return session.located((question, hide.settings, entities.text, rule), run)
 

@@ -12,6 +12,7 @@ import torch
 
 from hide_utils.baselines import Method, named
 from hide_utils.evaluation.answers import Answered, answer_picture
+from hide_utils.evaluation.keeping import Keeper
 from hide_utils.method.hide import HiDe
 from hide_utils.models import load_model
 from hide_utils.samples import Sample
@@ -28,17 +29,25 @@ class Recipe:
         settings: arguments of `HiDe` besides model and protocol.
         methods: names, or a mapping of own names to methods.
         protocol: how letters are read.
+        keeper: keeps arrays. None keeps none.
         threads: threads of torch. None leaves that to torch.
     """
 
     model: dict[str, Any]
     settings: dict[str, Any]
-    methods: Sequence[str] | Mapping[str, Method]
+    methods: Sequence[str] | Mapping[str, Method | str]
     protocol: str
+    keeper: Keeper | None = None
     threads: int | None = None
 
     @classmethod
-    def of(cls, hide: HiDe, methods: Sequence[str] | Mapping[str, Method], protocol: str) -> Recipe:
+    def of(
+        cls,
+        hide: HiDe,
+        methods: Sequence[str] | Mapping[str, Method | str],
+        protocol: str,
+        keeper: Keeper | None = None,
+    ) -> Recipe:
         """The recipe of a running method. A model's folder is named in full, because workers start elsewhere."""
         vlm = hide.model
         model = {
@@ -53,7 +62,7 @@ class Recipe:
             **{name: getattr(hide.settings, name) for name in ("layer", "sigma", "alpha")},
             **{name: getattr(hide, name) for name in ("reuse_prefix", "max_megapixels", "compact_pixels", "prompts")},
         }
-        return cls(model, settings, methods, protocol)
+        return cls(model, settings, methods, protocol, keeper)
 
     def on(self, device: str, threads: int | None = None) -> Recipe:
         """The same on another device."""
@@ -68,12 +77,17 @@ class Worker:
             torch.set_num_threads(recipe.threads)
         self.hide = HiDe(load_model(**recipe.model), protocol=recipe.protocol, **recipe.settings)
         self.methods, self.protocol = named(recipe.methods), recipe.protocol
+        self.keep = None if recipe.keeper is None else recipe.keeper.tried
 
     def answer(self, task: Task) -> list[Answered]:
         """Rows of one picture's samples."""
         jobs = [(sample, {name: self.methods[name] for name in names}) for sample, names in task]
-        answered = answer_picture(self.hide, jobs, self.protocol)
+        answered = answer_picture(self.hide, jobs, self.protocol, keep=self.keep)
         return [one if one.error is None else replace(one, error=_sendable(one.error)) for one in answered]
+
+    def numbered(self, number: int, task: Task) -> tuple[int, list[Answered]]:
+        """The same, with the number that the task was given."""
+        return number, self.answer(task)
 
 
 def _sendable(error: Exception) -> Exception:

@@ -1,7 +1,8 @@
 """The explorer of notebook 08: drag a slider and see what HiDe sees.
 
-Read `case` (what is computed), `opening`, `panes` (how it is drawn), `form` (the controls), then `app` (what they do).
-`sample_list` offers samples by what was right. `sensitivity` moves one setting over many cases and times it.
+Read `case` (what is computed), `galleries` (beside it), `opening`, `asking` (the model), `widgets` (what the browser
+draws) and its scripts, `pane`, `strips`, `form` (the controls), then `app` (what they do). `sensitivity` moves one
+setting over many cases.
 """
 
 from hide_utils.explorer.app import Explorer

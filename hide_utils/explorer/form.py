@@ -1,63 +1,31 @@
-"""The explorer's controls and panes as widgets, and how they are laid out; what they do is in `app`."""
+"""The explorer's controls as widgets, and how everything is laid out; what the controls do is in `app`."""
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-import anywidget
 import ipywidgets as w
-import traitlets
 
 from hide_utils.baselines import LOOKS
 from hide_utils.edits.layouts import LAYOUTS
 from hide_utils.explorer.case import Case, Knobs
+from hide_utils.explorer.galleries import STEPS
+from hide_utils.explorer.pane import WRAPPED, Pane
+from hide_utils.explorer.strips import Strips
+from hide_utils.explorer.widgets import CommandPane
 from hide_utils.looks import look_of
+from hide_utils.method.lpd import Region
 
-FOLDER = Path(__file__).parent
 FULL = {"layout": {"width": "auto"}}
 WIDE = FULL | {"style": {"description_width": "76px"}}
-WRAPPED = {"display": "flex", "flex_flow": "row wrap", "grid_gap": "12px", "align_items": "flex-start"}
 ANY = "any"  # the filter that lets everything pass; None would be no choice at all to ipywidgets
 TURNED = ("layer", "sigma", "alpha", "noise_prior", "layout")  # fields of `Knobs` that have a control of their name
 OUTCOMES = [(ANY, ANY), ("right", True), ("wrong", False)]
-
-
-class ImagePane(w.HTML):
-    """A picture with a text for whoever cannot see it. `widgets.Image` has no such text and fails with a tooltip.
-
-    Args:
-        meaning: that text.
-        side: largest width and height, in CSS pixels.
-    """
-
-    def __init__(self, meaning: str, side: int) -> None:
-        super().__init__()
-        self.meaning, self.side = meaning, side
-
-    def show(self, jpeg: bytes) -> None:
-        """Show an encoded picture."""
-        data = base64.b64encode(jpeg).decode()
-        style = f"width:100%;max-width:{self.side}px;max-height:{self.side}px"
-        self.value = f'<img alt="{html.escape(self.meaning)}" style="{style}" src="data:image/jpeg;base64,{data}">'
-
-
-class CommandPane(anywidget.AnyWidget):
-    """A command with a button that selects it and, where the browser allows, copies it.
-
-    While it is shown, it also names the handles of the explorer's sliders by the text of their labels. The keyboard and
-    screen readers reach a handle, and ipywidgets leaves it without a name.
-    """
-
-    value = traitlets.Unicode().tag(sync=True)
-    _esm = FOLDER / "command.js"
-    _css = FOLDER / "explorer.css"
 
 
 @dataclass
@@ -67,29 +35,30 @@ class Form:
     Attributes:
         kinds: kinds of question that can be filtered by.
         methods: that were evaluated, each with a filter of its own.
-        n_layers: of the model.
-        chips: buttons that leave tokens out, in their order.
-        thumbs: pictures of the tokens' maps, in the same order.
+        models: names of the models that can be chosen.
+        pane: what is shown.
+        pinned: what was pinned beside it.
+        strips: what stands below.
         box: holds all widgets.
     """
 
     kinds: Sequence[str]
     methods: Sequence[str]
-    n_layers: int
-    chips: list[w.ToggleButton] = field(default_factory=list)
-    thumbs: list[ImagePane] = field(default_factory=list)
+    models: Sequence[str]
 
     def __post_init__(self) -> None:
         groups = {"Sample": self._offering(), "Question": self._asking(), "Settings": self._tuning()}
+        groups["Do"] = self._doing()
         self._controls = [control for group in groups.values() for control in group]
         self._panes()
-        left = [part for name, group in groups.items() for part in (_heading(name), *group)]
-        columns = [
-            w.VBox(left, layout={"flex": "0 0 280px", "min_width": "260px"}),
-            w.VBox(self._right(), layout={"flex": "1 1 480px", "min_width": "300px"}),
-        ]
-        row = w.Box(columns, layout=WRAPPED | {"width": "100%", "align_items": None})
-        self.box = w.VBox([self.status, row, self.command])
+        controls = w.Box([w.VBox([_heading(name), *group]) for name, group in groups.items()])
+        panes = w.Box([self.pinned.box, self.pane.box], layout=WRAPPED)
+        areas = {"controls": controls, "panes": panes, "strips": w.VBox(self._below())}
+        for name, area in areas.items():
+            area.add_class(f"hide-{name}")
+        body = w.Box(list(areas.values()))
+        body.add_class("hide-body")  # explorer.css says where they stand in wide and in narrow windows
+        self.box = w.VBox([self.status, body, self.command])
         self.box.add_class("hide-explorer")
 
     def _offering(self) -> list[w.Widget]:
@@ -100,11 +69,14 @@ class Form:
             for method in self.methods
         }
         self.sample = w.Dropdown(description="sample", **WIDE)
-        return [self.kind, *self.outcomes.values(), self.sample]
+        names = [(name, number) for number, name in enumerate(self.models)]
+        self.model = w.Dropdown(options=names, description="model", **WIDE)
+        several = [self.model] if len(names) > 1 else []
+        return [self.kind, *self.outcomes.values(), self.sample, *several]
 
     def _asking(self) -> list[w.Widget]:
         typed = WIDE | {"continuous_update": False}
-        self.question = w.Textarea(description="question", rows=2, **typed)
+        self.question = w.Textarea(description="question", rows=3, **typed)
         self.options = w.Text(description="options", placeholder="red; blue (empty: free answer)", **typed)
         self.entities = w.Text(description="entities", placeholder="empty: the model lists them", **typed)
         self.upload = w.FileUpload(accept="image/*", description="Own picture", tooltip="load a picture", **FULL)
@@ -113,65 +85,78 @@ class Form:
         return [self.question, self.options, self.entities, self.upload, self.search]
 
     def _tuning(self) -> list[w.Widget]:
-        self.layer = w.IntSlider(min=0, max=self.n_layers - 1, description="layer", **WIDE)
+        self.layer = w.SelectionSlider(options=[("1", 0)], description="layer", **WIDE)
         self.sigma = w.FloatSlider(min=0, max=8, step=0.25, description="σ (cells)", readout_format=".2f", **WIDE)
         self.alpha = w.FloatSlider(min=0.01, max=1, step=0.01, description="α", readout_format=".2f", **WIDE)
         layouts = [(name.replace("_", " "), name) for name in LAYOUTS]
         self.layout = w.Dropdown(options=layouts, description="layout", **WIDE)
+        self.step = w.Dropdown(options=list(STEPS), description="map", **WIDE)
+        hint = "draw on the picture, or x0 y0 x1 y1; …"
+        self.own = w.Text(description="own boxes", placeholder=hint, continuous_update=False, **WIDE)
         self.noise_prior = w.Checkbox(value=True, description="subtract the noise prior", indent=False, **FULL)
+        self.heads = w.Checkbox(value=False, description="show the heads of the layer", indent=False, **FULL)
+        return [
+            *(self.step, self.layer, self.sigma, self.alpha, self.layout),
+            *(self.own, self.noise_prior, self.heads),
+        ]
+
+    def _doing(self) -> list[w.Widget]:
+        def button(text: str, icon: str, tip: str, style: str = "") -> w.Button:
+            return w.Button(description=text, icon=icon, tooltip=tip, button_style=style, **FULL)
+
         tip = "run the model: the direct answer, and the one with the second picture as shown"
-        self.ask = w.Button(description="Answer again", icon="play", button_style="primary", tooltip=tip, **FULL)
+        self.ask = button("Answer", "play", tip, "primary")
+        tip = "keep this view beside what you change next: question, settings, layer or model"
+        self.pin = button("Pin beside", "columns", tip)
+        self.reset = button("Reset", "undo", "the model's own settings, all tokens and heads, no boxes of your own")
         tip = "write this view as PDF and PNG with a sidecar that says what made it"
-        self.save = w.Button(description="Save as figure", icon="save", tooltip=tip, **FULL)
-        return [self.layer, self.sigma, self.alpha, self.layout, self.noise_prior, self.ask, self.save]
+        self.save = button("Save as figure", "save", tip)
+        return [self.ask, self.pin, self.reset, self.save]
 
     def _panes(self) -> None:
         self.status = w.HTML(value=status_html("starting"))
-        self.picture = ImagePane("picture with the map of all tokens, regions (solid) and true boxes (dashed)", 640)
-        self.compact = ImagePane("second picture: the regions in the chosen layout", 320)
-        self.legend, self.caption, self.answers = w.HTML(), w.HTML(), w.HTML()
-        self.numbers, self.timings, self.command = w.HTML(), w.HTML(), CommandPane()
-        self.tokens = w.Box(layout=WRAPPED | {"grid_gap": "6px", "align_items": None})
+        self.pane, self.pinned, self.strips = Pane("now"), Pane("pinned", fixed=True), Strips()
+        self.pinned.box.layout.display = "none"
+        for shared in ("zoom", "opacity"):
+            w.jslink((self.pane.map, shared), (self.pinned.map, shared))
+        self.differences, self.numbers, self.timings = w.HTML(), w.HTML(), w.HTML()
+        self.compared = w.VBox([_heading("What differs"), self.differences], layout={"display": "none"})
+        self.command = CommandPane()
 
-    def _right(self) -> list[w.Widget]:
-        first = w.VBox([self.picture, self.legend], layout={"flex": "3 1 300px", "min_width": "260px"})
-        second = [self.answers, self.compact, self.caption]
-        pictures = [first, w.VBox(second, layout={"flex": "2 1 200px", "min_width": "200px"})]
+    def _below(self) -> list[w.Widget]:
         tables = [w.VBox([_heading("Numbers"), self.numbers]), w.VBox([_heading("Time"), self.timings])]
-        tokens = [_heading("Tokens (press one to leave it out)"), self.tokens]
-        return [w.Box(pictures, layout=WRAPPED), *tokens, w.Box(tables, layout=WRAPPED)]
+        return [self.compared, *self.strips.sections, w.Box(tables, layout=WRAPPED)]
 
-    def show_case(self, case: Case, most_tokens: int, toggled: Callable[[object], None]) -> None:
-        """Show a case's question, and a picture and a chip for each of its first tokens.
-
-        Args:
-            case: to show.
-            most_tokens: that have a picture and a chip.
-            toggled: called when a chip is pressed.
-        """
+    def show_case(self, case: Case) -> None:
+        """Show a case's question, picture, tokens and layers, before its view."""
         self.question.value, self.entities.value = case.question, case.entities.text
         self.options.value = "; ".join(map(_quoted, case.options or []))
-        for chip in self.chips:
-            chip.unobserve_all()
-        names = [token or "␣" for token in case.attention.tokens]
-        names, rest = names[:most_tokens], len(names[most_tokens:])
-        self.chips = [
-            w.ToggleButton(True, description=name, tooltip=f"count the token “{name}”", layout={"width": "100px"})
-            for name in names
-        ]
-        self.thumbs = [ImagePane(f"purified map of the token “{name}”", 100) for name in names]
-        for chip in self.chips:
-            chip.observe(toggled, "value")
-        pairs = [w.VBox([thumb, chip]) for thumb, chip in zip(self.thumbs, self.chips, strict=True)]
-        self.tokens.children = [*pairs, *([w.Label(f"and {rest} more, which always count")] if rest else [])]
+        self.own.value = ""
+        offered = [(str(layer + 1), layer) for layer in case.attention.layers]
+        if list(self.layer.options) != offered:
+            self.layer.options = offered
+        self.pane.show_case(case)
+        self.strips.show_case(case)
+
+    def show_pinned(self, pinned: bool) -> None:
+        """Show the second pane and the table of differences, or hide both."""
+        for part in (self.pinned.box, self.compared):
+            part.layout.display = None if pinned else "none"
+        self.pin.description = "Unpin" if pinned else "Pin beside"
 
     @property
     def knobs(self) -> Knobs:
-        """The settings that the controls stand at."""
-        off = tuple(i for i, chip in enumerate(self.chips) if not chip.value)
+        """The settings that the controls stand at.
+
+        Raises:
+            ValueError: for boxes of one's own that cannot be read.
+        """
         # A dragged slider sends 0.35000000000000003 for 0.35.
         sigma, alpha = round(self.sigma.value, 6), round(self.alpha.value, 6)
-        return Knobs(self.layer.value, sigma, alpha, self.noise_prior.value, off, self.layout.value)
+        heads = tuple(self.strips.heads.chosen) if self.heads.value else ()
+        off = self.strips.tokens_off
+        turned = (self.layer.value, sigma, alpha, self.noise_prior.value, off, self.layout.value)
+        return Knobs(*turned, heads, read_boxes(self.own.value))
 
     @property
     def typed(self) -> tuple[str, list[str] | None, str]:
@@ -184,14 +169,18 @@ class Form:
         return self.question.value.strip(), options or None, self.entities.value.strip()
 
     def turn(self, knobs: Knobs) -> None:
-        """Set the controls to settings, except for the tokens."""
+        """Set all controls to settings, those of tokens, heads and boxes of one's own too."""
         for name in TURNED:
             getattr(self, name).value = getattr(knobs, name)
+        strips, self.heads.value = self.strips, self.heads.value or bool(knobs.heads)
+        strips.tokens.chosen = [i for i in range(len(strips.tokens.labels)) if i not in knobs.tokens_off]
+        strips.heads.chosen = list(knobs.heads)
+        self.own.value = written(knobs.own_boxes)
 
     @property
     def enabled(self) -> list[w.Widget]:
         """What the user can change or press."""
-        return [*self._controls, *self.chips]
+        return [*self._controls, self.strips.tokens, self.strips.layers, self.strips.heads]
 
     @contextmanager
     def disabled(self):
@@ -203,6 +192,31 @@ class Form:
         finally:
             for control in self.enabled:
                 control.disabled = False
+
+
+def read_boxes(text: str) -> tuple[Region, ...]:
+    """Boxes as typed: x0 y0 x1 y1 of each in pixels, with semicolons between boxes.
+
+    Raises:
+        ValueError: one is not made of four whole numbers, with x0 < x1 and y0 < y1.
+    """
+    found = []
+    for part in filter(str.strip, text.split(";")):
+        try:
+            x0, y0, x1, y1 = map(int, part.replace(",", " ").split())
+        except ValueError:
+            raise ValueError(
+                f"own boxes: want x0 y0 x1 y1 in whole pixels, as 40 30 120 90, not {part.strip()!r}"
+            ) from None
+        if not (x0 < x1 and y0 < y1):
+            raise ValueError(f"own boxes: x0 < x1 and y0 < y1 do not hold for {part.strip()!r}")
+        found.append((x0, y0, x1, y1))
+    return tuple(found)
+
+
+def written(boxes: Sequence[Sequence[float]]) -> str:
+    """Boxes as `read_boxes` reads them."""
+    return "; ".join(" ".join(map(str, box)) for box in boxes)
 
 
 def status_html(text: str, busy: bool = False) -> str:

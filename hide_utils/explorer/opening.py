@@ -42,11 +42,11 @@ def open_sample(hide: HiDe, sample: Sample, entities: Entities | None = None, ca
         sample.id,
         session,
         sample.question,
-        sample.options,
+        sample.options or None,
         names,
         attention,
         style=sample.style,
-        label=sample.label,
+        label=sample.label or None,
         boxes_xyxy=sample.boxes_xyxy,
         sample=sample,
     )

@@ -57,8 +57,12 @@ class SampleList:
         return {method: value == 1 for method, value in right.items() if value == value}  # NaN is no answer
 
     def letters(self, sample_id: str) -> dict[str, str | None]:
-        """The letter that each method stated in the evaluation; None where it stated none."""
-        found = {m: t.loc[sample_id, "letter"] for m, t in self._tables.items() if sample_id in t.index}
+        """The letter that each method stated in the evaluation; None where it stated none.
+
+        Of a question without options it is the reply.
+        """
+        said = "letter" if self.samples[sample_id].options else "reply"
+        found = {m: t.loc[sample_id, said] for m, t in self._tables.items() if sample_id in t.index}
         return {method: letter if isinstance(letter, str) else None for method, letter in found.items()}
 
     def entities(self, sample: Sample) -> Entities | None:

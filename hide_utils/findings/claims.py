@@ -12,6 +12,7 @@ import yaml
 from hide_utils.findings.card import Finding
 from hide_utils.findings.evidence import of_answers
 from hide_utils.findings.published import quoted
+from hide_utils.stats.rows import outcomes
 
 Claims: TypeAlias = dict[str, dict[str, Any]]  # claim -> what decides it, and the words of its card
 _SHARED = "repeated"  # the group that only holds what others refer to
@@ -44,14 +45,15 @@ def _in_full(words: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cards_of(answers: pd.DataFrame, claims: Mapping[str, dict[str, Any]], names: Iterable[str] = ()) -> list[Finding]:
-    """A card for each claim about answers. One whose methods were not both answered is left out.
+    """A card for each claim about answers. One is left out where a method answered nothing.
 
     Args:
         answers: rows of `evaluate`.
         claims: with the method of each, and against which.
         names: of those that are wanted. None takes all.
     """
-    there, wanted = set(answers["method"]), {name: claims[name] for name in [*names] or claims}
+    there = set(answers["method"][outcomes(answers).notna()])
+    wanted = {name: claims[name] for name in [*names] or claims}
     answered = {name: words for name, words in wanted.items() if {words["method"], words["against"]} <= there}
     return [of_answers(answers, claim=name, **words) for name, words in answered.items()]
 

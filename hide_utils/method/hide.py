@@ -125,15 +125,19 @@ class HiDe:
         """
         session = self.open(image)
         result = self.run(session, question, options, entities, style)
-        found = any(one.compact_image for one in result.looked)
-        if compare and not found:  # then the method itself has answered directly
+        if compare:
+            self.compare(session, result, style)
+        return result
+
+    def compare(self, session: Session, result: Result, style: str = "letters") -> None:
+        """Put the direct answer to the same pictures into a result of `run`."""
+        if not any(one.compact_image for one in result.looked):  # then the method itself has answered directly
             result.direct_answer, result.direct_letter = result.answer, result.letter
-        elif compare:
-            reply = session.answer(question, result.options, step="direct", style=style)
+        else:
+            reply = session.answer(result.question, result.options, step="direct", style=style)
             result.direct_answer = reply.text
             result.direct_letter = read_letter(self.model, reply, result.options, self.protocol)
             result.timings["direct"] = session.seconds["direct"]
-        return result
 
     def open(self, image: Picture | Sequence[Any]) -> Session:
         """A session for a picture, or for several in their order. Its prefill is run when the first prompt needs it.
@@ -186,7 +190,7 @@ class HiDe:
             answer=reply.text,
             letter=read_letter(self.model, reply, texts, self.protocol),
             entities=located.entities,
-            **looked[0]._asdict(),
+            **vars(looked[0]),
             others=tuple(looked[1:]),
             timings={step: session.seconds[step] for step in HIDE_STEPS if step in session.seconds},
             counts=counts,
@@ -202,6 +206,8 @@ class HiDe:
         question: str,
         entities: Entities | list[str] | str | None = None,
         settings: Settings | None = None,
+        heads: bool = False,
+        of_heads: Sequence[tuple[int, int]] = (),
     ) -> Localisation:
         """Entities, purified maps and merged regions for a question.
 
@@ -213,6 +219,8 @@ class HiDe:
             question: the question's text.
             entities: what to look for. None has the model list it.
             settings: layer, sigma and alpha of this localisation. None: the method's own.
+            heads: keep the rows' heads apart as well, as `Session.searches` does. That is a search of its own.
+            of_heads: layer and head of each, counted from 0, whose mean is read. Without any, all heads of the layer.
 
         Raises:
             ValueError: no entity is left after cleaning, or attention is not finite.
@@ -221,12 +229,14 @@ class HiDe:
 
         def run(alone: Session) -> Localisation:
             sought = self._entities(alone, question, entities)
-            rows = alone.searches(sought, [at.layer])
+            rows = alone.searches(sought, {layer for layer, _ in of_heads} or {at.layer}, heads or bool(of_heads))
+            rows = [one.of_heads(of_heads) for one in rows] if of_heads else rows
             with alone.timed("decouple"):
                 found = [_found(one, at, image) for one, image in zip(_each_to_one(rows), alone.images, strict=True)]
             return Localisation(sought, found)
 
-        return session.located((question, at, repr(entities)), run)  # as text, "None" would be no entity at all
+        key = question, at, repr((entities, heads)), *of_heads  # as text, "None" would be no entity at all
+        return session.located(key, run)
 
     def _entities(self, session: Session, question: str, entities: Entities | list[str] | str | None) -> Entities:
         if isinstance(entities, Entities):
@@ -249,8 +259,8 @@ def _each_to_one(rows: Sequence[SearchAttention]) -> list[SearchAttention]:
 
 
 def _found(rows: SearchAttention, at: Settings, image: Image.Image) -> Found:
-    maps = rows.maps(at.layer, at.sigma)
-    return Found(rows.tokens, maps, lpd.regions_of(maps, at.alpha, image.size))
+    maps = rows.maps(rows.layers[-1], at.sigma)  # rows of one layer, or the mean of heads
+    return Found(rows, maps, lpd.regions_of(maps, at.alpha, image.size))
 
 
 def checked_question(question: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,48 +16,46 @@ from PIL import Image
 
 from hide_utils.files import replace_file, write_json
 from hide_utils.method.entities import Entities
+from hide_utils.method.rows import SearchAttention
 from hide_utils.models import Settings
 
 RECORDED = (  # fields that `Result.save` writes to result.json as they are
-    "question",
-    "options",
-    "answer",
-    "letter",
-    "direct_answer",
-    "direct_letter",
-    "tokens",
-    "boxes",
-    "timings",
-    "counts",
-    "fallback",
-    "notes",
-    "model_name",
+    *("question", "options", "answer", "letter", "direct_answer", "direct_letter", "tokens", "boxes"),
+    *("timings", "counts", "fallback", "notes", "model_name"),
 )
 
 
-class Looked(NamedTuple):
+@dataclass
+class Looked:
     """One of the pictures that a question is about, and what was found in it.
 
     Attributes:
         image: the picture as read, RGB and upright.
-        tokens: texts of the entities' tokens that belong to it.
-        maps: `(tokens, h, w)` their purified maps in [0, 1].
+        rows: raw attention rows at the layer of the settings, those of the entities' tokens that belong to it.
+        maps: `(tokens, h, w)` purified maps of these tokens in [0, 1].
         boxes: merged regions, half-open xyxy in pixels of the picture.
         compact_image: RGBA. None where no box survived in this picture.
+        tokens: texts of the entities' tokens.
+        raw_maps: `(tokens, h, w)` attention of these tokens, mean over heads: `maps` before they were purified.
+        noise_rows: `(noise, h, w)` attention of the instruction's tokens, which the noise prior is made of.
     """
 
     image: Image.Image
-    tokens: tuple[str, ...]
+    rows: SearchAttention
     maps: Float[np.ndarray, "tokens h w"]
     boxes: list[tuple[int, int, int, int]]
     compact_image: Image.Image | None
 
+    tokens = property(lambda self: self.rows.tokens)
+    raw_maps = property(lambda self: self.rows.semantic[0])
+    noise_rows = property(lambda self: self.rows.noise[0])
+
 
 @dataclass
-class Result:
+class Result(Looked):
     """One answer of HiDe with everything that led to it.
 
-    Of several pictures, tokens, maps, boxes, compact_image and image are those of the first; `looked` has all.
+    Of several pictures, what a `Looked` has is that of the first; `looked` has all.
 
     Attributes:
         question: as asked.
@@ -65,7 +63,7 @@ class Result:
         answer: the reply's text.
         letter: the option letter read off the reply. None where it states none.
         entities: what was searched for, and where that came from.
-        tokens: texts of the entities' tokens.
+        rows, tokens, raw_maps, noise_rows: as in `Looked`.
         maps: `(tokens, h, w)` purified maps in [0, 1]. A token with nothing above the noise prior is all zero.
         boxes: merged regions, half-open xyxy in pixels of `image`, sorted.
         compact_image: RGBA, transparent where nothing was pasted. None where no box survived.
@@ -86,11 +84,6 @@ class Result:
     answer: str
     letter: str | None
     entities: Entities
-    tokens: tuple[str, ...]
-    maps: Float[np.ndarray, "tokens h w"]
-    boxes: list[tuple[int, int, int, int]]
-    compact_image: Image.Image | None
-    image: Image.Image = field(repr=False)
     timings: dict[str, float]
     counts: dict[str, int]
     fallback: str | None
@@ -104,7 +97,12 @@ class Result:
     @property
     def looked(self) -> tuple[Looked, ...]:
         """Every picture of the question in its order, with what was found in it; mostly one."""
-        return (Looked(self.image, self.tokens, self.maps, self.boxes, self.compact_image), *self.others)
+        return (Looked(self.image, self.rows, self.maps, self.boxes, self.compact_image), *self.others)
+
+    @property
+    def prior(self) -> Float[np.ndarray, "h w"]:
+        """The noise prior in [0, 1] that was subtracted from the smoothed and scaled raw maps."""
+        return self.rows.prior(self.settings.layer, self.settings.sigma)
 
     def __str__(self) -> str:
         lines = [
@@ -151,12 +149,12 @@ class Result:
             return stages_of_several(self.looked, truth_xyxy, **said)
         return stages(self.image, self.boxes, self.tokens, self.maps, self.compact_image, truth=truth_xyxy, **said)
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self, truth_xyxy=()) -> bytes:
         import matplotlib.pyplot as plt
 
         from hide_utils.plots import every_letter
 
-        figure, buffer = self.figure(), io.BytesIO()
+        figure, buffer = self.figure(truth_xyxy), io.BytesIO()
         with every_letter(figure):
             figure.savefig(buffer, format="png", dpi=110)
         plt.close(figure)
@@ -169,8 +167,9 @@ class Result:
             folder: where to write; made where it is missing.
 
         Returns:
-            Paths of ``result.json``, ``stages.png``, ``maps.npz``, ``image.png`` and, where there is one,
-            ``compact.png``. Of several pictures, the second's are ``maps_2.npz`` and so on.
+            Paths of ``result.json``, ``stages.png``, ``maps.npz`` (with the names of `SearchAttention.arrays`),
+            ``image.png`` and, where there is one, ``compact.png``. Of several pictures, the second's are
+            ``maps_2.npz`` and so on.
 
         Raises:
             OSError: the disk is full or the folder cannot be written. The message names the file.
@@ -184,7 +183,8 @@ class Result:
         writers: dict[str, Callable[[Path], Any]] = {"stages.png": lambda path: path.write_bytes(self._repr_png_())}
         for number, one in enumerate(self.looked, 1):
             mark = f"_{number}" if number > 1 else ""
-            writers[f"maps{mark}.npz"] = partial(_save_maps, one.maps)
+            arrays = one.rows.arrays(self.settings.layer, self.settings.sigma)
+            writers[f"maps{mark}.npz"] = partial(np.savez_compressed, **arrays)  # type: ignore[arg-type]
             writers[f"image{mark}.png"] = partial(one.image.save, format="PNG")
             if one.compact_image is not None:
                 writers[f"compact{mark}.png"] = partial(one.compact_image.save, format="PNG")
@@ -203,8 +203,3 @@ def _line(text: str, most: int = 500) -> str:
     """Text as one line of at most `most` characters that moves no cursor: control characters become spaces."""
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _save_maps(maps: np.ndarray, path: Path) -> None:
-    with path.open("wb") as stream:
-        np.savez_compressed(stream, maps=maps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -38,10 +38,29 @@ class SearchAttention:
         rows = np.concatenate([self.noise, self.semantic], axis=1)[self.layers.index(layer)]
         return tad.purify(rows, self.noise.shape[1], sigma)
 
+    def prior(self, layer: int, sigma: float) -> Float[np.ndarray, "h w"]:
+        """What `maps` subtracts at one of the layers: the noise prior, in [0, 1]."""
+        return tad.noise_prior(self.noise[self.layers.index(layer)], sigma)
+
+    def arrays(self, layer: int, sigma: float) -> dict[str, np.ndarray]:
+        """All that a search gives at one of the layers, for a file of numpy's.
+
+        Returns:
+            ``raw`` and ``noise``: rows of `semantic` and `noise`; ``prior`` and ``maps``: as the methods give them;
+            ``tokens``: texts; ``layer``: counted from 0. With the heads apart also ``raw_heads`` `(heads, tokens, h,
+            w)` and ``noise_heads`` `(heads, noise, h, w)`.
+        """
+        at, heads = self.layers.index(layer), {"raw_heads": self.semantic_heads, "noise_heads": self.noise_heads}
+        given = {"raw": self.semantic, "noise": self.noise} | heads
+        made = {"prior": self.prior(layer, sigma), "maps": self.maps(layer, sigma)}
+        said = {"tokens": np.array(self.tokens, np.str_), "layer": np.array(layer)}
+        return {name: rows[at] for name, rows in given.items() if rows is not None} | made | said
+
     def of_tokens(self, kept: Bool[np.ndarray, " tokens"]) -> SearchAttention:
-        """The mean rows of some of the tokens."""
+        """The rows of some of the tokens, with those of the instruction."""
         tokens = tuple(token for token, keep in zip(self.tokens, kept, strict=True) if keep)
-        return SearchAttention(self.layers, tokens, self.noise, self.semantic[:, kept])
+        heads = None if self.semantic_heads is None else self.semantic_heads[:, :, kept]
+        return replace(self, tokens=tokens, semantic=self.semantic[:, kept], semantic_heads=heads)
 
     def of_head(self, head: int) -> SearchAttention:
         """The rows of one head (counted from 0) in place of the mean, for whatever takes a search.

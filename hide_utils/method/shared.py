@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from hide_utils.method import lpd
 from hide_utils.method.entities import Entities
+from hide_utils.method.rows import SearchAttention
 from hide_utils.models import Cost, Prefix, ProcessedImage, Reply
 
 
@@ -18,12 +19,12 @@ class Found(NamedTuple):
     """What of the entities was found in one picture.
 
     Attributes:
-        tokens: texts of the entities' tokens that belong to the picture.
-        maps: `(tokens, h, w)` their purified maps in [0, 1].
+        rows: raw attention rows, those of the entities' tokens that belong to the picture.
+        maps: `(tokens, h, w)` purified maps of these tokens in [0, 1].
         regions: merged half-open xyxy in pixels of the picture.
     """
 
-    tokens: tuple[str, ...]
+    rows: SearchAttention
     maps: Float[np.ndarray, "tokens h w"]
     regions: list[lpd.Region]
 
@@ -47,7 +48,7 @@ class Localisation:
         """What was found in the picture of a session that has one; ValueError where it has several."""
         return the_only(self.found)
 
-    tokens = property(lambda self: self.only.tokens)
+    tokens = property(lambda self: self.only.rows.tokens)
     maps = property(lambda self: self.only.maps)
     regions = property(lambda self: self.only.regions)
 

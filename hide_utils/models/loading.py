@@ -134,7 +134,8 @@ def find_checkpoint(name_or_path: str | os.PathLike, revision: str | None) -> st
     """
     name, folder = str(name_or_path), paths.model_folder(os.fspath(name_or_path))
     if name == "mini" and not (paths.MINI / "config.json").is_file():
-        raise FileNotFoundError(f"the embedded model is not in {paths.MINI}; restore that folder from git.")
+        todo = "install the package anew" if paths.INSTALLED else "restore that folder from git"
+        raise FileNotFoundError(f"the embedded model is not in {paths.MINI}; {todo}.")
     if folder is not None:
         if not any(folder.glob("*.safetensors")):
             raise FileNotFoundError(f"{folder} holds no *.safetensors; put them there (no other format is read).")

@@ -27,6 +27,7 @@ from hide_utils.plots.style import (
     shared_legend,
 )
 from hide_utils.stats import accuracies
+from hide_utils.stats.rows import chance
 
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")
 
@@ -105,7 +106,7 @@ def accuracy_curve(ax: Axes, results: pd.DataFrame, x: str, *, xlabel: str, look
     table = accuracies(results.sort_values([x, "method"], kind="stable"), [x, "method"])
     for method, look in looks_of(looks, results["method"]).items():
         band(ax, table[table["method"] == method], x, look, values=ACCURACY)
-    level(ax, (1 / results["n_options"]).mean(), "chance", across=True)
+    level(ax, chance(results), "chance", across=True)
     ax.set(xlabel=xlabel, ylabel="accuracy", ylim=(0, 1), xticks=sorted(table[x].unique()))
     legend_above(ax)
     return table
@@ -144,7 +145,7 @@ def accuracy_panels(
         bands(ax, table, x, "method", looks=looks, values=ACCURACY, markers=MARKERS)
         for row in accuracies(part[part[x].isna()], ["method"]).itertuples():
             reference(ax, look_of(looks, row.method), row.accuracy, across=True)
-        level(ax, (1 / part["n_options"]).mean(), "chance", across=True)
+        level(ax, chance(part), "chance", across=True)
         counts = sorted({table["n"].min(), table["n"].max()})
         ax.set(title=f"{title}, n = {' to '.join(map(str, counts))}", ylim=(0, 1.02))
         if log:

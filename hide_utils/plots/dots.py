@@ -19,6 +19,7 @@ from hide_utils.looks import NO_LOOKS, PALETTE, Look, Looks, look_of, looks_of
 from hide_utils.plots.marks import level, published_rows
 from hide_utils.plots.style import COLUMN_WIDTH, MARKERS, SPREAD, new_figure, note_left_out, shared_legend
 from hide_utils.stats import accuracies
+from hide_utils.stats.rows import chance
 
 ESTIMATE = ("estimate", "low", "high")
 ACCURACY = ("accuracy", "low", "high")
@@ -156,8 +157,8 @@ def rows_beside_published(
     named = {kind: look._replace(label=f"{look.label}, n = {counts[kind]}") for kind, look in looks.items()}
     dot_rows(ax, accuracies(answers, [row, "kind"]), row, "kind", rows=labels, looks=named, values=ACCURACY)
     published_rows(ax, published, list(labels), row, where)
-    for kind, chance in (1 / of["n_options"].mean()).items():
-        level(ax, chance, f"chance, {kind}", color=looks[kind].color)
+    for kind, rows in of:
+        level(ax, chance(rows), f"chance, {kind}", color=looks[kind].color)
     ax.set(xlabel="accuracy", xlim=(0, 1.03))
     shared_legend(fig, [ax])
     return fig

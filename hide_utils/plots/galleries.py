@@ -94,8 +94,9 @@ def case_gallery(
     Solid boxes are the method's regions, dashed ones the ground truth. Titles give question, replies and truth.
 
     Args:
-        results: one row a sample and method, with columns sample_id, method, correct, letter and regions (flat xyxy).
-        samples: those of the results, each with its id, question, label, image and boxes_xyxy.
+        results: one row a sample and method, with columns sample_id, method, correct, letter, reply (of questions
+            without options) and regions (flat xyxy).
+        samples: those of the results, as `hide_utils.samples.Sample`.
         baseline: the method of which the lower row shows the samples that it alone got right.
         method: the method of the upper row.
         looks: of the methods.
@@ -113,10 +114,11 @@ def case_gallery(
 
 
 def _case(sample: Any, rows: pd.DataFrame, methods: tuple[str, str], looks: Looks) -> Panel:
-    letters = rows["letter"].fillna("no letter")  # where the reply states none
-    said = [f"{look_of(looks, name).label}: {letters[name]}" for name in methods]
-    said.append(f"truth: {sample.label} ({plain_text(sample.answer, 20)})")
-    regions = rows.loc[methods[1], "regions"]
+    replies = rows.reindex(columns=["letter", "reply"])
+    told = {name: plain_text(sample.said(*replies.loc[name]), 20) for name in methods}
+    said = [f"{look_of(looks, name).label}: {told[name]}" for name in methods]
+    regions, answer = rows.loc[methods[1], "regions"], plain_text(sample.answer, 20)
+    said.append(f"truth: {sample.label} ({answer})" if sample.label else f"truth: {answer}")
     title = f"{textwrap.fill(plain_text(sample.question, 120), 36)}\n{' · '.join(said)}"
     picture, truth = sample.sheet
     return Panel(picture, title, () if regions is None else regions, truth)

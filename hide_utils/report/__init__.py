@@ -16,7 +16,7 @@ from hide_utils.evaluation.saving import output_folder
 from hide_utils.report.blocks import by_chapter, document
 from hide_utils.report.items import Chapter, collect, state_table
 from hide_utils.report.pdf import write_pdf
-from hide_utils.report.readme import README, write_readme
+from hide_utils.report.readme import README, write_page, write_readme
 from hide_utils.report.tables import write_tables
 from hide_utils.report.web import markdown, write_html
 
@@ -61,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     figures = paths.figures_folder(parser.parse_args(argv).preset)
     if not figures.is_dir():
         parser.error(f"{figures} is not there; `hide list` shows the runs")
-    for path in write_report(figures, into=figures):
+    written = write_report(figures, into=figures)
+    for path in [*written, write_page()] if figures == paths.FIGURES else written:
         print(paths.portable(path))
     return 0

@@ -17,6 +17,7 @@ import nbformat
 import pandas as pd
 
 from hide_utils import paths
+from hide_utils.analyses import config_of
 from hide_utils.config import RunConfig
 from hide_utils.evaluation import provenance_entry
 from hide_utils.evaluation.saving import read_table
@@ -101,6 +102,9 @@ def collect(figures: Path | None = None, notebooks: Path = paths.NOTEBOOKS) -> l
         now, there = _now(name, path), _there(figures / name)
         parameters = inspect(path) if figures == paths.FIGURES else {}
         wanted = {name: entry["default"] for name, entry in parameters.items()}
+        if wanted and (config := config_of(name)):
+            resolved = config(**wanted).parameters()  # as a sidecar has them, without stand-ins such as "auto"
+            wanted = {name: resolved[name] for name in wanted}
         items = tuple(_item(figures / name, *one, now, wanted) for one in saved_by(book, there))
         chapters.append(Chapter(name, title, question, items))
     return chapters

@@ -1,13 +1,14 @@
 """The parts of README.md that hold measured numbers, written from the committed tables, so that none is ever typed.
 
 `hide report` and notebook 09 write them whenever they report on `figures/`. Each part stands between its two marks,
-`<!-- name: … -->` and `<!-- end of name -->`.
+`<!-- name: … -->` and `<!-- end of name -->`. `hide report` writes those of docs/real_models.md too.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,10 @@ import pandas as pd
 
 from hide_utils import paths
 from hide_utils.baselines import LOOKS
+from hide_utils.benchmarks.loading import SOURCES
+from hide_utils.evaluation import one_card
 from hide_utils.evaluation.saving import read_table
+from hide_utils.evaluation.tables import PUBLISHED, published
 from hide_utils.files import data_of, write_text
 from hide_utils.findings import in_words
 from hide_utils.looks import look_of
@@ -26,7 +30,10 @@ from hide_utils.report.blocks import HEADLINE
 from hide_utils.report.captions import measured_on, p_text, points
 from hide_utils.stats.rows import left_out_in_words
 
-README = paths.ROOT / "README.md"
+README, PAGE = paths.ROOT / "README.md", paths.ROOT / "docs" / "real_models.md"
+HIDE_ARXIV = "2510.00054"
+PEER_COLUMNS = {name: PUBLISHED[name][1] for name in ("vstar", "hrbench4k", "hrbench8k")}  # benchmark -> peers' column
+Part = Callable[[Path], str]
 
 
 @dataclass(frozen=True)
@@ -145,21 +152,64 @@ def example(figures: Path = paths.FIGURES) -> str:
     return f"```python\n{chosen['code']}\n```\n\n{said}\n\n```text\n{chosen['printed']}\n```"
 
 
-PARTS = {"headline": headline, "example": example, "questions": questions}
+def peers(figures: Path = paths.FIGURES, most: int = 10) -> str:
+    """The table of where HiDe stands among published methods, in Markdown: none of its numbers is measured here.
+
+    Of each method it has the row that is best on V*, of those that name all three benchmarks and whose numbers were
+    seen again in a public source (``checked`` in ``data/paper/peer_numbers.csv``).
+
+    Args:
+        figures: not looked at, since nothing here is measured.
+        most: at most so many rows, the best first.
+    """
+    told = pd.read_csv(paths.PAPER / "peer_numbers.csv", dtype={"arxiv": str})
+    hide = {name: published(name).query("method == 'hide'").set_index("backbone")["accuracy"] for name in PEER_COLUMNS}
+    own = pd.DataFrame(hide).rename(columns=PEER_COLUMNS).rename_axis("backbone").reset_index()
+    own = own.assign(method="hide", training="training-free", checked="numbers", arxiv=HIDE_ARXIV, source="HiDe paper")
+    whole = pd.concat([own, told[told["checked"] == "numbers"]]).dropna(subset=[*PEER_COLUMNS.values()])
+    ordered = whole.sort_values("vstar_overall", ascending=False, kind="stable").drop_duplicates("method")
+    lines = ["| method | backbone | training | V* | HR-Bench 4K | 8K | published in |", "|---|---|---|---|---|---|---|"]
+    for row in ordered.head(most).fillna({"training": "–"}).to_dict("records"):
+        numbers = [max(f"{row[name]:.1f}", f"{row[name]:g}", key=len) for name in PEER_COLUMNS.values()]  # as printed
+        source = f"{row['source'].split(';')[0]}, [{row['arxiv']}](https://arxiv.org/abs/{row['arxiv']})"
+        cells = [look_of(LOOKS, row["method"]).label, row["backbone"], row["training"], *numbers, source]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def filled(text: str, figures: Path = paths.FIGURES) -> str:
-    """A README's text with its parts written anew.
+def costs(figures: Path = paths.FIGURES) -> str:
+    """What real models take in memory and time, by `one_card.on_cards`, in Markdown."""
+    table = one_card.on_cards(figures=figures)
+    lines = ["| model | files | image tokens | GPU memory |", "|---|---|---|---|"]
+    for row in table.drop_duplicates("model").itertuples():
+        lines.append(f"| {row.model} | {row.files_gb:.1f} GB | {row.tokens} | {row.memory_gb:.0f} GB |")
+    lines += ["", f"| | {' | '.join(table['model'] + ', ' + table['card'])} |", "|---" * (1 + len(table)) + "|"]
+    for name in ("direct", "hide"):
+        cells = [f"{seconds:.1f} s" for seconds in table[name]]
+        lines.append(f"| {LOOKS[name].label}, a question | {' | '.join(cells)} |")
+    for name, source in SOURCES.items():
+        if source.size:
+            cells = [f"{hours:.2f} h" for hours in table[name]]
+            lines.append(f"| {name}, {source.size} questions | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", one_card.assumed(figures)])
+
+
+PARTS: dict[str, Part] = {"headline": headline, "example": example, "questions": questions, "peers": peers}
+OF_PAGE: dict[str, Part] = {"costs": costs}
+
+
+def filled(text: str, figures: Path = paths.FIGURES, parts: Mapping[str, Part] = PARTS) -> str:
+    """A README's text with its parts written anew, or that of another page with these parts.
 
     Raises:
         ValueError: the marks of a part are missing, or there more than once.
     """
-    for name, make in PARTS.items():
+    for name, make in parts.items():
         part = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(\n<!-- end of {name} -->)", re.DOTALL)
         if len(part.findall(text)) != 1:
-            raise ValueError(f"README: want the marks of {name!r} once")
+            raise ValueError(f"{'README' if parts is PARTS else 'page'}: want the marks of {name!r} once")
         made = make(figures).replace("\\", r"\\")
-        text = part.sub(rf"\1\n{made}\n\2", text)
+        text = part.sub(rf"\1{made}\2", text)
     return text
 
 
@@ -172,3 +222,11 @@ def write_readme(figures: Path = paths.FIGURES, readme: Path = README, target: P
     if (new := filled(text, figures)) != text or target != readme:
         write_text(target, new)
     return target
+
+
+def write_page(figures: Path = paths.FIGURES, page: Path = PAGE) -> Path:
+    """Write the parts into docs/real_models.md; returns its path. A page that is in step is not touched."""
+    text = page.read_text(encoding="utf-8")
+    if (new := filled(text, figures, OF_PAGE)) != text:
+        write_text(page, new)
+    return page

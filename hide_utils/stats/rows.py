@@ -49,6 +49,16 @@ def pictures_of(table: pd.DataFrame) -> pd.Series:
     return table["image_id"].where(table["image_id"].notna(), own) if "image_id" in table else own
 
 
+def chance(table: pd.DataFrame) -> float:
+    """Share that guessed letters would get right: one over the number of options, and 0 for a question without any.
+
+    Args:
+        table: rows of `evaluate`, with the column n_options.
+    """
+    options = table["n_options"].astype(float).dropna()
+    return float((1 / options.where(options > 0)).fillna(0).mean())
+
+
 def mean_interval(
     values: Outcomes, pictures: Outcomes, *, shares: bool = True, level: float = 0.95, **bootstrap: Any
 ) -> Interval:

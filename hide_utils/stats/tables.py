@@ -214,7 +214,9 @@ def comparison_table(
         raise ValueError(f"no rows of the baseline {baseline!r}: run it too, or name another")
     wide, pictures = _side_by_side(results, "correct", "sample_id", by)
     if "letter" in results:
-        results = results.assign(unread=results["letter"].isna() & outcomes(results).notna())
+        unread = results["letter"].isna() & outcomes(results).notna()
+        with_letters = results["n_options"] > 0 if "n_options" in results else True
+        results = results.assign(unread=unread & with_letters)
     rows = []
     for group in [*dict.fromkeys(results[by]), "all"]:
         own_group = np.ones(len(wide), bool) if group == "all" else wide.index.get_level_values(by) == group

@@ -6,13 +6,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from benchmark_files import write_hrscene
 from checkpoints import tiny_model
 from model_helpers import picture
 
-from hide_utils import HiDe, plots
+from hide_utils import HiDe, load_benchmark, plots
 from hide_utils.analyses import background
 from hide_utils.analyses.background import BackgroundConfig
-from hide_utils.evaluation import evaluate
+from hide_utils.benchmarks import loading
+from hide_utils.evaluation import evaluate, loop
+from hide_utils.evaluation.answers import empty_row
 from hide_utils.findings import cards_of, corrected
 from hide_utils.samples import Sample
 
@@ -112,3 +115,43 @@ def test_half_the_area_means_half_the_area():
     """The two factors of the default design halve an object's share of the picture alike."""
     areas = np.array([[37, 52], [704, 992]]) ** 2.0
     assert np.ptp(areas[:, 1] / areas[:, 0]) < 0.02 and areas[0, 1] / areas[0, 0] == pytest.approx(2, abs=0.03)
+
+
+def grid_rows(n):
+    """Direct is right in the small grid alone, HiDe at half of the places of the large one too."""
+    return pd.DataFrame(
+        {"sample_id": f"b-{grid}x{grid}-{needle}_{place}", "image_id": f"n{needle}", "needle": str(needle),
+         "grid": grid, "steps": place, "method": method, "error": None,
+         "correct": grid == 1 or (method == "hide" and place % 2 == 0)}
+        for needle in range(n) for grid in (1, 2) for place in range(grid * grid) for method in ("direct", "hide")
+    ).astype({"correct": "boolean"})  # fmt: skip
+
+
+def test_cards_of_grids_are_by_needle_and_take_enough_of_them():
+    rows = grid_rows(background.LEAST)
+    more, looked = background.grid_cards(rows)
+    assert (more.claim, more.estimate, more.n) == ("more background", -100, background.LEAST)
+    assert (looked.claim, looked.estimate, looked.n) == ("HiDe in much background", 50, background.LEAST)
+    assert background.grid_cards(grid_rows(background.LEAST - 1)) == []
+    assert background.grid_cards(rows[rows["grid"] == 2]) == []
+    assert background.grid_cards(rows.assign(correct=False)) == []  # who cannot answer has nothing to lose
+    fig = background.grid_figure(rows)
+    assert fig.axes[0].lines[0].get_ydata().tolist() == [1, 0] and fig.axes[0].lines[1].get_ydata().tolist() == [1, 0.5]
+    plt.close(fig)
+
+
+def test_hrscene_is_answered_over_its_grids(config, tmp_path, monkeypatch):
+    """Pictures of one needle count as one in statistics, and are answered each on their own."""
+    monkeypatch.setattr(loading, "FOLDER", tmp_path)
+    write_hrscene(tmp_path / "hrscene_complex_grid", "complexgrid", (1, 2))
+    samples = load_benchmark("hrscene_complex_grid")
+    assert [len(task) for task in loop._tasks(samples, ["direct"], set(), ())] == [1] * 5
+    rows = pd.DataFrame([empty_row(one, method) for one in samples for method in background.ON_GRIDS])
+    monkeypatch.setattr(background, "stored_answers", lambda *_: rows)
+    hide = HiDe(tiny_model("qwen2_5_vl"))
+    found = background.on_grids(hide, samples, config)
+    assert found["image_id"].nunique() == 1 and found["needle"].tolist() == ["0"] * 10
+    assert found.groupby("grid")["steps"].apply(sorted).to_dict() == {1: [0, 0], 2: [0, 0, 1, 1, 1, 1, 2, 2]}
+    assert set(background.edits_of(samples, background.ANSWERED)) == {"direct", "masked"}
+    assert set(background.edits_of([sample()], background.ANSWERED)) == set(background.ANSWERED)
+    assert background.on_grids(hide, [sample()], config) is None

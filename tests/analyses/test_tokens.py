@@ -25,7 +25,7 @@ def hide():
 def seen(hide):
     samples = [sample("a"), sample("b")]
     rows = [heads.measure_heads(hide, hide.open(one.image), one) for one in samples]
-    return heads.head_table(pd.DataFrame(rows))
+    return heads.head_table(pd.DataFrame(rows), hide.model.row_layers)
 
 
 def test_variants_are_tried_with_each_of_their_numbers(hide, seen):

@@ -52,7 +52,7 @@ def test_a_random_share_costs_what_the_gate_does():
 
 def test_cards_compare_the_ways_that_they_name():
     found = {"margin gate": gates.choose("margin", UNSURE, 0.0), "entropy gate": gates.Gate("entropy", 100.0)}
-    found |= gating.halves(UNSURE)
+    found |= gating.halves(UNSURE) | {"conformal gate": gates.Gate("margin", -5.0)}
     assert found["margin half"].looks(UNSURE).tolist() == [False, False, True, True]
     claims = list(gating.CLAIMS[gating.DEFAULT])
     cards = {card.claim: card for card in gating.cards_of(claims, found, {gating.DEFAULT: UNSURE})}
@@ -70,6 +70,25 @@ def test_cards_compare_the_ways_that_they_name():
     assert [label.get_text().strip() for label in fig.axes[0].get_yticklabels()] == [
         *("entropy against margin", "color", "place")
     ]
+
+
+def test_the_promise_is_held_against_answers_that_looking_mends():
+    mended, spoilt = [False] * 20 + [True] * 4, [True] * 24
+    calibration = cases(mended, spoilt, range(24))  # margins 0 to 19 of answers that looking mends
+    gate = gating.promised_gate(calibration, 0.25)
+    assert gate["conformal gate"].least == -15.0, "(4 + 1) / (20 + 1) <= 0.25 < (5 + 1) / (20 + 1): 16 to 19 are left"
+    test = cases([False] * 6 + [True] * 2, [True] * 5 + [False] * 3, [1, 2, 30, 40, 3, 50, 60, 70])
+    (card,) = gating.promise_card(gate, test, 0.25)
+    assert card.n == 5 and card.estimate == pytest.approx(100 * (2 / 5 - 0.25)) and card.expected == "no gain"
+    kept = gating.promises(calibration, test, [0.01, 0.25]).set_index("level")
+    assert kept["estimate"].tolist() == [0.0, 0.4] and kept["looked"].tolist() == [1.0, 3 / 8]
+    assert kept["margin"].tolist() == [np.inf, 15.0] and kept["n"].tolist() == [5, 5]
+    assert kept.loc[0.25, "accuracy"] == (3 + 2) / 8, "three mended, two right as they were"
+    nothing = cases([True] * 4, [True] * 4, [1, 2, 3, 4])
+    assert gating.promise_card(gate, nothing, 0.25) == []
+    for table in (test, nothing):
+        fig = gating.promise_figure(gating.promises(calibration, table), 0.25)
+        assert [ax.get_ylabel() for ax in fig.axes] == ["share left alone", "share looked at"]
 
 
 def test_what_a_gate_saves_keeps_and_avoids():

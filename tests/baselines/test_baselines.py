@@ -235,7 +235,18 @@ def test_command_writes_beside_hides_own_settings(tmp_path, monkeypatch):
     tuning.main(["--model", str(tmp_path), "--n", "3", "--resolution", "160"])
     written = json.loads((tmp_path / "hide.json").read_text())
     assert (written["layer"], written["sigma"], written["alpha"]) == (1, 0.5, 0.8)
-    assert set(written["methods"]) == {"hide_gated", "rel_att", "first_token", "chosen_on"}
-    assert written["methods"]["chosen_on"]["split"] == "calibration" and written["methods"]["chosen_on"]["n"] == 3
+    assert set(written["methods"]) == {"hide_gated", "hide_conformal", "hide_heads", "rel_att", "first_token"}
+    for one in written["methods"].values():
+        assert one["chosen_on"]["split"] == "calibration" and one["chosen_on"]["n"] == 3
+    heads = written["methods"]["hide_heads"]["heads"]
+    assert heads and written["methods"]["hide_conformal"]["margin"] is None, "three samples promise nothing"
+    (tmp_path / "hide.json").write_text(json.dumps({"layer": 1, "methods": {"rel_att": {"layer": 3}}}))
+    tuning.main(["--model", str(tmp_path), "--n", "3", "--resolution", "160", "--methods", "hide_heads"])
+    again = json.loads((tmp_path / "hide.json").read_text())["methods"]
+    assert (
+        again["rel_att"] == {"layer": 3}
+        and again["hide_heads"]["heads"] == heads
+        and set(again) == {"rel_att", "hide_heads"}
+    )
     with pytest.raises(SystemExit):
         tuning.main(["--model", str(tmp_path / "none")])

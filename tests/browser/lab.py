@@ -21,61 +21,22 @@ from hide_utils import paths
 
 OUT = paths.RESULTS / "browser"
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --window-size=1280,1000""".split()
+--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --window-size=1366,900""".split()
 PATIENCE = 480  # seconds for the notebook to run on a busy machine
 KERNEL = "jupyterapp.shell.currentWidget?.context?.sessionContext?.session?.kernel"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+HEIGHT, WHOLE = 900, 3200  # of the window, and of one that shows all of the explorer
 
-# From a change of a control to the new panes in the page, in milliseconds.
-TIMED = """
-const [name, value, done] = arguments;
-const command = () => document.querySelector('.hide-explorer code')?.textContent;
-const loaded = () => [...document.querySelectorAll('.hide-explorer img')].every(image => image.complete);
-const before = command(), start = performance.now();
-const drawn = () => command() !== before && loaded();  // the command is written last, and names every setting
-const watch = () => drawn() ? done(performance.now() - start) : setTimeout(watch, 2);
-const row = [...document.querySelectorAll('.hide-explorer .widget-inline-hbox')]
-  .find(box => box.querySelector('label')?.textContent === name);
-if (value.startsWith('Arrow')) {
-  const handle = row.querySelector('.noUi-handle');
-  handle.focus();
-  handle.dispatchEvent(new KeyboardEvent('keydown', {key: value, bubbles: true}));
-} else {
-  const select = row.querySelector('select');
-  select.value = [...select.options].find(option => option.text.replace(/\\u00a0/g, ' ') === value).value;
-  select.dispatchEvent(new Event('change', {bubbles: true}));
-}
-watch();
-"""
-# The picture's input is in no document, and opens a window of the system's: it is put into the page instead.
-CAUGHT_INPUT = """
-HTMLInputElement.prototype.click = function () { document.querySelector('.hide-explorer').append(this); };
-"""
-# Contrast of text with what is painted behind it (WCAG 2), the least over the texts of the explorer.
-CONTRAST = """
-const parse = color => { const p = color.match(/[\\d.]+/g).map(Number); return p.length > 3 ? p : [...p, 1]; };
-const light = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-const ground = node => { for (; node; node = node.parentElement) {
-  const c = parse(getComputedStyle(node).backgroundColor); if (c[3] > 0.5) return c; } return [255, 255, 255, 1]; };
-const found = [];
-const walk = document.createTreeWalker(document.querySelector('.hide-explorer'), NodeFilter.SHOW_TEXT);
-while (walk.nextNode()) {
-  const node = walk.currentNode.parentElement, style = getComputedStyle(node);
-  if (!walk.currentNode.textContent.trim() || !node.offsetParent || node.closest('style, option, :disabled')) continue;
-  const [a, b] = [light(parse(style.color)), light(ground(node))].sort((x, y) => y - x);
-  if (/^[▬╍]+$/.test(walk.currentNode.textContent.trim())) continue;
-  found.push([(a + 0.05) / (b + 0.05), walk.currentNode.textContent.trim().slice(0, 40)]);
-}
-return found.sort((x, y) => x[0] - y[0]).slice(0, 5);
-"""
 TIMINGS = {}  # seconds that each interaction took, written beside the screenshots
 
 
 @contextmanager
 def served(folder):
     """A JupyterLab server on a copy of the notebook in `folder`, where the copy's figures go too: its address."""
-    shutil.copy(paths.NOTEBOOKS / "08_explorer.ipynb", folder)
+    book = (paths.NOTEBOOKS / "08_explorer.ipynb").read_text(encoding="utf-8")
+    assert "other_model = None" in book
+    book = book.replace("other_model = None", f"other_model = '{other_model(folder)}'")
+    (folder / "08_explorer.ipynb").write_text(book, encoding="utf-8")
     settings = {
         "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
         "notebook-extension/tracker": {"windowingMode": "none"},  # cells out of sight stay in the page
@@ -99,6 +60,18 @@ def served(folder):
         finally:
             server.terminate()
             server.wait(30)
+
+
+def other_model(folder):
+    """The miniature again, with settings of its own: a second model to compare with."""
+    other = folder / "other"
+    other.mkdir()
+    for file in paths.MINI.iterdir():
+        if file.name != "hide.json":
+            (other / file.name).symlink_to(file)
+    settings = json.loads((paths.MINI / "hide.json").read_text(encoding="utf-8"))
+    (other / "hide.json").write_text(json.dumps(settings | {"layer": 5, "alpha": 0.6}), encoding="utf-8")
+    return other
 
 
 def free_port():
@@ -128,6 +101,7 @@ def opened(url, profile):
     options.binary_location = shutil.which("chromium")
     for flag in [*FLAGS, f"--user-data-dir={profile}"]:
         options.add_argument(flag)
+    options.add_experimental_option("prefs", {"download.default_directory": str(profile / "downloads")})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     driver.set_page_load_timeout(PATIENCE)
@@ -162,33 +136,13 @@ def last_output(driver):
 
 def show(driver):
     driver.execute_script("document.querySelector('.hide-explorer').scrollIntoView({block: 'start'})")
-    time.sleep(0.5)
+    time.sleep(0.3)
 
 
-def read(driver, selector, what):
-    """A property of a part of the explorer, in one step: between two the part may be drawn anew."""
-    return driver.execute_script(f"return document.querySelector('.hide-explorer {selector}').{what}")
-
-
-def status(driver):
-    return read(driver, "[role=status]", "textContent")
-
-
-def button(driver, text):
-    found = driver.find_elements(By.CSS_SELECTOR, ".hide-explorer button")
-    return next(one for one in found if one.text.strip() == text)
-
-
-def command(driver):
-    return read(driver, "code", "textContent")
-
-
-def picture(driver):
-    return read(driver, "img", "src")
-
-
-def screenshot(driver, name):
+def look(driver, width, theme):
+    """The window's width, and the theme."""
+    driver.set_window_size(width, HEIGHT)
+    command = "jupyterapp.commands.execute('apputils:change-theme', {theme: arguments[0]}).then(arguments[1])"
+    driver.execute_async_script(command, THEMES[theme])
+    time.sleep(1)
     show(driver)
-    driver.save_screenshot(str(OUT / f"{name}.png"))
-    box = driver.find_element(By.CSS_SELECTOR, ".hide-explorer")
-    box.screenshot(str(OUT / f"{name}_whole.png"))

@@ -62,7 +62,7 @@ def test_a_notebook_without_a_benchmark_says_what_was_checked(check, words, said
 
 def test_a_picture_of_one_s_own_is_answered_and_no_benchmark_is_loaded(check, tmp_path, monkeypatch):
     Image.effect_noise((64, 48), 60).save(tmp_path / "own.png")
-    monkeypatch.setattr("hide_utils.cli.check.draw", lambda *_: pytest.fail("a benchmark was loaded"))
+    monkeypatch.setattr("hide_utils.cli.check.asked", lambda *_: pytest.fail("a benchmark was loaded"))
     status, out = check("00", "-p", "image", tmp_path / "own.png", "-p", "question", "What color is it?")
     assert status == 0
     assert "own.png answered in " in out and "questions of" not in out

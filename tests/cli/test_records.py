@@ -264,3 +264,18 @@ def test_a_run_s_record_says_what_it_was(project):
     assert (run.preset, run.differs, run.status) == ("tiny", {"layer": 4}, "ok") and run.seconds > 0
     assert run.notebook == project.notebooks / "02_end.ipynb"
     assert run.output == path.with_suffix(".ipynb") and run.figures == path.parent / "figures"
+
+
+def test_rows_that_a_notebook_used_stay_with_its_run_but_not_in_place(project):
+    cell = "import os\nfrom pathlib import Path\nfolder = os.environ.get('HIDE_ROWS')\nprint(folder is None)\n"
+    cell += "if folder:\n    place = Path(folder) / '00_start'\n    place.mkdir(parents=True)\n"
+    cell += "    (place / '00-a.parquet').touch()"
+    write(project.notebooks, "00_start", cell)
+    kept = project.runs / "mini" / "rows" / "00_start"
+    kept.mkdir(parents=True)
+    (kept / "01-of-an-earlier-run.parquet").touch()
+    assert project("00_start") == 0
+    assert [path.name for path in kept.iterdir()] == ["00-a.parquet"]
+    assert read(kept.parents[1] / "00_start.json").rows == kept
+    assert project("00_start", "--inplace") == 0 and printed(project.notebooks / "00_start.ipynb") == "True\n"
+    assert not list(project.runs.glob("in-place/rows"))

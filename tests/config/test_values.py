@@ -50,6 +50,19 @@ def test_bad_value_is_refused_and_named(kind, values, message):
     assert next(iter(values)) in str(error.value)
 
 
+def test_all_of_an_own_benchmark_is_taken_where_no_split_is_named(tmp_path, monkeypatch):
+    (tmp_path / "signs.json").write_text("[]")
+    (tmp_path / "vstar").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for benchmark in (str(tmp_path / "signs.json"), "signs.json", str(tmp_path / "vstar"), "./signs.json"):
+        assert BenchmarksConfig(benchmark=benchmark).split is QuickstartConfig(benchmark=benchmark).split is None
+        assert BenchmarksConfig(benchmark=benchmark, split="test").split == "test"
+    for benchmark in ("scenes", "vstar", "DreamMr/HR-Bench", "no/such.json"):
+        assert BenchmarksConfig(benchmark=benchmark).split == "test"
+        assert QuickstartConfig(benchmark=benchmark).split == "calibration"
+        assert BenchmarksConfig(benchmark=benchmark, split=None).split is None
+
+
 def test_bounds_themselves_are_allowed_and_the_whole_is_frozen():
     cfg = BenchmarksConfig(sigma=0, alpha=1, n=1, layer=0, seed=0, methods=list(METHODS))
     assert (cfg.sigma, cfg.alpha, cfg.n, cfg.layer, cfg.methods) == (0.0, 1.0, 1, 0, tuple(METHODS))

@@ -11,7 +11,7 @@ from engine_methods import Dies, NotSendable, as_dict, samples
 
 from hide_utils import HiDe, evaluate, paths
 from hide_utils.baselines import METHODS
-from hide_utils.evaluation import engines, workers
+from hide_utils.evaluation import engines, maps_file, workers
 from hide_utils.evaluation.answers import failed
 from hide_utils.evaluation.store import ResultStore
 
@@ -21,12 +21,14 @@ def test_two_processes_of_which_one_dies_give_the_rows_of_one(tmp_path):
     model, out = tiny_model("qwen3_vl"), tmp_path / "rows.parquet"
     methods = {"direct": METHODS["direct"], "hide": METHODS["hide"], "dies once": Dies("s3", tmp_path / "flag")}
     hide = HiDe(model, sigma=0.5, alpha=0.8)
-    run = {"hide": hide, "progress": False}
+    run = {"hide": hide, "progress": False, "save_maps": tmp_path / "maps"}
     table = evaluate(model, samples(8), methods, out, engine="processes", workers=2, **run)
     assert (tmp_path / "flag").exists()  # a worker did die
     assert table["error"].notna().tolist() == [i // 3 in (4, 5) for i in range(24)]
     assert table["error"].dropna().str.contains("RuntimeError: this picture is poisoned").all()
-    assert as_dict(table) == as_dict(evaluate(model, samples(8), methods, **run))
+    files = {maps_file(tmp_path / "maps", sample.id) for sample in samples(8) if sample.image_id != "p2"}
+    assert set((tmp_path / "maps").iterdir()) == files
+    assert as_dict(table) == as_dict(evaluate(model, samples(8), methods, hide=hide, progress=False))
     before = model.counts["passes"]
     again = evaluate(model, samples(8), methods, out, **run)  # nothing is left to do
     assert model.counts["passes"] == before and as_dict(again) == as_dict(table)

@@ -8,6 +8,7 @@ from made_rows import sample
 from model_helpers import eager_rows
 
 from hide_utils import HiDe
+from hide_utils.baselines.heads import elbow, spatial_entropy
 from hide_utils.evaluation import heads
 from hide_utils.method import given_entities
 from hide_utils.method.entities import SEARCH_INSTRUCTION
@@ -21,12 +22,12 @@ def spots(*cells, side=10):
 
 
 def test_entropy_counts_places_by_their_mass():
-    assert heads.spatial_entropy(spots((1, 1, 1.0))) == 0
-    assert heads.spatial_entropy(spots((1, 1, 1.0), (2, 2, 0.5))) == 0, "cells that touch at a corner are one place"
-    assert heads.spatial_entropy(spots((1, 1, 1.0), (7, 7, 1.0))) == pytest.approx(np.log(2), abs=1e-3)
-    uneven = heads.spatial_entropy(spots((1, 1, 1.0), (7, 7, 0.2)))
+    assert spatial_entropy(spots((1, 1, 1.0))) == 0
+    assert spatial_entropy(spots((1, 1, 1.0), (2, 2, 0.5))) == 0, "cells that touch at a corner are one place"
+    assert spatial_entropy(spots((1, 1, 1.0), (7, 7, 1.0))) == pytest.approx(np.log(2), abs=1e-3)
+    uneven = spatial_entropy(spots((1, 1, 1.0), (7, 7, 0.2)))
     assert 0 < uneven < np.log(2)
-    assert heads.spatial_entropy(np.ones((10, 10))) == pytest.approx(np.log(100)), "a flat map looks nowhere"
+    assert spatial_entropy(np.ones((10, 10))) == pytest.approx(np.log(100)), "a flat map looks nowhere"
 
 
 @pytest.mark.parametrize("family", FULL_ATTENTION)
@@ -41,7 +42,7 @@ def test_measures_of_heads_are_those_of_eager_attention(family):
     attentions = eager_rows(model, prompt)
     rows = np.stack([attentions[layer][:, queries][..., image.positions].numpy() for layer in model.row_layers])
     np.testing.assert_allclose(measured["attention"], rows.sum((-2, -1)).mean(2), atol=2e-4)
-    entropy = [[np.mean([heads.spatial_entropy(row) for row in head]) for head in layer] for layer in rows]
+    entropy = [[np.mean([spatial_entropy(row) for row in head]) for head in layer] for layer in rows]
     np.testing.assert_allclose(measured["entropy"], entropy, atol=2e-3)
     many = model.model.config.get_text_config().num_attention_heads
     assert np.shape(measured["concentration"]) == (len(model.row_layers), many)
@@ -64,7 +65,7 @@ def measured(n=4):
 
 
 def test_heads_of_lowest_entropy_are_taken_among_those_that_look_at_the_picture():
-    table = heads.head_table(measured())
+    table = heads.head_table(measured(), (0, 1))
     assert not table.loc[0, "candidate"] and table["candidate"].sum() == 23
     assert table["chosen"].tolist() == [0.0] + [1.0] * heads.N_LOWEST + [0.0] * (23 - heads.N_LOWEST)
     assert heads.ranked_heads(table)[:3] == ((0, 1), (0, 2), (0, 3)), "of equals the lower entropy first"
@@ -77,13 +78,13 @@ def test_heads_that_are_low_more_often_come_first():
     often = np.arange(24.0).reshape(2, 12)
     often[1, 11] = 0.5
     seen["entropy"] = [often.tolist(), often.tolist(), measured(1)["entropy"][0]]
-    table = heads.head_table(seen)
+    table = heads.head_table(seen, (0, 2))
     assert table.iloc[-1]["chosen"] == pytest.approx(2 / 3) and table.iloc[heads.N_LOWEST]["chosen"] == pytest.approx(
         1 / 3
     )
-    assert heads.ranked_heads(table)[heads.N_LOWEST - 1] == (1, 11)
+    assert heads.ranked_heads(table)[heads.N_LOWEST - 1] == (2, 11), "a layer is named by its number"
 
 
 def test_elbow_is_where_sorted_values_bend():
-    assert heads.elbow([0, 0.01, 0.02, 0.03, 1.0]) == 0.03
-    assert heads.elbow([0.5, 0.5]) == 0.5
+    assert elbow([0, 0.01, 0.02, 0.03, 1.0]) == 0.03
+    assert elbow([0.5, 0.5]) == 0.5

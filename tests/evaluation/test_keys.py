@@ -125,10 +125,17 @@ def test_every_field_that_an_answer_may_depend_on_counts():
         "boxes": {"boxes_xyxy": []}, "entities": {"entities": ["dog"]}, "style": {"style": sorted(STYLES)[1]},
         "kind": {"cycle": "1"}, "picture": {"render": partial(draw, 5)},
     }  # fmt: skip
-    assert {*changes, "method"} == set(PARTS)
-    for part, change in changes.items():
+    assert "scorer" not in plain["s0", "direct"], "rows of questions with options keep the keys that they have"
+    free = {"options": [], "label": "", "answers": ["red"]}
+    asked = contents([sample(**free)], {"direct": METHODS["direct"]})
+    of_free = {"answers": {"answers": ["red", "blue"]}, "scorer": {"scorer": "exact"}, "style": {"style": "short"}}
+    assert {*changes, *of_free, "method"} == set(PARTS)
+    for before, part, change in [(plain, *one) for one in changes.items()] + [
+        (asked, part, free | change) for part, change in of_free.items()
+    ]:
         (now,) = contents([sample(**change)], {"direct": METHODS["direct"]}).values()
-        assert differing(plain["s0", "direct"], now) == [part]
+        assert differing(before["s0", "direct"], now) == [part]
+    assert set(differing(plain["s0", "direct"], asked["s0", "direct"])) >= {"options", "label", "answers", "scorer"}
     assert said_changes([["question"], ["question", "label"]], 7) == (
         "2 of 7 rows are of another question text, 1 of another label"
     )

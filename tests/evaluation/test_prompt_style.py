@@ -14,7 +14,8 @@ from hide_utils.analyses.explorer import ExplorerConfig
 from hide_utils.baselines import METHODS, of_pictures, of_regions
 from hide_utils.evaluation import tuning
 from hide_utils.evaluation.side_by_side import side_by_side
-from hide_utils.explorer.case import Knobs, ask_model, view_of
+from hide_utils.explorer.asking import ask_model
+from hide_utils.explorer.case import Knobs, view_of
 from hide_utils.explorer.opening import open_first, open_sample, open_typed
 from hide_utils.explorer.sample_list import SampleList
 from hide_utils.method import given_entities

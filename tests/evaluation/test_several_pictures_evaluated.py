@@ -63,7 +63,8 @@ def test_every_other_method_works_or_says_that_it_needs_one_picture():
     rows = evaluate(model, some, list(METHODS), progress=False)
     assert rows[rows["sample_id"] == "one"]["error"].isna().all()
     errors = rows[rows["sample_id"] == "both"].set_index("method")["error"]
-    assert set(errors.index[errors.isna()]) == {"direct", "hide", "oracle", "random", "direct_logits", "hide_gated"}
+    gates = {"hide_gated", "hide_conformal"}
+    assert set(errors.index[errors.isna()]) == {"direct", "hide", "oracle", "random", "direct_logits"} | gates
     assert errors.dropna().str.contains("2 pictures, .* works with one alone").all()
 
 

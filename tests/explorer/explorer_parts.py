@@ -1,10 +1,6 @@
 """What the explorer's tests share: the configuration, and what they read off the widgets and the model."""
 
-import base64
-import io
-import re
-
-from PIL import Image
+import numpy as np
 
 from hide_utils.analyses.explorer import ExplorerConfig
 
@@ -15,5 +11,17 @@ def runs(hide):
     return dict(hide.model.counts)
 
 
-def shown(image):
-    return Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", image.value)[1])))
+def drawn(pane):
+    """The map that a picture's widget shows."""
+    return np.frombuffer(pane.values, np.float32).reshape(pane.grid_hw)
+
+
+def marks(form):
+    """Everything on the main picture that follows from the view, and the second picture."""
+    pane = form.pane.map
+    return pane.values, pane.regions, pane.own, pane.truth, pane.shown, form.pane.compact.value
+
+
+def leave_out(explorer, token):
+    tokens = explorer.form.strips.tokens
+    tokens.chosen = [i for i in tokens.chosen if i != token]

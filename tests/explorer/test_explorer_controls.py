@@ -10,7 +10,7 @@ from datetime import datetime
 import nbformat
 import numpy as np
 import pytest
-from explorer_parts import CONFIG, runs
+from explorer_parts import CONFIG, leave_out, marks, runs
 from model_helpers import picture
 from PIL import Image
 
@@ -74,9 +74,9 @@ def test_choosing_a_sample_shows_its_question_truth_and_stored_answers(explorer,
     assert explorer.form.question.value == samples[2].question
     assert explorer.form.options.value.split("; ") == samples[2].options
     assert explorer.case.entities.names == tuple(samples[2].entities), "those the evaluation stored"
-    assert "truth" in explorer.form.answers.value and "✗ wrong" in explorer.form.answers.value
+    assert "truth" in explorer.form.pane.answers.value and "✗ wrong" in explorer.form.pane.answers.value
     explorer.form.alpha.value = 0.1
-    stored = explorer.form.answers.value.count("(evaluation:")
+    stored = explorer.form.pane.answers.value.count("(evaluation:")
     assert stored == 1, "HiDe's stored answer belongs to its own settings"
 
 
@@ -100,7 +100,7 @@ def test_question_of_one_s_own_about_the_shown_picture(explorer, samples):
     assert explorer.case.entities.names == ("star", "moon")
     assert explorer.case.image.size == samples[1].image.size
     form.ask.click()
-    assert "letter" not in form.answers.value and "<b>left" not in form.answers.value
+    assert "letter" not in form.pane.answers.value and "<b>left" not in form.pane.answers.value
     form.question.value = " "
     form.search.click()
     assert explorer.status == "searching failed: the question is empty: ask something about the picture"
@@ -179,7 +179,11 @@ def test_command_reproduces_the_view(hide, samples, answers, explorer, own):
         form.entities.value = "cat, dog's left ear"
         form.search.click()
     form.layer.value, form.sigma.value, form.alpha.value, form.noise_prior.value = 2, 0.25, 0.4, False
-    form.layout.value, form.chips[0].value = "masked_in_place", False
+    form.layout.value = "masked_in_place"
+    leave_out(explorer, 0)
+    if own:
+        form.heads.value, form.strips.heads.chosen = True, [1]
+        form.pane.map.own = [[10, 20, 90, 80], [100, 100, 140, 150]]
     program, what, notebook, *words = shlex.split(explorer.command)
     assert [program, what, notebook] == ["hide", "run", "08_explorer"]
     given = {name: literal(value) for _, name, value in zip(*[iter(words)] * 3, strict=True)}
@@ -187,8 +191,7 @@ def test_command_reproduces_the_view(hide, samples, answers, explorer, own):
     assert again.knobs == explorer.knobs
     assert (again.case.question, again.case.options) == (explorer.case.question, explorer.case.options)
     assert again.case.entities.names == explorer.case.entities.names
-    assert again.form.picture.value == explorer.form.picture.value
-    assert again.form.compact.value == explorer.form.compact.value
+    assert marks(again.form) == marks(explorer.form)
 
 
 def test_saved_view_has_figures_and_a_sidecar_with_the_settings(explorer, samples, tmp_path, monkeypatch):

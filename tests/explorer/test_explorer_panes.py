@@ -1,18 +1,20 @@
 """The explorer's panes: heat map, boxes, chips, labels and what is said of stored answers."""
 
 import html
+import io
 import re
 
 import ipywidgets
 import numpy as np
-from explorer_parts import shown
+from explorer_parts import drawn
 from matplotlib import colormaps
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils.explorer import panes
+from hide_utils.explorer import said, strips
 from hide_utils.explorer.opening import open_own
 from hide_utils.explorer.sample_list import SampleList
+from hide_utils.explorer.widgets import Thumbs, jpeg
 from hide_utils.method.entities import given_entities
 from hide_utils.models.world import World
 from hide_utils.scenes import RECORD
@@ -20,23 +22,11 @@ from hide_utils.scenes import RECORD
 
 def test_heat_map_is_that_of_the_figures():
     base, level = picture(60, 40), np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)
-    found = np.asarray(panes.heated(base, level), float)
+    found = np.asarray(said.heated(base, level), float)
     cells = np.kron(level, np.ones((10, 10)))[..., None]
     opacity = 0.2 + 0.6 * cells
     color = 255 * colormaps["inferno"](cells[..., 0])[..., :3]
     np.testing.assert_allclose(found, (1 - opacity) * np.asarray(base) + opacity * color, atol=3)
-
-
-def test_boxes_are_outlined_where_they_are():
-    drawn = Image.new("RGB", (100, 100))
-    panes.outlined(drawn, [(40, 80, 120, 160)], 0.5, "#ff0000")
-    red = np.asarray(drawn)[..., 0] == 255
-    columns, rows = np.flatnonzero(red.any(0)), np.flatnonzero(red.any(1))
-    assert columns[0] in (19, 20) and columns[-1] in (59, 60) and rows[0] in (39, 40) and rows[-1] in (79, 80)
-    assert not np.asarray(drawn)[45:75, 25:55].any(), "the inside stays"
-    dashed = Image.new("RGB", (100, 100))
-    panes.outlined(dashed, [(40, 80, 120, 160)], 0.5, "#ff0000", dash=4)
-    assert 0 < (np.asarray(dashed)[..., 0] == 255).sum() < 0.8 * red.sum()
 
 
 def test_every_filter_stands_at_a_choice(explorer):
@@ -45,11 +35,17 @@ def test_every_filter_stands_at_a_choice(explorer):
     assert all(box.index is not None for box in (form.kind, *form.outcomes.values(), form.sample, form.layout))
 
 
-def test_panes_have_pixels_and_stay_small(explorer):
-    assert max(shown(explorer.form.picture).size) == 256, "never enlarged"
-    assert all(max(shown(thumb).size) == panes.THUMB for thumb in explorer.form.thumbs)
-    wide = panes.fitted(Image.new("RGBA", (4000, 10)), 640)
+def test_browser_gets_the_map_the_boxes_and_a_picture_that_is_never_enlarged(explorer):
+    pane, view = explorer.form.pane.map, explorer.view
+    np.testing.assert_array_equal(drawn(pane), view.union)
+    assert (pane.regions, pane.top, pane.size_wh) == ([list(one) for one in view.regions], 1.0, [256, 256])
+    assert pane.truth == [list(box) for box in explorer.case.boxes_xyxy]
+    assert Image.open(io.BytesIO(pane.picture)).size == (256, 256)
+    wide = Image.open(io.BytesIO(jpeg(Image.new("RGBA", (4000, 10)), 640)))
     assert (wide.size, wide.mode, wide.getpixel((0, 0))) == ((640, 2), "RGB", (255, 255, 255))
+    tokens = explorer.form.strips.tokens
+    cells = np.frombuffer(tokens.maps, np.uint8).reshape(view.maps.shape)
+    np.testing.assert_allclose(cells / 255, view.maps, atol=0.5 / 255 + 1e-6)
 
 
 def test_many_tokens_are_drawn_in_part_and_the_rest_counts(hide, samples, explorer):
@@ -58,9 +54,11 @@ def test_many_tokens_are_drawn_in_part_and_the_rest_counts(hide, samples, explor
     )
     case = open_own(hide, samples[0].image, "Where?", None, given_entities(names))
     explorer.show(case)
-    extra = len(case.attention.tokens) - panes.MOST_THUMBS
-    assert extra > 0 and len(explorer.form.chips) == panes.MOST_THUMBS
-    assert f"and {extra} more" in explorer.form.tokens.children[-1].value
+    extra = len(case.attention.tokens) - strips.MOST_THUMBS
+    tokens = explorer.form.strips.tokens
+    assert extra > 0 and len(tokens.labels) == strips.MOST_THUMBS
+    assert len(tokens.maps) == strips.MOST_THUMBS * tokens.grid_hw[0] * tokens.grid_hw[1]
+    assert f"and {extra} more" in tokens.said
     assert explorer.view.on.all()
 
 
@@ -68,25 +66,25 @@ def test_notes_stand_with_what_was_searched_for(explorer, samples, monkeypatch, 
     model = explorer.hide.model
     monkeypatch.setattr(model, "world", World.of_record(RECORD))
     explorer.open(samples[0].id)
-    assert explorer.case.notes == () and "this model" not in explorer.form.legend.value, "a drawn scene"
+    assert explorer.case.notes == () and "this model" not in explorer.form.pane.legend.value, "a drawn scene"
     picture(160, 120).save(tmp_path / "own.png")
     explorer.upload = tmp_path / "own.png"
     explorer.form.question.value, explorer.form.entities.value = "What is on the bag?", "bag"
     explorer.search()
-    said = html.unescape(explorer.form.legend.value)
-    assert len(explorer.case.notes) == 2 and all(f"<p>{note}</p>" in said for note in explorer.case.notes)
+    words = html.unescape(explorer.form.pane.legend.value)
+    assert len(explorer.case.notes) == 2 and all(f"<p>{note}</p>" in words for note in explorer.case.notes)
     title = " ".join(explorer.figure()._suptitle.get_text().split())
     assert all(" ".join(note.split()) in title.replace("\\$", "$") for note in explorer.case.notes)
     monkeypatch.setattr(model, "world", None)
-    assert "this model" not in panes.legend_html(explorer.case, explorer.knobs, model.n_layers)
+    assert "this model" not in said.legend_html(explorer.shown)
 
 
 def test_every_control_has_a_label_and_every_picture_a_meaning(explorer):
     form = explorer.form
     for control in form.enabled:
-        assert control.description.strip(), control
-    for image in (form.picture, form.compact, *form.thumbs):
-        assert f'alt="{html.escape(image.meaning)}"' in image.value and image.meaning.strip()
+        assert (control.does if isinstance(control, Thumbs) else control.description).strip(), control
+    assert f'alt="{html.escape(form.pane.compact.meaning)}"' in form.pane.compact.value
+    assert form.pane.map.meaning.startswith("now: picture with a map over it")
     placed = {id(form.box)}
     todo = [form.box]
     while todo:

@@ -283,7 +283,7 @@ def test_disk_full_while_saving(tmp_path, monkeypatch):
     def full(*arguments, **named):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hide_utils.method.result._save_maps", full)
+    monkeypatch.setattr("hide_utils.method.result.np.savez_compressed", full)
     with pytest.raises(OSError, match="space"):
         result.save(tmp_path)
     assert not list(tmp_path.glob(".*")) and not (tmp_path / "maps.npz").exists()

@@ -9,7 +9,8 @@ from model_helpers import picture
 
 from hide_utils import HiDe, evaluate, load_model
 from hide_utils.baselines import METHODS
-from hide_utils.explorer.case import Knobs, ask_model, view_of
+from hide_utils.explorer.asking import ask_model
+from hide_utils.explorer.case import Knobs, view_of
 from hide_utils.explorer.opening import open_own
 from hide_utils.method import read_letter
 from hide_utils.samples import Sample

@@ -1,7 +1,5 @@
 """Galleries show the pictures, boxes and words that they are given."""
 
-from types import SimpleNamespace
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -111,12 +109,15 @@ def test_a_case_needs_answers_of_both_methods():
     table = table.assign(letter="A", regions=None)
     shown = picture(84, 84)
     cases = [
-        SimpleNamespace(id=name, question=f"question {name}", label="A", answer="x", sheet=(shown, [])) for name in "ab"
+        Sample("a", "question a", ["x", "y"], "A", "k", lambda: shown),
+        Sample("b", "question b", [], "", "k", lambda: shown, answers=["Toyota"]),
     ]
+    table = table.assign(reply=table["method"] + " says")
     for correct in (table["correct"].astype("boolean"), table["correct"].eq(True)):
         fig = plots.case_gallery(table.assign(correct=correct), cases, baseline="direct", method="hide")
         titles = " ".join(ax.get_title() for ax in fig.axes)
         assert "question b" in titles and "question a" not in titles
+        assert "direct: direct says · hide: hide says · truth: Toyota" in titles
         plt.close(fig)
 
 

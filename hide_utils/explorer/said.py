@@ -1,30 +1,28 @@
-"""The explorer's panes: a view as pictures, made fast enough to follow a slider, as text, and as a figure to keep."""
+"""A view as text, and as a figure to keep."""
 
 from __future__ import annotations
 
 import html
-import io
 import math
 import textwrap
 from collections.abc import Sequence
-from functools import cache
 
-import matplotlib
 import numpy as np
-from jaxtyping import Float, UInt8
-from matplotlib.colors import to_rgb
+from jaxtyping import Float
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from hide_utils.baselines import LOOKS
-from hide_utils.explorer.case import Answer, Case, Knobs, View
+from hide_utils.evaluation import localisation
+from hide_utils.explorer.case import Answer, Case, Knobs, Shown, View
+from hide_utils.explorer.widgets import BOX_COLORS, colors
 from hide_utils.images import composite_on_white
 from hide_utils.looks import look_of
-from hide_utils.plots import BOX_COLOR, MAP_COLORS, TRUTH_COLOR, Panel, gallery, plain_text, source_line
+from hide_utils.plots import BOX_COLOR, Panel, gallery, plain_text, source_line
+from hide_utils.samples import Sample
+from hide_utils.scoring import is_right
 
-PICTURE, THUMB = 640, 150  # longer side in pixels of the picture and of a token's map
 MOST_COLUMNS = 6  # of a figure
-MOST_THUMBS = 24  # maps of tokens that are drawn, since a longer list would be slow and illegible
 QUALITY = {
     "recall50": "true boxes at least half covered",
     "iou": "IoU with the true boxes",
@@ -33,26 +31,13 @@ QUALITY = {
 }
 
 
-def fitted(image: Image.Image, side: int) -> Image.Image:
-    """The picture as RGB with its longer side at most `side` pixels."""
-    image = composite_on_white(image) if image.mode != "RGB" else image
-    scale = min(side / max(image.size), 1)
-    size = [max(round(edge * scale), 1) for edge in image.size]
-    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-
-
-@cache
-def _colors() -> UInt8[np.ndarray, "256 3"]:
-    return (matplotlib.colormaps[MAP_COLORS](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
-
-
 def heated(picture: Image.Image, map_hw: Float[np.ndarray, "h w"]) -> Image.Image:
     """A map in [0, 1] over a picture, colored cell by cell.
 
     Colors and opacities are those of `hide_utils.plots.overlay`.
     """
     level = np.clip(map_hw, 0, 1)
-    color = Image.fromarray(_colors()[(level * 255).round().astype(np.uint8)])
+    color = Image.fromarray(colors()[(level * 255).round().astype(np.uint8)])
     opacity = Image.fromarray((255 * (0.2 + 0.6 * level)).round().astype(np.uint8))
     over, mask = (part.resize(picture.size, Image.Resampling.NEAREST) for part in (color, opacity))
     result = picture.copy()
@@ -60,80 +45,31 @@ def heated(picture: Image.Image, map_hw: Float[np.ndarray, "h w"]) -> Image.Imag
     return result
 
 
-def outlined(picture: Image.Image, boxes: Sequence[Sequence[float]], scale: float, color: str, dash: int = 0) -> None:
-    """Outline boxes on a picture, in place.
-
-    The line has a dark edge, so that it stands out from the map's bright end too.
+def legend_html(shown: Shown, compared: bool = False) -> str:
+    """What the lines mean, what was searched for, notes on it, and the layer, counted from 1 and from 0.
 
     Args:
-        picture: that is drawn on.
-        boxes: (x0, y0, x1, y1) in pixels of the full picture, half-open.
-        scale: size of `picture` relative to the full one.
-        color: of the line.
-        dash: length of a dash in pixels; 0 draws a whole line.
+        shown: what a pane shows.
+        compared: whether another pane stands beside it, so that differences are marked.
     """
-    draw, rgb = ImageDraw.Draw(picture), tuple(round(255 * c) for c in to_rgb(color))
-    for box in boxes:
-        x0, y0, x1, y1 = (round(v * scale) for v in box)
-        x1, y1 = max(x1 - 1, x0), max(y1 - 1, y0)
-        sides = [(x0, y0, x1, y0), (x1, y0, x1, y1), (x0, y1, x1, y1), (x0, y0, x0, y1)]
-        for line, width in (((20, 20, 20), 4), (rgb, 2)):
-            for side in sides:
-                for part in _dashes(side, dash):
-                    draw.line(part, line, width)
-
-
-def _dashes(side: tuple[int, int, int, int], dash: int) -> list[tuple[int, int, int, int]]:
-    """A horizontal or vertical line as dashes, with gaps as long as they; the whole line where `dash` is 0."""
-    x0, y0, x1, y1 = side
-    if not dash:
-        return [side]
-    if y0 == y1:
-        return [(x, y0, min(x + dash, x1), y0) for x in range(x0, x1 + 1, 2 * dash)]
-    return [(x0, y, x0, min(y + dash, y1)) for y in range(y0, y1 + 1, 2 * dash)]
-
-
-def encoded(picture: Image.Image) -> bytes:
-    """The picture as JPEG, which takes a tenth of the time and of the bytes of PNG for a photograph."""
-    stream = io.BytesIO()
-    picture.save(stream, format="JPEG", quality=90)
-    return stream.getvalue()
-
-
-def picture_pane(base: Image.Image, case: Case, view: View) -> bytes:
-    """The fitted picture `base` with the map of all tokens, the regions and, dashed, the true boxes; as JPEG."""
-    shown, scale = heated(base, view.union), base.width / case.image.width
-    outlined(shown, case.boxes_xyxy, scale, TRUTH_COLOR, dash=4)
-    outlined(shown, view.regions, scale, BOX_COLOR)
-    return encoded(shown)
-
-
-def token_panes(base: Image.Image, view: View) -> list[bytes]:
-    """Every token's purified map over the fitted picture `base`, as JPEG.
-
-    A token that is off has a grey picture without its map. At most `MOST_THUMBS` tokens are drawn.
-    """
-    grey = base.convert("L").convert("RGB")
-    return [
-        encoded(heated(base, one) if on else heated(grey, np.zeros_like(one)))
-        for one, on in zip(view.maps[:MOST_THUMBS], view.on, strict=False)
-    ]
-
-
-def compact_pane(view: View) -> bytes:
-    """The second picture as JPEG; a blank one where there is none."""
-    return encoded(Image.new("RGB", (64, 64), "white") if view.compact is None else fitted(view.compact, PICTURE))
-
-
-def legend_html(case: Case, knobs: Knobs, n_layers: int) -> str:
-    """What the lines mean, what was searched for, notes on it, and the layer, counted from 0 and from 1."""
-    marks = f'<span style="color:{BOX_COLOR}">▬</span> regions'
-    if case.boxes_xyxy:
-        marks += f' &nbsp; <span style="color:{TRUTH_COLOR}">╍╍</span> true boxes'
+    case, knobs = shown.case, shown.knobs
+    kinds = {"own" if knobs.own_boxes else "regions": "regions of your own" if knobs.own_boxes else "regions"}
+    kinds |= {"truth": "true boxes"} if len(case.boxes_xyxy) else {}
+    kinds |= {"differs": "only here (hatched: cells above α only here)"} if compared else {}
+    marks = " &nbsp; ".join(
+        f'<span style="color:{BOX_COLORS[kind]}">{"╍╍" if kind == "truth" else "▬"}</span> {said}'
+        for kind, said in kinds.items()
+    )
     said = f"entities ({case.entities.source}): {case.entities.text}"
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in (case.entities.note, *case.notes) if note)
-    layer = f"layer {knobs.layer} counted from 0, the paper's {knobs.layer + 1} of {n_layers}"
+    layer = f"layer {knobs.layer + 1} of {shown.n_layers}, {knobs.layer} counted from 0; {_heads(knobs)}"
     return f"<p>{marks}</p><p>{html.escape(said)}</p>{notes}<p>{layer}</p>"
+
+
+def _heads(knobs: Knobs) -> str:
+    if not knobs.heads:
+        return "mean of all heads"
+    return f"head{'s' * (len(knobs.heads) > 1)} {', '.join(str(head + 1) for head in knobs.heads)}"
 
 
 def caption_html(view: View, knobs: Knobs) -> str:
@@ -176,25 +112,45 @@ def answers_html(case: Case, knobs: Knobs, stored: dict[str, str | None]) -> str
     for method, reply in given.items():
         text = "not asked yet" if method == "direct" else "not asked with these settings"
         if reply is not None:
-            text = f"{_option(case, reply.letter, reply.text)}{_verdict(case, reply.letter)}"
+            text = f"{_option(case, reply.letter, reply.text)}{_verdict(case, reply.letter, reply.text)}"
         elif stored.get(method):
-            text += f" (evaluation: {_option(case, stored[method], '')}{_verdict(case, stored[method])})"
+            text += (
+                f" (evaluation: {_option(case, stored[method], '')}{_verdict(case, stored[method], stored[method])})"
+            )
         name = look_of(LOOKS, method).label
         blocks.append(f"<p><b>{html.escape(name)}</b>: {html.escape(text)}</p>{_bars(case, reply)}")
-    truth = f"<p><b>truth</b>: {html.escape(_option(case, case.label, ''))}</p>" if case.label else ""
+    truth = f"<p><b>truth</b>: {html.escape(_truth(case))}</p>" if _truth(case) else ""
     return "".join(blocks) + truth
 
 
 def _option(case: Case, letter: str | None, text: str) -> str:
     """The letter with its option's text, or the reply itself where it states no letter."""
     if not letter or not case.options:
-        return text.strip() or "no letter stated"
+        return (text or letter or "").strip() or "no letter stated"
     return f"{letter} ({case.options[ord(letter) - ord('A')]})"
 
 
-def _verdict(case: Case, letter: str | None) -> str:
-    """Whether the letter is right, as a mark and a word; empty where that is not known."""
-    return "" if case.label is None else (" ✓ right" if letter == case.label else " ✗ wrong")
+def _free(case: Case) -> Sample | None:
+    """The sample of a case that has no options, but accepted answers."""
+    return case.sample if case.sample and not case.sample.options else None
+
+
+def _truth(case: Case) -> str:
+    """The right option, or the accepted answers; empty where neither is known."""
+    if sample := _free(case):
+        return " / ".join(sample.answers)
+    return _option(case, case.label, "") if case.label else ""
+
+
+def _verdict(case: Case, letter: str | None, text: str | None) -> str:
+    """Whether the letter, or without options the reply, is right: a mark and a word; empty where that is not known."""
+    if sample := _free(case):
+        right = is_right(text or "", sample)
+    elif case.label is None:
+        return ""
+    else:
+        right = letter == case.label
+    return " ✓ right" if right else " ✗ wrong"
 
 
 def _bars(case: Case, reply: Answer | None) -> str:
@@ -210,25 +166,63 @@ def _bars(case: Case, reply: Answer | None) -> str:
     return f'<div role="group" aria-label="probability of each letter">{cells}</div>'
 
 
-def _table(rows: Sequence[tuple[str, object]]) -> str:
-    cells = "".join(
-        f'<tr><td style="padding:0 8px 0 0">{html.escape(str(name))}</td>'
-        f'<td style="text-align:right">{html.escape(str(value))}</td></tr>'
-        for name, value in rows
-    )
-    return f'<table style="line-height:1.35">{cells}</table>'
+def _table(rows: Sequence[tuple[object, ...]]) -> str:
+    lines = ("".join(f"<td>{html.escape(str(value))}</td>" for value in row) for row in rows)
+    return f'<table class="hide-table">{"".join(f"<tr>{line}</tr>" for line in lines)}</table>'
 
 
-def figure(model: str, case: Case, knobs: Knobs, view: View, most_tokens: int = 8) -> Figure:
+def differences_html(one: Shown, other: Shown) -> str:
+    """Table of what differs between two views: what was asked, the settings, what came of them.
+
+    Between views of pictures of one size it has the IoU of their regions too.
+    """
+    sides = [_facts(shown) for shown in (one, other)]
+    both = [(name, *(side.get(name, "not known") for side in sides)) for name in sides[0] | sides[1]]
+    rows = [row for row in both if row[1] != row[2]]
+    if one.case.image.size == other.case.image.size:
+        overlap = localisation.iou(one.view.regions, other.view.regions)
+        rows.append(("IoU of the regions", f"{overlap:.2f}", ""))
+    return _table([("", "pinned", "now"), *rows])
+
+
+def _facts(shown: Shown) -> dict[str, str]:
+    """What can differ between two views, by name."""
+    case, knobs, view = shown.case, shown.knobs, shown.view
+    answers = {"direct": case.answers.get(None), "HiDe": case.answers.get(knobs)}
+    said = {
+        f"{name} answer": _option(case, one.letter, one.text) if one else "not asked" for name, one in answers.items()
+    }
+    quality = {
+        QUALITY[name]: f"{value:.1%}" for name, value in view.quality.items() if name == "area" or case.boxes_xyxy
+    }
+    off = ", ".join(case.attention.tokens[i] for i in knobs.tokens_off)
+    return {
+        "model": shown.model,
+        "picture": case.name,
+        "question": case.question,
+        "entities": case.entities.text,
+        "layer": str(knobs.layer + 1),
+        "heads": _heads(knobs),
+        "σ": f"{knobs.sigma:g}",
+        "α": f"{knobs.alpha:g}",
+        "noise prior": "subtracted" if knobs.noise_prior else "left in",
+        "tokens left out": off or "none",
+        "layout": knobs.layout.replace("_", " "),
+        "boxes": "drawn by hand" if knobs.own_boxes else "found",
+        "regions": str(len(view.regions)),
+        **quality,
+        **said,
+    }
+
+
+def figure(shown: Shown, most_tokens: int = 8) -> Figure:
     """The view to keep: the picture, the maps of tokens that are on, the second picture, the answers and the notes.
 
     Args:
-        model: its name.
-        case: that is shown.
-        knobs: its settings.
-        view: what they give.
+        shown: what a pane shows.
         most_tokens: maps that are drawn at most.
     """
+    case, knobs, view = shown.case, shown.knobs, shown.view
     on = np.flatnonzero(view.on)[:most_tokens].tolist()
     title = "regions; dashed: truth" if case.boxes_xyxy else "regions"
     panels = [Panel(heated(case.image, view.union), title, view.regions, case.boxes_xyxy)]
@@ -241,7 +235,7 @@ def figure(model: str, case: Case, knobs: Knobs, view: View, most_tokens: int = 
     fig = gallery([panels[start : start + columns] for start in range(0, len(panels), columns)])
     said = [_said(case, knobs), *(plain_text(note, 500) for note in (case.entities.note, *case.notes) if note)]
     fig.suptitle("\n".join(textwrap.fill(line, 110) for line in said), fontsize=8)
-    source_line(fig, model=model, benchmark=plain_text(case.name, 60), n=1, more=_settings(case, knobs))
+    source_line(fig, model=shown.model, benchmark=plain_text(case.name, 60), n=1, more=_settings(case, knobs))
     return fig
 
 
@@ -251,13 +245,15 @@ def _said(case: Case, knobs: Knobs) -> str:
     for name, reply in (("direct", case.answers.get(None)), ("HiDe", case.answers.get(knobs))):
         if reply is not None:
             parts.append(f"{name}: {plain_text(_option(case, reply.letter, reply.text), 40)}")
-    parts += [f"truth: {plain_text(_option(case, case.label, ''))}"] if case.label else []
+    parts += [f"truth: {plain_text(_truth(case))}"] if _truth(case) else []
     return "   ".join(parts)
 
 
 def _settings(case: Case, knobs: Knobs) -> str:
     """The settings in one line."""
     parts = [f"layer {knobs.layer + 1} (counted from 1), σ {knobs.sigma:g}, α {knobs.alpha:g}"]
+    parts += [_heads(knobs)] if knobs.heads else []
+    parts += ["regions drawn by hand"] if knobs.own_boxes else []
     parts += [] if knobs.noise_prior else ["no noise prior"]
     parts += [f"{len(knobs.tokens_off)} of {len(case.attention.tokens)} tokens off"] if knobs.tokens_off else []
     return ", ".join([*parts, knobs.layout.replace("_", " ")])

@@ -32,12 +32,12 @@ _AND = r"\s*(?:,\s*or\b|,\s*and\b|,|/|&|\+|\bor\b|\band\b)\s*(?:(?:maybe|perhaps
 # One letter, or several that are joined, and no question mark after them.
 _NAMED = rf"(?P<named>(?>(?:{_LETTER}|{_SMALL})(?:{_AND}{_LETTER})*))(?!\s*\?)"
 # Words that may stand between a phrase and its letter.
-_SURELY = r"(?:(?:probably|likely|most|clearly|definitely|indeed|therefore|thus|the|option|choice|letter)\s*)*"
+SURELY = r"(?:(?:probably|likely|most|clearly|definitely|indeed|therefore|thus|the|option|choice|letter)\s*)*"
 _BE = r"(?:\s+(?:is|are|would\s+be|should\s+be|must\s+be|will\s+be))?"
 
 # Phrases that name the answer: "the answer is C", "C is correct", "I choose C", "it is C".
 _ANSWER_IS = re.compile(
-    rf"(?i:(?:\b(?:answer|ans)(?:\.(?=\s))?|答案|选项|选择?)(?:是|为)?{_BE}\s*(?:[:=>→–—-]+\s*)?{_SURELY}){_NAMED}",
+    rf"(?i:(?:\b(?:answer|ans)(?:\.(?=\s))?|答案|选项|选择?)(?:是|为)?{_BE}\s*(?:[:=>→–—-]+\s*)?{SURELY}){_NAMED}",
     re.M | re.A,
 )
 _IS_ANSWER = re.compile(
@@ -47,11 +47,11 @@ _IS_ANSWER = re.compile(
 )
 _CHOICE = re.compile(
     rf"(?i:\b(?:option|choice|choose|select|pick|go(?:ing)?\s+(?:with|for)|i(?:\s+would|'d)?\s+say|letter){_BE}\s*[:]?\s*"
-    rf"{_SURELY}){_NAMED}",
+    rf"{SURELY}){_NAMED}",
     re.M | re.A,
 )
 _IT_IS = re.compile(
-    rf"(?i:\b(?:it's|that's|(?:it|this|that)\s+(?:is|(?:must|should|would)\s+be)|i\s+(?:think|believe))\s+{_SURELY}){_NAMED}",
+    rf"(?i:\b(?:it's|that's|(?:it|this|that)\s+(?:is|(?:must|should|would)\s+be)|i\s+(?:think|believe))\s+{SURELY}){_NAMED}",
     re.M | re.A,
 )
 
@@ -133,13 +133,18 @@ def margin(logits: Mapping[str, float]) -> float:
     return best - second
 
 
+def without_thoughts(reply: str) -> str:
+    """The reply without its chain of thought; nothing is left where that was cut off."""
+    return re.sub(r"(?s)<think>.*?(?:</think>|$)", "", reply).split("</think>")[-1]
+
+
 def _normalized(reply: str) -> str:
     """The reply without typography and mark-up: full-width forms, Markdown, LaTeX and chains of thought.
 
     What LaTeX boxes or <answer> encloses becomes "Answer: ...".
     """
     text = unicodedata.normalize("NFKC", reply).translate({0x2018: "'", 0x2019: "'"})
-    text = re.sub(r"(?s)<think>.*?(?:</think>|$)", "", text).split("</think>")[-1]
+    text = without_thoughts(text)
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"\\boxed\s*\{([^{}]*)\}", r" Answer: \1 ", text)
     text = re.sub(r"(?i)<answer>(.*?)</answer>", r" Answer: \1 ", text)
@@ -184,12 +189,12 @@ def _stated(text: str, *patterns: re.Pattern[str]) -> set[str]:
         for match in pattern.finditer(text):
             start, end = match.span("named")
             article = match["named"] == "A" and _AFTER_LETTER.match(text, end)
-            if not article and not _denied(text, match.start(), end):
+            if not article and not denied(text, match.start(), end):
                 found |= set(re.findall(r"[A-Z]", re.sub(r"\b[a-z]\b", lambda m: m[0].upper(), match["named"])))
     return found
 
 
-def _denied(text: str, start: int, end: int) -> bool:
+def denied(text: str, start: int, end: int) -> bool:
     """Whether the letters in text[start:end] are denied in their clause, or supposed in their sentence."""
     sentence = re.split(r"[.!?;\n]", text[:start])[-1]
     clause = _CLAUSE.split(text[:start])[-1]
@@ -211,7 +216,7 @@ def _only_letter(text: str, last: str) -> set[str]:
         closes_text = re.search(r"[,:;.–—>→-]\s*$", text[: m.start()]) and not text[m.end() :].strip(" .!)]")
         delimited = re.match(r"\s*(?:[.):,;]|[–—-]\s|\n|$)", text[m.end() :])
         placed = m[0][0] in "([" or (opens_line and delimited) or closes_text
-        if placed and not _denied(text, m.start(), m.end()):
+        if placed and not denied(text, m.start(), m.end()):
             return found
     return set()
 
