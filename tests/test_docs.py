@@ -48,8 +48,7 @@ def blocks(name, language):
 
 
 def test_readme_is_what_the_committed_tables_say():
-    said = "run `hide report`, and commit what it wrote"
-    assert readme.filled(read("README.md")) == read("README.md"), said
+    assert readme.filled(read("README.md")) == read("README.md"), "run `hide report`, and commit what it wrote"
 
 
 def test_headline_has_the_numbers_of_the_table_row_by_row():
