@@ -50,7 +50,7 @@ test: $(READY)  ## ruff, mypy, pytest, then every notebook under the small prese
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy hide_utils
-	$(PY) -m pytest --numprocesses 2
+	$(PY) -m pytest --numprocesses 2 --dist worksteal
 	HIDE_PRESET=smoke $(PY) -m pytest --numprocesses 2 --dist loadfile \
 		--nbval-lax --nbval-current-env -p no:python notebooks/
 
@@ -67,7 +67,7 @@ test-matrix: export OMP_NUM_THREADS := 1
 test-matrix: export HF_HUB_OFFLINE := 1
 test-matrix: $(READY) $(OLD)/.ready  ## pytest on the oldest and the newest supported transformers, an environment each
 	$(OLD)/bin/python -m pytest --numprocesses 2 --ignore tests/test_frame.py  # which holds for the pinned versions
-	$(PY) -m pytest --numprocesses 2
+	$(PY) -m pytest --numprocesses 2 --dist worksteal
 
 coverage: export OMP_NUM_THREADS := 1
 coverage: export HF_HUB_OFFLINE := 1

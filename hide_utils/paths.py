@@ -42,6 +42,8 @@ RESULTS = WRITTEN / "results"
 RUNS = RESULTS / "runs"
 
 DEFAULT_PRESET = "mini"
+# Variables that the runner sets: values of a sweep as JSON, and the folder of a run's rows.
+SWEEP, ROWS = "HIDE_SWEEP", "HIDE_ROWS"
 # Folders below RUNS that belong to no preset: what other kernels than the runner's write, and what failed in place.
 BY_HAND, IN_PLACE = "by-hand", "in-place"
 

@@ -76,6 +76,12 @@ def option_lines(options: list[str] | None) -> str:
     return "".join(f"\n{ascii_uppercase[i]}. {option}" for i, option in enumerate(options or []))
 
 
+def quoted(reply: str, letter: str | None, options: list[str] | None) -> str:
+    """A reply as it is printed: in quotes, with the text of the option whose letter was read off it."""
+    named = f" ({options[ascii_uppercase.index(letter)]})" if letter and options else ""
+    return f"{reply!r}{named}"
+
+
 def _letters(question: str, options: list[str], instruction: str = ANSWER_INSTRUCTION) -> str:
     return f"{question}{option_lines(options)}\n{instruction}"
 

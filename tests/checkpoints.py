@@ -23,6 +23,9 @@ FULL_ATTENTION = (  # at every layer, so that every layer has rows
 )
 FAMILIES = (*FULL_ATTENTION, "qwen3_5", "qwen3_5_moe", "gemma3")
 LAYERS = 4
+# One of each kind, for what does not depend on the family: M-RoPE and DeepStack, a single tile, GLM's experts, tiles
+# with a line's end, states with experts, and windows whose pictures see themselves whole.
+KINDS_OF_FAMILY = ("qwen3_vl", "internvl", "glm4v_moe", "llava_onevision", "qwen3_5_moe", "gemma3")
 
 QWEN_SPECIAL = """<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|>
 <|box_end|> <|quad_start|> <|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|>

@@ -85,7 +85,7 @@ sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(fi
 import hide_utils
 from hide_utils import HiDe, evaluate, load_benchmark, load_model, paths
 from hide_utils.cli.main import main
-model, samples = load_model("mini"), load_benchmark("scenes", split="calibration", n=1, resolution=512)
+model, samples = load_model("mini"), load_benchmark("scenes", split="calibration", n=1, resolution=256)
 table = evaluate(model, samples, ["direct", "hide"], out="rows.parquet", progress=False)
 result = HiDe(model)(samples[0].image, samples[0].question, options=samples[0].options)
 assert os.environ["HIDE_HOME"] == os.getcwd(), "for kernels, which have another folder"
@@ -109,7 +109,7 @@ def test_the_miniature_and_the_command_work_from_any_folder(elsewhere):
     assert ran.returncode == 0, ran.stderr
     said = json.loads(ran.stdout.splitlines()[-1])
     assert Path(said["package"]).is_relative_to(elsewhere.site)
-    (sample,), hide = load_benchmark("scenes", split="calibration", n=1, resolution=512), HiDe(load_model("mini"))
+    (sample,), hide = load_benchmark("scenes", split="calibration", n=1, resolution=256), HiDe(load_model("mini"))
     here = hide(sample.image, sample.question, options=sample.options)
     assert [tuple(box) for box in said["boxes"]] == here.boxes and said["replies"][1] == here.answer
     assert "00_quickstart: never run here" in ran.stdout and "No runs yet." in ran.stdout

@@ -236,16 +236,18 @@ def test_the_hubs_token_is_written_nowhere(tmp_path, monkeypatch):
 
 
 def run_a_notebook(tmp_path: Path) -> None:
-    """One that works and one that fails while the token is in the environment."""
+    """One that works and one that fails while the token is in the environment; the latter has what figures record."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    setup = "from hide_utils.evaluation.provenance import provenance\n"
-    setup += "entry = provenance_entry(model='Qwen/Qwen2.5-VL-7B-Instruct')\n"
-    for name, source in {"00_any": "entry['commit']", "01_broken": "entry['nothing']"}.items():
-        cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), new_code_cell(setup + source)]
+    entry = "from hide_utils.evaluation.provenance import provenance_entry\n"
+    entry += "entry = provenance_entry(model='Qwen/Qwen2.5-VL-7B-Instruct')\nprint(entry)\nentry['nothing']"
+    for name, source in {"00_any": "import os\nlen(os.environ['HF_TOKEN'])", "01_broken": entry}.items():
+        cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), new_code_cell(source)]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / f"{name}.ipynb")
     assert main(["all"], notebooks=folder, runs=tmp_path / "runs") == 1
+    (broken,) = (tmp_path / "runs").rglob("01_broken.failed.ipynb")
+    assert '"ename": "KeyError"' in broken.read_text(encoding="utf-8")
     assert os.environ["HF_TOKEN"], "kernels have had it"
 
 

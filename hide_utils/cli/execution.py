@@ -11,24 +11,16 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 
-import nbformat
-import papermill
 import psutil
-from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
 
 from hide_utils import paths
 from hide_utils.cli.records import Run
-from hide_utils.evaluation.saving import same_sidecar
-from hide_utils.evaluation.stored import ROWS, SWEEP
 from hide_utils.files import replace_files
 from hide_utils.notebooks import strip, without_widgets
 
 SOURCE_LINES = 8  # of a failing cell, to recognise it by
 # Run after all others, one at a time: the first measures time, the second reads what every other one wrote.
 ALONE = ("06_memory_and_latency", "09_report")
-# Without it every kernel warns that its local connection is not encrypted.
-KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})
 
 
 def executed(planned: Sequence[Run], jobs: int, *, inplace: bool) -> Iterator[Run]:
@@ -67,6 +59,9 @@ def execute(run: Run, *, inplace: bool) -> None:
     of it ran through, and together. In place the notebook is the committed one. Of a failed run the notebook alone
     stays, beside, as `<name>.failed.ipynb`.
     """
+    import nbformat  # here and below: slow to load, and what is refused executes nothing
+    from papermill.exceptions import PapermillExecutionError
+
     failed, start = run.output.with_suffix(".failed.ipynb"), time.perf_counter()
     done = run.notebook if inplace else run.output
     run.output, run.status, run.started = failed, "running", datetime.now(UTC)
@@ -77,7 +72,7 @@ def execute(run: Run, *, inplace: bool) -> None:
         with tempfile.TemporaryDirectory() as folder:
             staging, rows, whole = (Path(folder) / name for name in ("figures", "rows", "whole.ipynb"))
             staging.mkdir()
-            _papermill(run, failed, {"HIDE_STAGING": staging} | ({} if inplace else {ROWS: rows}))
+            _papermill(run, failed, {"HIDE_STAGING": staging} | ({} if inplace else {paths.ROWS: rows}))
             book = nbformat.read(failed, as_version=4)
             nbformat.write(strip(book) if inplace else without_widgets(book), whole)
             kept = {run.rows / path.name: path for path in rows.glob(f"{run.notebook.stem}/*.parquet")}
@@ -104,6 +99,9 @@ def _papermill(run: Run, output: Path, folders: Mapping[str, Path]) -> None:
 
     Papermill's own `cwd` would move this program, and with several notebooks at a time leave it where none was called.
     """
+    import papermill
+    from traitlets.config import Config
+
     places, folder = {name: str(place) for name, place in folders.items()}, str(run.notebook.parent)
     first = f"import os as _os; _os.environ.update({places!r}); _os.chdir({folder!r}); del _os"
     papermill.execute_notebook(
@@ -112,7 +110,8 @@ def _papermill(run: Run, output: Path, folders: Mapping[str, Path]) -> None:
         run.parameters,
         kernel_name="python3",
         progress_bar={"desc": run.notebook.stem, "disable": None},  # None: shown on a terminal only
-        config=KERNEL,
+        # Without it every kernel warns that its local connection is not encrypted.
+        config=Config({"KernelManager": {"transport_encryption": "auto"}}),
         # jupyter_client interrupts a kernel before it asks it to end, which some log as an error.
         extra_arguments=["--log-level=CRITICAL", f"--IPKernelApp.exec_lines={first}"],
     )
@@ -123,6 +122,8 @@ def _publish(run: Run, staging: Path, sources: dict[Path, Path]) -> None:
 
     A sidecar stays as it is where the new one says the same. Tables of the report that it no longer has are deleted.
     """
+    from hide_utils.evaluation.saving import same_sidecar
+
     for source in sorted(path for path in staging.rglob("*") if path.is_file()):
         part = source.relative_to(staging)
         readme = part == Path("README.md") and run.figures == paths.FIGURES
@@ -155,7 +156,7 @@ def kernel_environment(figures: Path, jobs: int) -> Iterator[None]:
     before = dict(os.environ)
     if jobs > 1:  # more threads than cores make small models many times slower
         os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // jobs, 1)))
-    for name in ("HIDE_PRESET", "HIDE_STAGING", "MPLBACKEND", SWEEP, ROWS):
+    for name in ("HIDE_PRESET", "HIDE_STAGING", "MPLBACKEND", paths.SWEEP, paths.ROWS):
         os.environ.pop(name, None)
     os.environ["HIDE_FIGURES"] = str(figures)
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"

@@ -11,11 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import OutOfMemoryError
-
 from hide_utils.images import read_image
-from hide_utils.method import HiDe
-from hide_utils.models import load_model
 from hide_utils.scoring import PROTOCOLS
 
 
@@ -31,18 +27,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("one option is no choice: give 2 to 26 --options, or none for a free answer")
     out = args.out or Path(f"look-{args.picture.stem}")
     try:
-        picture = read_image(args.picture)  # before a large model is loaded
+        picture = read_image(args.picture)  # before what is slow to import
+    except (ValueError, OSError) as error:
+        return _refused(error)
+    from torch import OutOfMemoryError
+
+    from hide_utils.method import HiDe
+    from hide_utils.models import load_model
+
+    try:
         model = load_model(args.model, device=args.device, dtype=args.dtype, max_pixels=args.max_pixels)
         hide = HiDe(model, args.layer, args.sigma, args.alpha, protocol=args.protocol)
         result = hide(picture, args.question, args.options, args.entities)
         files = result.save(out)
     except (ValueError, OSError, OutOfMemoryError) as error:
-        print(f"hide look: {error}", file=sys.stderr)
-        return 2
+        return _refused(error)
     print(result)
     print("boxes    ", *result.boxes, *([] if result.boxes else ["none"]))
     print(f"written   {', '.join(file.name for file in files)} in {out}")
     return 0
+
+
+def _refused(error: Exception) -> int:
+    print(f"hide look: {error}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,11 +12,8 @@ from typing import Any
 
 from hide_utils import paths
 from hide_utils.analyses import config_of
-from hide_utils.cli.check import check
 from hide_utils.cli.execution import executed, kernel_environment
-from hide_utils.cli.inputs import checked, from_here, typed
 from hide_utils.cli.records import Run, folder_name, show
-from hide_utils.cli.shares import answer_share, config_of_share
 from hide_utils.config import load_preset, nearest, preset_values
 from hide_utils.files import to_json
 from hide_utils.notebooks import discover, hash_notebook, inspect
@@ -53,6 +50,8 @@ def plan(found: dict[str, Path], names: list[str], preset: str, given: dict[str,
             value that differs from the notebook's own: a committed notebook shows what its parameters cell says.
         FileNotFoundError: a file or folder that is not there.
     """
+    from hide_utils.cli.inputs import checked, from_here, typed  # here and in `main`: models take long to load
+
     cells = {name: inspect(path) for name, path in found.items()}
     content = load_preset(preset, known={parameter for cell in cells.values() for parameter in cell})
     if strangers := [name for name, value in content.items() if isinstance(value, dict) and name not in found]:
@@ -103,12 +102,17 @@ def main(argv: list[str] | None = None, *, notebooks: Path = paths.NOTEBOOKS, ru
             raise ValueError("a parameter is given twice; give each -p once")
         planned = plan(found, select_notebooks(args.notebooks, found), args.preset, given, inplace=args.inplace)
         place(planned, args.preset, args.name, runs, inplace=args.inplace)
-        shared = config_of_share(planned, *args.shard) if args.shard else None
+        if args.shard:
+            from hide_utils.cli.shares import answer_share, config_of_share
+
+            shared = config_of_share(planned, *args.shard)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     if args.check:
+        from hide_utils.cli.check import check
+
         return check(planned)
-    if shared:
+    if args.shard:
         return answer_share(shared, *args.shard)
     start = time.perf_counter()
     with kernel_environment(planned[0].figures, args.jobs):

@@ -20,7 +20,7 @@ from hide_utils.cli.records import Run, read
 from hide_utils.cli.run import place, plan, ran, select_notebooks, status_of
 from hide_utils.evaluation.comparing import FIXED
 from hide_utils.evaluation.provenance import hash_code
-from hide_utils.evaluation.stored import SWEEP, SWEPT
+from hide_utils.evaluation.stored import SWEPT
 from hide_utils.files import crc, write_json
 from hide_utils.notebooks import discover
 
@@ -119,7 +119,7 @@ def run_through(planned: Sequence[Run], swept: Sequence[str], folder: Path, comm
         print(f"\nrun {number} of {len(left)}, {run.record.parent.name}:", flush=True)
         write_json(state, record | {"done": [one.record.parent.name for one in planned if one.status == "ok"]})
         with kernel_environment(run.figures, 1):
-            os.environ.update({"HIDE_COMMAND": command, SWEEP: shared_values(planned, swept)})
+            os.environ.update({"HIDE_COMMAND": command, paths.SWEEP: shared_values(planned, swept)})
             ran([run])
         if run.status == "interrupted":
             break

@@ -181,12 +181,12 @@ def over_ray(tasks: Sequence[Task], recipe: Recipe, workers: int | None = None) 
         try:
             number, answered = pool.get_next_unordered()
         except RayActorError as error:  # all attempts at one picture died; the pool does not say at which
-            died.append(error)
+            died.append(str(error))  # the error itself would keep the pool, and with it the actors
             continue
         del left[number]
         yield from answered
     if len(left) > len(died):
-        why = str(died[-1]).strip().splitlines()[-1] if died else "the cluster is gone"
+        why = died[-1].strip().splitlines()[-1] if died else "the cluster is gone"
         raise RuntimeError(
             f"no worker on Ray is left, {len(left)} pictures are unanswered ({why}); rows so far are stored"
         )

@@ -27,6 +27,7 @@ from transformers import DynamicCache
 from hide_utils.evaluation.procedures import RELEASED, Pass, Visual, Work, direct_answer, flops, hide
 from hide_utils.files import data_of
 from hide_utils.models.attention import NAMES, capturing
+from hide_utils.models.running import cache_argument
 from hide_utils.models.towers import TOWERS, windows_by_length
 
 SIDES = (448, 672, 896, 1344, 1792, 2688, 3584, 5376, 8192)  # pixels
@@ -221,9 +222,9 @@ def run_tokens(model: transformers.PreTrainedModel, new: int, cache: DynamicCach
     embeds = torch.empty(1, new, text.hidden_size, device="meta", dtype=model.dtype)
     positions = torch.arange(past, past + new, device="meta")[None]
     positions = positions if model.config.model_type == "internvl" else positions.expand(3, 1, new)
-    run = model.model.language_model(
-        inputs_embeds=embeds, position_ids=positions, past_key_values=cache, use_cache=True
-    )
+    text_model = model.model.language_model
+    named = {cache_argument(text_model): cache}
+    run = text_model(inputs_embeds=embeds, position_ids=positions, use_cache=True, **named)
     model.lm_head(run.last_hidden_state[:, -heads:])
 
 

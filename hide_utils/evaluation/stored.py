@@ -30,7 +30,6 @@ from hide_utils.method import HiDe
 from hide_utils.samples import Sample
 
 SWEPT = ("layer", "sigma", "alpha")  # parameters at whose values one prefill serves
-SWEEP, ROWS = "HIDE_SWEEP", "HIDE_ROWS"  # set by the runner: values of a sweep as JSON, and the folder of a run's rows
 
 
 def stored_answers(
@@ -70,13 +69,13 @@ def stored_answers(
         **({"benchmark_revision": commit} if commit else {}),
     }
     methods = with_objects(methods, hide, config.protocol)
-    swept = of_sweep(hide, os.environ.get(SWEEP))
+    swept = of_sweep(hide, os.environ.get(paths.SWEEP))
     if len(swept) > 1:
         together(swept, samples, methods, config, name, of)
     settings = run_settings(hide, config.protocol) | of
     out = results_path(config.notebook, name, settings)
     table = _answer(hide, samples, methods, config, out, shard)
-    if folder := os.environ.get(ROWS):
+    if folder := os.environ.get(paths.ROWS):
         _keep(table, Path(folder) / config.notebook, name, settings | {"rows": name, "draw": draw})
     return table
 

@@ -134,8 +134,9 @@ class Explorer(Events):
         self._knobs = self.knobs
         self.view: View = view_of(self.case, self._knobs)
         with self._silent():
-            form.strips.show(self.shown, form.heads.value, form.pane.map.asked)
-            draw_panes(form, self.shown, self.pinned)
+            form.strips.show_words(self.shown, form.pane.map.asked)
+            draw_panes(form, self.shown, self.pinned)  # goes to the browser before the small maps are made
+            form.strips.show_maps(self.shown, form.heads.value)
         self._texts()
         self.draws, self.seconds = self.draws + 1, time.perf_counter() - started
         form.timings.value = said.timings_html(self.case, self.seconds)

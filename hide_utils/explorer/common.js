@@ -21,8 +21,9 @@ function decoded(view) {  // a JPEG of a trait; null where there is none
 // A map of h × w values as a canvas with a pixel for each cell: the higher, the brighter and the less transparent. Cells
 // of value 0 are as opaque as `least` says, in parts of the others.
 function heat(values, [h, w], top, opacity, least = 0.25) {
-  const canvas = make("canvas", { width: Math.max(w, 1), height: Math.max(h, 1) });
-  const context = canvas.getContext("2d"), image = context.createImageData(canvas.width, canvas.height);
+  if (!heat.canvas) heat.canvas = make("canvas");  // one for all: it is drawn elsewhere before the next map comes
+  resized(heat.canvas, Math.max(w, 1), Math.max(h, 1));
+  const { canvas } = heat, context = canvas.getContext("2d"), image = context.createImageData(canvas.width, canvas.height);
   for (let cell = 0; cell < h * w; cell++) {
     const level = top > 0 ? Math.min(Math.max(values[cell] / top, 0), 1) : 0, color = 3 * Math.round(255 * level);
     for (let i = 0; i < 3; i++) image.data[4 * cell + i] = COLORS[color + i];
@@ -30,6 +31,10 @@ function heat(values, [h, w], top, opacity, least = 0.25) {
   }
   context.putImageData(image, 0, 0);
   return canvas;
+}
+
+function resized(canvas, width, height) {  // a canvas that is given its size, even the same, is made anew
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
 }
 
 function short(value) {  // a number in a few characters

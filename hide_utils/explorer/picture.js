@@ -17,11 +17,11 @@ function render({ model, el }) {
   const load = () => decoded(model.get("picture")).then((base) => { pane.base = base; redraw(); });
   model.on("change:picture", load);
   model.on("change", redraw);
-  const resized = new ResizeObserver(redraw);
-  resized.observe(el);
+  const sized = new ResizeObserver(redraw);
+  sized.observe(el);
   listen(pane);
   load();
-  return () => resized.disconnect();  // anywidget forgets what listens to the model
+  return () => sized.disconnect();  // anywidget forgets what listens to the model
 }
 
 function tools(pane) {
@@ -32,23 +32,30 @@ function tools(pane) {
     bar.append(button);
     return button;
   };
-  const fixed = pane.model.get("fixed"), offered = Object.entries(TOOLS).filter(([name]) => !fixed || name === "move");
-  const choices = offered.map(([name, [text, title]]) => press(name, text, title, () => choose(name)));
   const choose = (name) => {
     pane.tool = name;
-    for (const button of choices) button.setAttribute("aria-pressed", button.dataset.tool === name);
+    for (const button of bar.querySelectorAll("[aria-pressed]"))
+      button.setAttribute("aria-pressed", button.dataset.tool === name);
     pane.canvas.style.cursor = name === "move" ? "grab" : "crosshair";
   };
-  choose("move");
+  const tool = (name) => {
+    const button = press(name, ...TOOLS[name], () => choose(name));
+    button.setAttribute("aria-pressed", false);
+    return button;
+  };
+  tool("move");
   press("in", "+", "zoom in", () => zoomed(pane, 1.5));
   press("out", "−", "zoom out", () => zoomed(pane, 1 / 1.5));
   press("whole", "whole", "show the whole picture", () => send(pane.model, { zoom: [1, 0.5, 0.5] }));
-  if (!fixed) press("clear", "clear marks", "forget the regions of your own and the marked place",
-    () => send(pane.model, { own: [], asked: [] }));
   pane.slider = make("input", { type: "range", min: 0, max: 1, step: 0.05, title: "how opaque the map is" });
   pane.slider.setAttribute("aria-label", "opacity of the map");
   pane.slider.oninput = () => send(pane.model, { opacity: +pane.slider.value });
   bar.append(make("label", {}, "opacity ", pane.slider));
+  const drawing = [tool("box"), tool("ask"), press("clear", "clear marks", "forget the regions of your own and the marked place",
+    () => send(pane.model, { own: [], asked: [] }))];
+  // A pane on which nothing is drawn keeps their room, so that two pictures beside each other stand at one height.
+  if (pane.model.get("fixed")) for (const button of drawing) Object.assign(button, { disabled: true }).style.visibility = "hidden";
+  choose("move");
   return bar;
 }
 
@@ -141,13 +148,15 @@ function draw(pane) {
   const width = Math.min(canvas.parentElement.clientWidth, 640, 640 * W / H), ratio = window.devicePixelRatio || 1;
   if (!(width > 0)) return;
   Object.assign(canvas.style, { width: `${width}px`, height: `${width * H / W}px` });
-  Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(width * ratio * H / W) });
+  resized(canvas, Math.round(width * ratio), Math.round(width * ratio * H / W));
   canvas.setAttribute("aria-label", model.get("meaning"));
   pane.slider.value = opacity;
   pane.values = new Float32Array(bytes(model.get("values")).buffer);
   const [k, x, y] = model.get("zoom"), context = canvas.getContext("2d"), { width: w, height: h } = canvas;
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, w, h);
+  if (pane.base) context.drawImage(backdrop(pane, w, h), 0, 0);
   context.setTransform(w * k, 0, 0, h * k, w * (0.5 - x * k), h * (0.5 - y * k));  // the picture is the unit square
-  if (pane.base) context.drawImage(pane.base, 0, 0, 1, 1);
   context.imageSmoothingEnabled = false;
   if (pane.values.length) context.drawImage(heat(pane.values, model.get("grid_hw"), model.get("top"), opacity), 0, 0, 1, 1);
   hatch(pane, context);
@@ -158,6 +167,17 @@ function draw(pane) {
   context.setTransform(1, 0, 0, 1, 0, 0);
   outlines(pane, context, to, ratio);
   legend(pane);
+}
+
+// The picture as it is shown, in the canvas's own pixels. Scaling it anew at each redraw would take most of that time.
+function backdrop(pane, w, h) {
+  const zoom = pane.model.get("zoom"), key = [w, h, ...zoom].join(), [k, x, y] = zoom;
+  if (pane.scaled?.key === key && pane.scaled.base === pane.base) return pane.scaled.canvas;
+  const canvas = make("canvas", { width: w, height: h }), context = canvas.getContext("2d");
+  context.setTransform(w * k, 0, 0, h * k, w * (0.5 - x * k), h * (0.5 - y * k));
+  context.drawImage(pane.base, 0, 0, 1, 1);
+  pane.scaled = { key, base: pane.base, canvas };
+  return canvas;
 }
 
 function hatch(pane, context) {  // cells that this pane keeps and the other does not

@@ -58,13 +58,23 @@ class Strips:
         """Numbers of the tokens that are left out."""
         return tuple(i for i in range(len(self.tokens.labels)) if i not in self.tokens.chosen)
 
-    def show(self, shown: Shown, with_heads: bool, place: list[float]) -> None:
-        """Show what belongs to a view.
+    def show_words(self, shown: Shown, place: list[float]) -> None:
+        """Color the words of question and reply for a view.
+
+        Args:
+            shown: the view.
+            place: that is marked in the picture, in parts of its sides; empty without one.
+        """
+        case, knobs = shown.case, shown.knobs
+        if self._new("words", knobs.layer, place, case.answers.get(None), case.answers.get(knobs)):
+            self._show_words(shown, place)
+
+    def show_maps(self, shown: Shown, with_heads: bool) -> None:
+        """Show the small maps that belong to a view: tokens, layers and, where they are wanted, heads.
 
         Args:
             shown: the view.
             with_heads: whether the heads are shown, for which the model may have to run.
-            place: that is marked in the picture, in parts of its sides; empty without one.
         """
         case, knobs, view = shown.case, shown.knobs, shown.view
         smoothed, read = (knobs.sigma, knobs.noise_prior), (knobs.layer, knobs.heads)
@@ -76,8 +86,6 @@ class Strips:
         self._headless.layout.display = None if with_heads else "none"
         if with_heads and self._new("heads", read, knobs.tokens_off, () if len(case.boxes_xyxy) else view.regions):
             self._show_heads(shown)
-        if self._new("words", knobs.layer, place, case.answers.get(None), case.answers.get(knobs)):
-            self._show_words(shown, place)
 
     def _new(self, name: str, *depends: object) -> bool:
         """Whether a strip has to be drawn anew, since something that it depends on is not what it was."""

@@ -9,7 +9,7 @@ function render({ model, el }) {
   el.classList.add("hide-gallery");
   el.append(make("div", { className: "hide-tools" }, strip.play, strip.said), strip.box);
   const redraw = () => draw(strip);
-  const load = () => decoded(model.get("picture")).then((base) => { strip.base = base; redraw(); });
+  const load = () => decoded(model.get("picture")).then((base) => { strip.base = base; strip.items = []; redraw(); });
   model.on("change:picture", load);
   model.on("change", redraw);
   load();
@@ -42,14 +42,14 @@ function draw(strip) {
   const { model } = strip, labels = model.get("labels"), below = model.get("below"), chosen = model.get("chosen");
   if (strip.items.length !== labels.length) fill(strip, labels.length);
   const maps = bytes(model.get("maps")), [h, w] = model.get("grid_hw"), size = h * w;
-  strip.items.forEach(({ button, canvas, name, number }, i) => {
-    const on = chosen.includes(i);
+  strip.items.forEach((item, i) => {
+    const { button, name, number } = item, on = chosen.includes(i);
     name.textContent = labels[i];
     number.textContent = below[i] ?? "";
     button.setAttribute("aria-pressed", on);
     button.disabled = model.get("disabled");
     button.title = `${model.get("does")} ${labels[i]}`;
-    paint(strip, canvas, maps.subarray(i * size, (i + 1) * size), [h, w], on || !model.get("dims"));
+    paint(strip, item, maps.subarray(i * size, (i + 1) * size), [h, w], on || !model.get("dims"));
   });
   strip.play.hidden = !model.get("playable");
   strip.said.textContent = model.get("said");
@@ -66,17 +66,23 @@ function fill(strip, n) {
   strip.box.replaceChildren(...strip.items.map((item) => item.button), strip.line);
 }
 
-function paint(strip, canvas, values, [h, w], on) {
-  const [W, H] = strip.model.get("size_wh"), side = strip.model.get("side") * 2;
-  Object.assign(canvas, { width: Math.round(side * Math.min(W / H, 1)), height: Math.round(side * Math.min(H / W, 1)) });
+function paint(strip, item, values, [h, w], on) {
+  const [W, H] = strip.model.get("size_wh"), side = strip.model.get("side") * 2, { canvas } = item;
+  const key = [W, H, h, w, on].join(), seen = item.seen;
+  if (seen?.key === key && seen.values.every((value, i) => value === values[i])) return;
+  item.seen = { key, values };
+  resized(canvas, Math.round(side * Math.min(W / H, 1)), Math.round(side * Math.min(H / W, 1)));
   const context = canvas.getContext("2d");
   canvas.style.width = `${canvas.width / 2}px`;
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.imageSmoothingEnabled = true;
   context.filter = on ? "none" : "grayscale(1)";
   if (strip.base) context.drawImage(strip.base, 0, 0, canvas.width, canvas.height);
   context.filter = "none";
   context.imageSmoothingEnabled = false;
+  if (!on) return;
   const map = strip.base ? heat(values, [h, w], 255, 0.8) : heat(values, [h, w], 255, 1, 1);
-  if (on) context.drawImage(map, 0, 0, canvas.width, canvas.height);
+  context.drawImage(map, 0, 0, canvas.width, canvas.height);
 }
 
 // One value an item, as a line as wide as all items, with a dot where the chosen one stands.

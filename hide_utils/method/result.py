@@ -18,6 +18,7 @@ from hide_utils.files import replace_file, write_json
 from hide_utils.method.entities import Entities
 from hide_utils.method.rows import SearchAttention
 from hide_utils.models import Settings
+from hide_utils.prompts import quoted
 
 RECORDED = (  # fields that `Result.save` writes to result.json as they are
     *("question", "options", "answer", "letter", "direct_answer", "direct_letter", "tokens", "boxes"),
@@ -105,10 +106,11 @@ class Result(Looked):
         return self.rows.prior(self.settings.layer, self.settings.sigma)
 
     def __str__(self) -> str:
+        direct, options = self.direct_answer, self.options
         lines = [
             f"question  {_line(self.question)}",
-            *([f"direct    {self.direct_answer!r}"] if self.direct_answer is not None else []),
-            f"HiDe      {self.answer!r}",
+            *([] if direct is None else [f"direct    {_line(quoted(direct, self.direct_letter, options))}"]),
+            f"HiDe      {_line(quoted(self.answer, self.letter, options))}",
             f"entities  {_line(self.entities.text)} ({self.entities.source})",
             *(f"regions   {_counted(one)}" for one in self.looked),
             f"seconds   {sum(self.timings.values()):.2f}: "

@@ -6,6 +6,7 @@ whole rectangle of queries and keys, so causal masking saves nothing. Norms, act
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
@@ -14,8 +15,9 @@ from torch import Tensor
 
 
 def forward_flops(
-    config: Any, new: int, past: int = 0, heads: int = 1, inputs: Mapping[str, Tensor] | None = None
-) -> int:
+    config: Any, new: int, past: int = 0, heads: int = 1, inputs: Mapping[str, Tensor] | None = None,
+    layers: Counter[tuple[str, int]] | None = None,
+) -> int:  # fmt: skip
     """A pass with its pictures, and with logits for some of the tokens.
 
     Args:
@@ -24,16 +26,27 @@ def forward_flops(
         past: cached tokens in front of them.
         heads: tokens whose logits are computed.
         inputs: the processor's tensors of the pictures in the pass. None without pictures.
+        layers: `alike_layers` of the text model's config, where they are known already.
     """
     pictures = VISION[config.model_type](config, inputs) if inputs else 0
-    return text_flops(config.get_text_config(), new, past, heads) + pictures
+    return text_flops(config.get_text_config(), new, past, heads, layers) + pictures
 
 
-def text_flops(config: Any, new: int, past: int = 0, heads: int = 1) -> int:
+def text_flops(
+    config: Any, new: int, past: int = 0, heads: int = 1, layers: Counter[tuple[str, int]] | None = None
+) -> int:
     """The language model's part of `forward_flops`, with its head on some tokens. Takes the text model's config."""
-    kinds = enumerate(layer_kinds(config))
-    layers = sum(_projections(config, new, kind) + _mixing(config, new, past, layer, kind) for layer, kind in kinds)
-    return layers + heads * 2 * config.hidden_size * config.vocab_size
+    alike = (alike_layers(config) if layers is None else layers).items()
+    ran = sum(n * (_projections(config, new, kind) + _mixing(config, new, past, mlp, kind)) for (kind, mlp), n in alike)
+    return ran + heads * 2 * config.hidden_size * config.vocab_size
+
+
+def alike_layers(config: Any) -> Counter[tuple[str, int]]:
+    """How many layers of a text model there are of each kind and width of the MLP.
+
+    Reading a config takes long beside the sums, so passes share what was read.
+    """
+    return Counter((kind, _mlp(config, layer)) for layer, kind in enumerate(layer_kinds(config)))
 
 
 def layer_kinds(config: Any) -> list[str]:
@@ -50,14 +63,16 @@ def layer_kinds(config: Any) -> list[str]:
 def reply_flops(config: Any, new: int, past: int, decoded: int) -> int:
     """A text prompt of `new` tokens behind `past` cached ones, and the decoding of a reply of `decoded` tokens."""
     text = config.get_text_config()
-    return text_flops(text, new, past) + sum(text_flops(text, 1, past + new + i) for i in range(decoded))
+    layers = alike_layers(text)
+    steps = sum(text_flops(text, 1, past + new + i, layers=layers) for i in range(decoded))
+    return text_flops(text, new, past, layers=layers) + steps
 
 
 def skipped_flops(config: Any, new: int, past: int, last_layer: int) -> int:
     """What a pass saves that ends as soon as layer `last_layer`, counted from 0, has its queries, keys and values."""
     text = config.get_text_config()
     behind = list(enumerate(layer_kinds(text)))[last_layer:]
-    rest = sum(_mixing(text, new, past, *one) for one in behind)
+    rest = sum(_mixing(text, new, past, _mlp(text, layer), kind) for layer, kind in behind)
     rest += sum(_projections(text, new, kind) for _, kind in behind[1:])
     return rest + 2 * text.hidden_size * text.vocab_size
 
@@ -96,9 +111,9 @@ def _projections(config: Any, new: int, kind: str) -> int:
     return 2 * new * config.hidden_size * heads * _head_dim(config)
 
 
-def _mixing(config: Any, new: int, past: int, layer: int, kind: str) -> int:
-    """The rest of one layer: attention, its output projection, and the MLP."""
-    mlp = 2 * new * config.hidden_size * _mlp(config, layer)
+def _mixing(config: Any, new: int, past: int, inner: int, kind: str) -> int:
+    """The rest of one layer: attention, its output projection, and the MLP of as many numbers as `_mlp` says."""
+    mlp = 2 * new * config.hidden_size * inner
     if kind == "linear_attention":
         return _delta_rule(config, new, past) + mlp
     width = config.num_attention_heads * _head_dim(config)

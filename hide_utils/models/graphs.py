@@ -13,7 +13,6 @@ from jaxtyping import Int64
 from torch import Tensor
 from transformers import DynamicCache, StaticCache
 
-from hide_utils.models.flops import forward_flops
 from hide_utils.models.running import Runner
 
 LEAST_STEPS = 24  # a reply that may be shorter does not repay the recording
@@ -88,8 +87,8 @@ class StaticSteps:
 
     def __call__(self, ids: Int64[Tensor, " rows"], positions: Int64[Tensor, "axes rows"]) -> Tensor:
         """Logits (rows, vocab) of the next tokens. They are overwritten by the next call."""
-        rows, config = len(self.rows), self.model.model.config
-        self.model.counts.update(passes=1, flops=forward_flops(config, rows, self.length, rows))
+        rows = len(self.rows)
+        self.model._count_pass(rows, self.length, rows)
         self.ids.copy_(ids)
         self.positions.copy_(positions)
         self.mask[0, 0, self.rows, self.length + self.rows] = True

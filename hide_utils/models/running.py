@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from hide_utils.models.attention import capturing
-from hide_utils.models.flops import capture_flops, forward_flops, layer_kinds
+from hide_utils.models.flops import alike_layers, capture_flops, forward_flops, layer_kinds
 from hide_utils.models.outputs import Prefix, Rows
 from hide_utils.models.prompt import ProcessedImage, Prompt
 
@@ -75,8 +77,16 @@ class Runner:
         """
         past = 0 if cache is None else cache.get_seq_length()
         heads = kept if isinstance(kept, int) else len(kept)
-        self.counts.update(passes=1, flops=forward_flops(self.model.config, len(ids), past, heads, inputs))
+        self._count_pass(len(ids), past, heads, inputs)
         return self._pass(ids.to(self.device), positions.to(self.device), cache, inputs, mask, kept)
+
+    @cached_property
+    def _alike_layers(self) -> Counter[tuple[str, int]]:
+        return alike_layers(self.model.config.get_text_config())
+
+    def _count_pass(self, new: int, past: int, heads: int, inputs: dict[str, Tensor] | None = None) -> None:
+        flops = forward_flops(self.model.config, new, past, heads, inputs, self._alike_layers)
+        self.counts.update(passes=1, flops=flops)
 
     def _pass(self, ids, positions, cache, inputs, mask, kept) -> Tensor:
         """`_forward` without the counting, for tensors that lie on the model's device."""
@@ -84,9 +94,9 @@ class Runner:
             input_ids=ids[None],
             position_ids=positions[:, None] if len(positions) > 1 else positions,
             attention_mask=mask,
-            past_key_values=cache,
             use_cache=cache is not None,
             logits_to_keep=kept,
+            **{cache_argument(self.model): cache},
             **(inputs or {}),
         ).logits[0]
 
@@ -192,3 +202,8 @@ class Runner:
         rows = torch.stack([captured.rows.pop(layer).to(home) for layer in layers]).cpu()
         maps = [rows[..., span.positions].numpy() for span in prompt.images]
         return Rows(layers, queries, maps, time.perf_counter() - began)
+
+
+def cache_argument(model: torch.nn.Module) -> str:
+    """What a stock model's forward calls its cache. transformers 5.24 has a new name, and drops the old one in 5.40."""
+    return "cache" if "cache" in inspect.signature(type(model).forward).parameters else "past_key_values"

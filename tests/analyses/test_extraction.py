@@ -6,18 +6,19 @@ import pytest
 from hide_utils import HiDe, load_benchmark, load_model
 from hide_utils.analyses import extraction
 from hide_utils.analyses.extraction import ANSWERS, CLAIMS, ExtractionConfig
+from hide_utils.evaluation.entity_lists import load_questions
 from hide_utils.evaluation.token_selection import Rule
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Four scenes and their answers by every method, kept in a folder of their own."""
+    """Two scenes and their answers by every method, kept in a folder of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HIDE_RESULTS", str(tmp_path_factory.mktemp("results")))
         hide = HiDe(load_model("mini", device="cpu", dtype="float32"))
-        samples = load_benchmark("scenes", split="test", n=4, seed=0, resolution=256)
+        samples = load_benchmark("scenes", split="test", n=2, seed=0, resolution=256)
         rules = {"all tokens": Rule(None, 0.0, 0.5), "tokens that point": Rule("peak", 0.5, 0.5)}
-        answers = extraction.answer_all(hide, samples, rules, ExtractionConfig(n=4), resolution=256)
+        answers = extraction.answer_all(hide, samples, rules, ExtractionConfig(n=2), resolution=256)
     return hide, samples, answers
 
 
@@ -44,19 +45,22 @@ def test_boxes_that_are_not_found_have_no_recall(made):
     assert (card.estimate, card.unit, card.claim) == (-1.0, "recall", "own entities: recall")
 
 
-def test_lists_are_those_that_were_searched_for(made):
+def test_lists_are_those_that_were_searched_for(made, monkeypatch):
+    """Of the hand-written questions a few are listed: each takes the model its time."""
     hide, samples, answers = made
+    few = load_questions()[:6]
+    monkeypatch.setattr(extraction.entity_lists, "load_questions", lambda: few)
     answers = answers.copy()
     first = (answers["method"] == "hide") & (answers["sample_id"] == samples[0].id)
     answers.loc[first, "entities"] = samples[0].question  # what is searched for where the reply cannot be read
     listed = extraction.listed(hide, samples, answers)
     of = listed[(listed["extractor"] == "model's prompt") & (listed["match"] == "canonical")]
     counts = of.groupby("questions")["id"].nunique()
-    assert counts[["scenes", "scenes, reworded"]].tolist() == [4, 4] and counts["hand-written"] == 60
+    assert counts[["scenes", "scenes, reworded"]].tolist() == [2, 2] and counts["hand-written"] == 6
     own = of[of["questions"] == "scenes"].set_index("id")
     assert own.loc[samples[0].id, "found"] == 0 and (own["found"].drop(samples[0].id) > 0).all()
     cards = extraction.listing_cards(listed)
-    assert [(card.claim, card.n) for card in cards] == list(zip(CLAIMS["lists"], (60, 4, 4), strict=True))
+    assert [(card.claim, card.n) for card in cards] == list(zip(CLAIMS["lists"], (6, 2, 2), strict=True))
 
 
 def test_chance_is_that_of_the_answers_that_are_drawn(made):

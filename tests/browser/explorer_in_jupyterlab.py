@@ -8,6 +8,7 @@ out of an ordinary test run.
 import time
 from statistics import median
 
+import numpy as np
 import pytest
 from explorer_page import (
     CONTRAST,
@@ -98,10 +99,11 @@ def test_pointer_zoom_pan_and_opacity(fresh):
 @EVERYWHERE
 def test_moving_a_control_redraws(fresh, label, value):
     moves = [value, *["ArrowRight", "ArrowLeft"] * 5] if value.startswith("Arrow") else [value, "spatial aggregate"] * 3
-    took = [fresh.execute_async_script(TIMED, label, move) / 1000 for move in moves]
-    note(f"{label}: control to redrawn panes, median, {fresh.look}", median(took))
-    note(f"{label}: control to redrawn panes, least, {fresh.look}", min(took))
-    assert min(took) < 1
+    took = np.array([fresh.execute_async_script(TIMED, label, move) for move in moves]) / 1000
+    for what, seconds in zip(("the map drawn", "all drawn"), took.T, strict=True):
+        note(f"{label}: control to {what}, median, {fresh.look}", median(seconds))
+        note(f"{label}: control to {what}, least, {fresh.look}", min(seconds))
+    assert took.min() < 1
 
 
 @EVERYWHERE

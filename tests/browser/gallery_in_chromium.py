@@ -23,7 +23,7 @@ N = 60
 
 @pytest.fixture(scope="module")
 def answers():
-    found = [pd.DataFrame(read_rows(path)[1]) for path in paths.ANSWERS.glob("05_benchmarks-*.parquet")]
+    found = [pd.DataFrame(read_rows(path)[1]) for path in paths.ANSWERS.glob("05_benchmarks-answers-*.parquet")]
     return next(rows for rows in found if rows["sample_id"].str.contains("-test-1024-").all())
 
 

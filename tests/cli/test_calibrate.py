@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -34,9 +35,12 @@ def folder_of(tmp_path, n=40, draw=None, **changes):
     return tmp_path / "own.json"
 
 
+DRAWN = cache(lambda: scene_samples("calibration", 15, resolution=256, kinds=["direct_attributes"]))
+
+
 def scene(number):
     """A drawn scene, in which the embedded model finds what is asked for."""
-    drawn = scene_samples("calibration", 60, resolution=256, kinds=["direct_attributes"])[number]
+    drawn = DRAWN()[number]
     x0, y0, x1, y1 = drawn.boxes_xyxy[0]
     return drawn.image, [x0, y0, x1 - x0, y1 - y0], drawn.entities[0], drawn.question
 
@@ -44,19 +48,19 @@ def scene(number):
 def test_the_embedded_model_s_copy_is_calibrated_end_to_end(tmp_path, capsys):
     weights = shutil.copytree(paths.MINI, tmp_path / "copy", ignore=shutil.ignore_patterns("*.png", "*.csv", "*.jsonl"))
     kept = json.loads((weights / "hide.json").read_text())
-    own = folder_of(tmp_path, 30, scene)
-    assert main(["calibrate", str(weights), str(own), "-n", "5", "--seed", "1"]) == 0
+    own = folder_of(tmp_path, 15, scene)
+    assert main(["calibrate", str(weights), str(own), "-n", "2", "--seed", "1"]) == 0
     said = capsys.readouterr().out
     record = json.loads((weights / "hide.json").read_text())
     model = load_model(weights, device="cpu", dtype="float32")
     found = HiDe(model).settings
     assert (found.layer, found.sigma, found.alpha) == (record["layer"], record["sigma"], record["alpha"])
-    assert found.source == "calibrated on own.json (n = 5), hide.json"
+    assert found.source == "calibrated on own.json (n = 2), hide.json"
     assert record["world"] == kept["world"] and record["methods"] == kept["methods"] and "difficulty" not in record
     assert "counted from 0" in said and "low" in said and "so far layer 8" in said and str(weights) in said
     # By hand: the rows of every layer, the grid of all settings, recall minus area.
-    samples = load_benchmark(own, split="calibration", n=5, seed=1)
-    assert len(samples) == record["n"] == 5
+    samples = load_benchmark(own, split="calibration", n=2, seed=1)
+    assert len(samples) == record["n"] == 2
     sizes = [sample.image.size for sample in samples]
     grid = sweep_settings(search_rows(model, samples), samples, sizes)
     best = by_setting(grid).iloc[0]

@@ -8,8 +8,7 @@ from checkpoints import tiny_model
 from model_helpers import picture
 from PIL import Image
 
-from hide_utils import HiDe
-from hide_utils.cli import look
+from hide_utils import HiDe, models
 from hide_utils.cli.main import main
 from hide_utils.models.world import World
 from hide_utils.scenes import RECORD
@@ -24,7 +23,7 @@ def photo(tmp_path, monkeypatch):
 
 def test_what_is_printed_and_written_is_what_the_method_returns(photo, capsys, monkeypatch):
     model = tiny_model("qwen3_vl")
-    monkeypatch.setattr(look, "load_model", lambda *_, **__: model)
+    monkeypatch.setattr(models, "load_model", lambda *_, **__: model)
     monkeypatch.setattr(model, "world", World.of_record(RECORD))
     words = ["--options", "red", "blue", "--entities", "star", "--layer", "1", "--sigma", "0.5", "--alpha", "0.6"]
     assert main(["look", "my photo.png", "What color is the star?", *words]) == 0
@@ -44,7 +43,7 @@ def test_what_is_printed_and_written_is_what_the_method_returns(photo, capsys, m
 
 
 def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(photo, capsys, monkeypatch):
-    monkeypatch.setattr(look, "load_model", None)
+    monkeypatch.setattr(models, "load_model", None)
     assert main(["look", "no.png", "What?"]) == 2
     assert capsys.readouterr().err == "hide look: no picture at no.png: check the path (download web addresses first)\n"
     with pytest.raises(SystemExit):

@@ -1,6 +1,7 @@
-"""A model made as a full-size one is, but small."""
+"""Models made as full-size ones are, but small or shallow."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 
@@ -30,3 +31,26 @@ def small(request, monkeypatch):
     fields = {"config": functools.partial(shrunk, real.config)}
     monkeypatch.setitem(ARCHITECTURES, request.param, type(real)(**(vars(real) | fields)))
     return request.param
+
+
+def _few_layers(full):
+    config = full()
+    config.get_text_config().num_hidden_layers = 4
+    vision = config.vision_config
+    if config.model_type == "internvl":
+        vision.num_hidden_layers = 4
+    else:
+        vision.depth = 4
+        vision.fullatt_block_indexes = vision.deepstack_visual_indexes = [1, 3]
+    return config
+
+
+@pytest.fixture
+def shallow():
+    """Name -> the architecture at full width with four layers in language model and tower, searched at the second."""
+
+    def made(name):
+        real = ARCHITECTURES[name]
+        return replace(real, layer=1, config=functools.partial(_few_layers, real.config))
+
+    return made

@@ -51,9 +51,9 @@ def method(kind=HiDe):
     return hide
 
 
-def rows(hide, names):
+def rows(hide, names, samples=SAMPLES):
     """Counts, seconds and entities of each sample and method."""
-    table = evaluate(hide.model, SAMPLES, {name: EVERY[name] for name in names}, hide=hide, progress=False)
+    table = evaluate(hide.model, samples, {name: EVERY[name] for name in names}, hide=hide, progress=False)
     assert table["error"].isna().all()
     table["entities"] = table["entities"].fillna("")
     return table.set_index(["sample_id", "method"])[[*COUNTS, "seconds", "entities"]].T.to_dict("list")
@@ -61,9 +61,10 @@ def rows(hide, names):
 
 def test_costs_do_not_depend_on_the_order_of_methods(clock):
     hide = method()
-    alone = {key: row for name in EVERY for key, row in rows(hide, [name]).items()}
+    of_one_picture = SAMPLES[1:]
+    alone = {key: row for name in EVERY for key, row in rows(hide, [name], of_one_picture).items()}
     for order in (list(EVERY), list(EVERY)[::-1]):
-        assert rows(hide, order) == alone
+        assert rows(hide, order, of_one_picture) == alone
 
 
 @pytest.mark.parametrize("between", OTHERS)

@@ -1,5 +1,7 @@
 """Measuring time and memory on random weights: the path of a GPU's full-size models, on a CPU at small sizes."""
 
+import sys
+
 import pytest
 import torch
 from checkpoints import FAMILIES, tiny_model
@@ -60,7 +62,11 @@ def test_peak_memory_is_measured_in_forks_of_a_fresh_process():
     held = 4 * 6 * 196**2 * 4  # layers, heads, tokens, bytes: what eager attention hands out, at least
     assert peak["eager"] - table.set_index("procedure")["start_bytes"]["eager"] > held
     assert peak["plain"] > table.set_index("procedure")["start_bytes"]["plain"] > 1e8
-    with pytest.raises(RuntimeError, match="huge"):
+
+
+def test_the_end_of_what_a_process_that_failed_wrote_is_said(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/sh")  # which cannot open a file of the module's name
+    with pytest.raises(RuntimeError, match="measuring huge failed: .*hide_utils.evaluation.profiling"):
         profiling.profile_in_children("huge", 448, 128, ["plain"], repeats=1)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from lean import WITHOUT_THE_FRONT
 
 from hide_utils import paths
 from hide_utils.evaluation.store import ResultStore, SettingsError, results_path
@@ -18,7 +19,6 @@ SETTINGS = {"model": "mini", "alpha": 0.7, "methods": ("direct", "hide")}
 
 # A process that stores rows s<start>, s<start + 1>, ... one by one, saying each that is stored, and then merges.
 WRITER = """
-import sys
 from hide_utils.evaluation.store import ResultStore
 path, start, stop, pause = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 import time
@@ -37,7 +37,7 @@ def row(number, method="hide", **more):
 
 
 def writer(path, start, stop, pause=0.0):
-    command = [sys.executable, "-c", WRITER, str(path), str(start), str(stop), str(pause)]
+    command = [sys.executable, "-c", WITHOUT_THE_FRONT + WRITER, str(path), str(start), str(stop), str(pause)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=paths.ROOT)
 
 
@@ -218,18 +218,14 @@ def test_results_path_tells_settings_apart():
     assert one.parent == paths.RESULTS / "05_benchmarks"
 
 
-WITHOUT_THE_FRONT = """
-import sys, types, hide_utils
-room = types.ModuleType("hide_utils.evaluation")  # the room's front imports evaluate, and with it the methods' looks
-room.__path__ = [hide_utils.__path__[0] + "/evaluation"]
-sys.modules["hide_utils.evaluation"] = room
+LEAN = """
 import hide_utils.evaluation.store, hide_utils.evaluation.saving
 sys.exit("matplotlib" in sys.modules)
 """
 
 
 def test_the_store_and_sidecars_need_no_matplotlib():
-    assert subprocess.run([sys.executable, "-c", WITHOUT_THE_FRONT], cwd=paths.ROOT).returncode == 0
+    assert subprocess.run([sys.executable, "-c", WITHOUT_THE_FRONT + LEAN], cwd=paths.ROOT).returncode == 0
 
 
 @pytest.mark.parametrize("merged", [False, True])

@@ -12,7 +12,9 @@ from hide_utils.scenes.questions import scene_samples
 
 @pytest.fixture(scope="module")
 def hide():
-    return HiDe(tiny_model("qwen3_vl"), layer=1, sigma=0.5, alpha=0.6)
+    hide = HiDe(tiny_model("qwen3_vl"), layer=1, sigma=0.5, alpha=0.6)
+    hide.extractor.max_new_tokens = 6  # a random model never ends a list
+    return hide
 
 
 @pytest.fixture(scope="module")

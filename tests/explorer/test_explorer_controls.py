@@ -59,13 +59,16 @@ def test_a_kind_that_is_called_any_can_be_chosen(hide, samples):
     assert len(explorer.form.sample.options) == 4
 
 
-@pytest.mark.parametrize("option", [r"$\tfrac{1}{2}$", r"$\begin{cases}x\end{cases}$", "$3 to $5"])
-def test_options_that_are_formulas_are_drawn_as_they_are_written(hide, samples, option):
-    asked = replace(samples[0], options=[option, "none"], label="A", question=f"How much, {option}?")
-    explorer = Explorer(hide, [asked], config=CONFIG)
-    assert "image/png" in explorer._repr_mimebundle_()
-    said = explorer.figure()._suptitle.get_text().replace("\n", " ").replace(r"\$", "$")
-    assert f"How much, {option}?" in said and f"truth: A ({option})" in said
+def test_options_that_are_formulas_are_drawn_as_they_are_written(hide, samples):
+    options = [r"$\tfrac{1}{2}$", r"$\begin{cases}x\end{cases}$", "$3 to $5"]
+    words = [{"options": [option, "none"], "label": "A", "question": f"How much, {option}?"} for option in options]
+    asked = [replace(samples[0], id=str(number), **one) for number, one in enumerate(words)]
+    explorer = Explorer(hide, asked, config=CONFIG)
+    for sample, option in zip(asked, options, strict=True):
+        explorer.open(sample.id)
+        assert "image/png" in explorer._repr_mimebundle_()
+        said = explorer.figure()._suptitle.get_text().replace("\n", " ").replace(r"\$", "$")
+        assert f"How much, {option}?" in said and f"truth: A ({option})" in said
 
 
 def test_choosing_a_sample_shows_its_question_truth_and_stored_answers(explorer, samples, answers):

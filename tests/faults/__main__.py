@@ -44,7 +44,7 @@ Fault = Callable[[Forks, Path, bool], Outcome]
 MODEL = checkpoint("qwen3_vl")
 FAULTS: dict[str, Fault] = {
     "kill -9 of an evaluation": lambda f, d, heavy: (
-        killed_runs(f, d, MODEL, 30, 20, methods=HIDE) if heavy else killed_runs(f, d, MODEL, 4, 6)
+        killed_runs(f, d, MODEL, 30, 20, methods=HIDE) if heavy else killed_runs(f, d, MODEL, 3, 4)
     ),
     "kill -9 of an evaluation by two workers": lambda f, d, heavy: (
         killed_runs(f, d, MODEL, 30 if heavy else 1, 6, engine="processes", workers=2)
@@ -73,7 +73,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "damaged results": lambda f, d, heavy: damage.many(
         f, "stored_rows", "made anew, or an error names the file", checkpoint=MODEL, folder=d,
-        times=48 if heavy else 8, n=2,
+        times=48 if heavy else 4, n=2,
     ),
     "damaged record of runs": lambda f, d, heavy: damage.once(f, "history", "said; the notebooks run", folder=d),
     "clock going backwards": lambda f, d, heavy: damage.once(
@@ -82,7 +82,9 @@ FAULTS: dict[str, Fault] = {
     "disk of the results unmounted and mounted again": lambda f, d, heavy: disks.unmounted(f, d, MODEL, 8),
     "out of memory at every third picture, then not": lambda f, d, heavy: errors.out_of_memory(f, d, MODEL, 12),
     "CUDA error (simulated)": lambda f, d, heavy: errors.cuda(f, d, MODEL, 8),
-    "benchmark edited between runs": lambda f, d, heavy: edits.edited(f, d, MODEL, 6),
+    "benchmark edited between runs": lambda f, d, heavy: edits.edited(
+        f, d, MODEL, 6, tuple(edits.EDITS) if heavy else ("question", "picture")  # evaluation/test_keys does all
+    ),
     "two benchmarks of one name in one file": lambda f, d, heavy: edits.two_of_one_name(f, d, MODEL),
     "worker killed: local": lambda f, d, heavy: kills.dying(f, d, MODEL, "local", heavy),
     "worker killed: processes": lambda f, d, heavy: kills.dying(f, d, MODEL, "processes", heavy),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -54,16 +54,16 @@ def run(checkpoint: str, out: str | None, n: int, edit: str | None = None, bench
     return {"rows": rows, "anew": sorted(anew), "said": "; ".join(str(one.message) for one in warned)}
 
 
-def edited(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome:
+def edited(forks: Forks, folder: Path, checkpoint: Path, n: int, edits: Sequence[str] = tuple(EDITS)) -> Outcome:
     """Do each edit between two runs of one file, and take it back: both times its samples alone are answered anew."""
     do, given, ok, bad, said = "faults.edits:run", {"checkpoint": str(checkpoint), "n": n}, 0, [], []
-    for edit, (_, numbers) in EDITS.items():
-        out = folder / f"{edit}.parquet"
-        forks.call(do, out=str(out), **given)
-        wanted = sorted([f"s{i}", method] for i in numbers for method in METHODS)
+    out = folder / "rows.parquet"
+    unedited = forks.call(do, out=str(out), **given).value["rows"]
+    for edit in edits:
+        wanted = sorted([f"s{i}", method] for i in EDITS[edit][1] for method in METHODS)
         right = True
         for now in (edit, None):
-            whole = forks.call(do, out=None, edit=now, **given).value["rows"]
+            whole = forks.call(do, out=None, edit=now, **given).value["rows"] if now else unedited
             ended = forks.call(do, out=str(out), edit=now, **given)
             found = ended.value or {"rows": [], "anew": [], "said": ended.error}
             bad += [compared(found["rows"], whole), compared(stored(out), whole)]
@@ -71,7 +71,7 @@ def edited(forks: Forks, folder: Path, checkpoint: Path, n: int) -> Outcome:
         ok += right
         said.append(f"{edit}: {found['said']}")
     expected = "its samples alone are answered anew, and it is said"
-    return Outcome(len(EDITS), ok, expected=expected, happened="; ".join(said)[:300], **added(*bad))
+    return Outcome(len(edits), ok, expected=expected, happened="; ".join(said)[:300], **added(*bad))
 
 
 def two_of_one_name(forks: Forks, folder: Path, checkpoint: Path) -> Outcome:
@@ -86,13 +86,14 @@ def two_of_one_name(forks: Forks, folder: Path, checkpoint: Path) -> Outcome:
             for i, question in enumerate(("What is the color of the dog?", "Where is the truck?"))
         ]  # fmt: skip
         (bench / "signs.json").write_text(json.dumps(rows))
-    out, ok, bad, said = folder / "rows.parquet", True, [], []
+    out, ok, bad, said, whole = folder / "rows.parquet", True, [], [], {}
     for place in "aba":
         given = {"checkpoint": str(checkpoint), "n": 0, "bench": str(folder / place / "vstar" / "signs.json")}
-        whole = forks.call("faults.edits:run", out=None, **given).value["rows"]
+        if place not in whole:
+            whole[place] = forks.call("faults.edits:run", out=None, **given).value["rows"]
         ended = forks.call("faults.edits:run", out=str(out), **given)
         found = ended.value or {"rows": [], "said": ended.error}
-        bad += [compared(found["rows"], whole), compared(stored(out), whole)]
+        bad += [compared(found["rows"], whole[place]), compared(stored(out), whole[place])]
         ok &= not said or "answered anew" in found["said"]
         said.append(found["said"])
     expected = "rows of the first are replaced, and it is said"

@@ -1,10 +1,11 @@
 """The method end to end on random checkpoints of every family: one prefill or full passes, fallbacks, bad input."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from checkpoints import FAMILIES, LAYERS, tiny_model
+from checkpoints import FAMILIES, KINDS_OF_FAMILY, LAYERS, tiny_model
 from model_helpers import picture
 from PIL import Image
 
@@ -22,17 +23,25 @@ QUESTION = "What is the color of the large blue truck?"
 
 def both_ways(family, image, **arguments):
     settings = {"layer": tiny_model(family).row_layers[-1], "sigma": 1.0, "alpha": 0.6}
-    one = HiDe(tiny_model(family), **settings)(image, QUESTION, **arguments)
-    full = HiDe(tiny_model(family), reuse_prefix=False, **settings)(image, QUESTION, **arguments)
-    return one, full
+    hides = [HiDe(tiny_model(family), reuse_prefix=reuse, **settings) for reuse in (True, False)]
+    for hide in hides:
+        hide.extractor.max_new_tokens = 12  # random weights do not end their list, however long
+    return [hide(image, QUESTION, **arguments) for hide in hides]
+
+
+def rounding(family):
+    """How far maps of two ways to one pass may lie apart.
+
+    Linear attention is computed in chunks that begin where a pass does, so rounding differs more behind a prefix.
+    """
+    return 1e-5 if tiny_model(family).only_full_attention else 5e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_prefill_equals_full_passes(family):
     one, full = both_ways(family, picture(230, 170), options=OPTIONS)
     assert one.entities == full.entities and one.tokens == full.tokens
-    # Linear attention is computed in chunks that begin where a pass does, so rounding differs more behind a prefix.
-    np.testing.assert_allclose(one.maps, full.maps, atol=1e-5 if tiny_model(family).only_full_attention else 5e-5)
+    np.testing.assert_allclose(one.maps, full.maps, atol=rounding(family))
     assert one.boxes == full.boxes
     assert (one.answer, one.letter, one.direct_answer) == (full.answer, full.letter, full.direct_answer)
     assert one.counts["images"] < full.counts["images"]  # else nothing was shared
@@ -53,7 +62,7 @@ def test_stages_are_those_of_the_modules(family):
     named = span.positions(start, start + 21) + span.positions(start + 23, start + 26)
     rows = model.capture(prompt, noise + named, [1]).maps[0][0]
     maps = tad.purify(rows, len(noise), 1.0)
-    np.testing.assert_allclose(result.maps, maps, atol=1e-5)
+    np.testing.assert_allclose(result.maps, maps, atol=rounding(family))
     assert result.tokens == tuple(model.decode([prompt.ids[i].item()]).strip() for i in named)
     assert "," not in "".join(result.tokens)
     regions = lpd.merge_boxes([b for m in maps for b in lpd.token_boxes(m, 0.6)], image.size)
@@ -66,7 +75,7 @@ def test_stages_are_those_of_the_modules(family):
 
 
 @pytest.mark.parametrize("reuse_prefix", [True, False])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", KINDS_OF_FAMILY)
 def test_a_search_keeps_heads_apart_in_the_same_pass(family, reuse_prefix):
     hide, entities = HiDe(tiny_model(family), reuse_prefix=reuse_prefix), given_entities(["truck", "dog"])
     session = hide.open(picture(230, 170, seed=3))
@@ -165,8 +174,12 @@ def test_special_tokens_in_the_question_are_text(family):
     assert result.answer is not None
 
 
+# Those left out take the processor of one that is here.
+PICTURES = [f for f in FAMILIES if f not in ("qwen3_vl_moe", "internvl3_5", "glm4v_moe", "qwen3_5", "qwen3_5_moe")]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1)])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PICTURES)
 def test_extreme_shapes(family, size):
     result = HiDe(tiny_model(family))(picture(*size), QUESTION, OPTIONS, ["dog"])
     assert all(
@@ -255,6 +268,9 @@ def test_saved_and_shown(tmp_path):
     shown = Image.open(tmp_path / "result" / "stages.png")
     assert shown.width > 400 and np.asarray(shown.convert("L")).std() > 5
     assert QUESTION in str(result) and repr(result).startswith("Result(")
+    result = replace(result, options=["red", "deep\nblue"], direct_answer="red", direct_letter=None)
+    said = replace(result, answer="B.", letter="B")
+    assert "HiDe      'B.' (deep blue)\n" in str(said) and "direct    'red'\n" in str(said)
 
 
 def test_a_model_of_a_drawn_world_notes_what_lies_outside(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from checkpoints import FAMILIES, checkpoint, tiny_model
+from checkpoints import KINDS_OF_FAMILY, checkpoint, tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe, evaluate, load_model, paths
@@ -33,7 +33,7 @@ def sample(**changes):
     return Sample("s", render=lambda: picture(200, 150), entities=["dog"], **fixed | changes)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", KINDS_OF_FAMILY)
 @pytest.mark.parametrize("search", [GERMAN.search, CHINESE, "Finde {alle} 🔎"])
 def test_the_prior_is_of_the_given_instruction_s_tokens(family, search):
     model, image = tiny_model(family), picture(230, 170, 3)

@@ -1,7 +1,7 @@
 """Sessions: texts about the same pictures are answered together, as if each had been asked alone."""
 
 import pytest
-from checkpoints import FAMILIES, tiny_model
+from checkpoints import FAMILIES, KINDS_OF_FAMILY, tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe
@@ -21,7 +21,7 @@ def asked(session, second, step="answer"):
     return found
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", KINDS_OF_FAMILY)
 @pytest.mark.parametrize("second", [None, picture(120, 80, 1)], ids=["one picture", "two pictures"])
 def test_rotations_are_answered_in_one_batch_and_charged_alone(family, second):
     model = tiny_model(family)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -39,9 +40,12 @@ def drawn(settings, tokenizer, step):
 def trained(tmp_path_factory):
     """A study of one seed with a step and a rehearsal each, and answers to two questions in two shares."""
     folder = tmp_path_factory.mktemp("study")
-    diets.learn(DietSettings(folder, seed=0, steps=4, batch=2, scenes=SMALL))
-    for i in range(2):
-        diet_study.answer(folder, 2, (i, 2), "cpu", resolution=224)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diets, "REHEARSE_EVERY", 2)
+        diets.learn(DietSettings(folder, seed=0, steps=2, batch=2, scenes=SMALL))
+        patch.setattr(diet_study, "load_model", cache(diet_study.load_model))  # both shares ask for the same models
+        for i in range(2):
+            diet_study.answer(folder, 2, (i, 2), "cpu", resolution=224)
     return folder
 
 
@@ -105,11 +109,11 @@ def test_rows_and_logs_are_packed_with_what_made_them(trained, tmp_path):
     rows, log = pd.read_parquet(tmp_path / diet_study.ROWS), pd.read_csv(tmp_path / diet_study.LOGS)
     counts = rows.groupby(["diet", "set", "method"])["sample_id"].nunique()
     assert (counts == 2).all() and len(counts) == 4 * 4 and list(rows) == diet_study.COLUMNS
-    assert set(log["diet"]) == set(DIETS) and set(log["step"]) == {4} and np.isfinite(log["loss"]).all()
+    assert set(log["diet"]) == set(DIETS) and set(log["step"]) == {2} and np.isfinite(log["loss"]).all()
     about = json.loads((tmp_path / diet_study.ROWS).with_suffix(".json").read_text())
     assert (
         set(about["files"]) == {diet_study.ROWS, diet_study.LOGS}
-        and about["steps"] == 4
+        and about["steps"] == 2
         and about["trained_on"] == ["cpu"]
     )
     assert about["left_out"] == [] and about["answered_on"][0]["versions"]["torch"] == about["versions"]["torch"]

@@ -19,7 +19,12 @@ def test_a_token_sees_the_shared_ones_and_its_own_prompts_up_to_itself():
     assert seen == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 1, 0], [1, 1, 0, 0, 1, 1]]
 
 
-@pytest.fixture(params=FULL_ATTENTION)
+# When fixed tensors are taken and kept depends on no family: one shows it. Their tokens are every family's.
+ONE = pytest.mark.parametrize("static", ["qwen3_vl"], indirect=True)
+EVERY = pytest.mark.parametrize("static", FULL_ATTENTION, indirect=True)
+
+
+@pytest.fixture
 def static(request, monkeypatch):
     """A model whose replies of 4 tokens and more are decoded with fixed tensors."""
     monkeypatch.setattr("hide_utils.models.decoding.LEAST_STEPS", 4)
@@ -34,21 +39,24 @@ def replies(model, prompts, limit=12, prefix=None):
     return [reply.ids for reply in batch + [model.generate(prompt, limit, prefix) for prompt in prompts]]
 
 
+@EVERY
 def test_fixed_tensors_give_the_usual_tokens(static):
     usual = tiny_model(static.folder.name)
     prompts = [static.prompt(question) for question in QUESTIONS]
-    for some in (prompts, prompts[:2], prompts):  # a second number of prompts takes tensors of its own
-        assert replies(static, some) == replies(usual, some)
+    for some in (prompts, prompts[:2]):  # a second number of prompts takes tensors of its own
+        assert replies(static, some, 6) == replies(usual, some, 6)
     assert static._static is not None and static._static.graph is None
 
 
+@EVERY
 def test_fixed_tensors_go_on_from_a_picture(static):
     usual, image = tiny_model(static.folder.name), picture(150, 90)
     prompts = [static.prompt(image, question) for question in QUESTIONS]
     prefixes = [model.prefill(prompts[0]) for model in (static, usual)]
-    assert replies(static, prompts, 8, prefixes[0]) == replies(usual, prompts, 8, prefixes[1])
+    assert replies(static, prompts, 5, prefixes[0]) == replies(usual, prompts, 5, prefixes[1])
 
 
+@ONE
 def test_fixed_tensors_are_kept_while_they_fit(static):
     prompts = [static.prompt(question) for question in QUESTIONS]
     static.generate_batch(prompts, 12)
@@ -59,6 +67,7 @@ def test_fixed_tensors_are_kept_while_they_fit(static):
     assert static._static is not first and len(static._static.rows) == 2
 
 
+@ONE
 def test_short_replies_and_long_prompts_take_usual_passes(static, monkeypatch):
     static.generate(static.prompt("Where?"), 3)
     assert static._static is None
@@ -67,6 +76,7 @@ def test_short_replies_and_long_prompts_take_usual_passes(static, monkeypatch):
     assert static._static is None
 
 
+@ONE
 def test_a_step_that_cannot_be_recorded_is_run_as_usual(static, monkeypatch):
     def refuse(*given):
         raise RuntimeError("operation not permitted when stream is capturing")

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from checkpoints import FAMILIES, checkpoint, tiny_model
+from checkpoints import FAMILIES, KINDS_OF_FAMILY, checkpoint, tiny_model
 from faults.forks import ROOT
+from faults.work import answer
 from model_helpers import picture
 
 from hide_utils import HiDe, load_model
@@ -84,10 +85,14 @@ def test_half_precision_rows_are_computed_in_single_precision():
 # How far half precision may be off: attention, as a share of a row, and logits, in standard deviations of all of them.
 # bfloat16 drifts differently with kernels and numbers of threads: its bound only catches what is plainly wrong.
 TOLERANCES = {"float16": (0.005, 0.08), "bfloat16": (0.04, 0.6)}
+# Where a router's scores nearly tie, rounding sends a token to another expert. That moves single numbers further, up
+# to 0.053 on one machine, and the mean hardly. On average attention is off by a few times the spacing of a dtype's
+# numbers, 2^-11 and 2^-8 of them.
+WITH_EXPERTS, ON_AVERAGE = 0.1, {"float16": 0.03, "bfloat16": 0.2}
+CASES = [(f, d) for f in FAMILIES for d in TOLERANCES if d == "bfloat16" or f in KINDS_OF_FAMILY]
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "dtype"), CASES)
 def test_half_precision_models_agree_with_single_precision(family, dtype):
     half, full = load_model(checkpoint(family), device="cpu", dtype=dtype), tiny_model(family)
     of_rows, of_logits = TOLERANCES[dtype]
@@ -97,7 +102,9 @@ def test_half_precision_models_agree_with_single_precision(family, dtype):
         one, other = (getattr(f, kind) for f in found)
         assert one.dtype == np.float32 and np.isfinite(one).all() and one.min() >= 0
         assert (one.sum((2, 3)) <= 1 + 1e-3).all()
-        np.testing.assert_allclose(one, other, atol=of_rows)
+        moved = family.endswith("_moe") and dtype == "bfloat16"
+        np.testing.assert_allclose(one, other, atol=WITH_EXPERTS if moved else of_rows)
+        assert np.abs(one - other).mean() <= ON_AVERAGE[dtype] * other.mean()
     one, other = (Session(m, picture(150, 90)).answer("Where?", ["left", "right"]).first_logits for m in (half, full))
     assert (one - other).abs().max() <= of_logits * other.std()
 
@@ -111,9 +118,9 @@ def test_entities_are_the_same_in_batches_of_any_size(family):
         "Why so?",
         "How?",
     ]
-    alone = [Extractor(tiny_model(family), max_new_tokens=12).extract(q).entities for q in questions]
+    alone = [Extractor(tiny_model(family), max_new_tokens=6).extract(q).entities for q in questions]
     for batch in (2, 5):
-        extractor = Extractor(tiny_model(family), max_new_tokens=12, batch=batch)
+        extractor = Extractor(tiny_model(family), max_new_tokens=6, batch=batch)
         extractor.expect(questions)
         assert [extractor.extract(q).entities for q in questions] == alone
 
@@ -131,23 +138,23 @@ LETTERS = """
 import json, sys
 import torch
 from faults.work import answer
-rows = answer(sys.argv[1], None, 6, ["direct", "hide", "oracle"])
+rows = answer(sys.argv[1], None, 2, ["direct", "hide", "oracle"])
 print(json.dumps([[r["sample_id"], r["method"], r["letter"], r["reply"], r["regions"]] for r in rows]))
 print(torch.get_num_threads(), file=sys.stderr)
 """
 
 
 def test_letters_are_the_same_in_other_processes_and_with_other_numbers_of_threads():
-    folder, found = str(checkpoint("qwen3_vl")), []
-    for threads in ("1", "2"):
-        environment = os.environ | {"OMP_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-        done = subprocess.run(
-            [sys.executable, "-c", LETTERS, folder],
-            capture_output=True, text=True, check=True, env=environment,
-        )  # fmt: skip
-        assert done.stderr.split()[-1] == threads
-        found.append(json.loads(done.stdout))
-    assert found[0] == found[1] and len(found[0]) == 18
-    assert {letter for _, _, letter, *_ in found[0]} <= set("ABC") and None not in found[0]
+    folder = str(checkpoint("qwen3_vl"))
+    threads = "1" if torch.get_num_threads() > 1 else "2"  # another number than here
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    done = subprocess.run(
+        [sys.executable, "-c", LETTERS, folder], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stderr.split()[-1] == threads
+    there, here = json.loads(done.stdout), answer(folder, None, 2, ["direct", "hide", "oracle"])
+    known = [[r[name] for name in ("sample_id", "method", "letter", "reply", "regions")] for r in here]
+    assert there == json.loads(json.dumps(known)) and len(there) == 6
+    assert {letter for _, _, letter, *_ in there} <= set("ABC") and None not in there
     assert HiDe(tiny_model("qwen3_vl")).settings == HiDe(load_model(folder, device="cpu")).settings

@@ -1,5 +1,8 @@
 """The vision tower's attention: equal to the stock path, few calls, and chosen with a reason."""
 
+import functools
+from functools import partial
+
 import pytest
 import torch
 from checkpoints import FAMILIES, checkpoint
@@ -8,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from hide_utils.models import backends, load_model, towers
 
+loaded = functools.cache(partial(load_model, device="cpu"))  # for tests that change nothing of a model
 SDPA = torch.nn.functional.scaled_dot_product_attention
 SIZES = {"even windows": (448, 224), "cut windows": (1000, 333), "less than a window": (40, 40)}
 
@@ -33,7 +37,7 @@ def features(model, *images):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_windows_together_equal_the_stock_path(family, size):
-    stock, ours = (load_model(checkpoint(family), device="cpu", vision=name) for name in ("stock", "batched"))
+    stock, ours = (loaded(checkpoint(family), vision=name) for name in ("stock", "batched"))
     images = picture(*size), picture(300, 700, 1)
     (wanted, _), (found, _) = features(stock, *images), features(ours, *images)
     torch.testing.assert_close(found, wanted, atol=5e-5, rtol=1e-5)
@@ -41,7 +45,7 @@ def test_windows_together_equal_the_stock_path(family, size):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_picture_takes_a_call_for_each_block_and_not_for_each_window(family):
-    ours = load_model(checkpoint(family), device="cpu")
+    ours = loaded(checkpoint(family))
     assert ours.choices["vision"].value == "batched"
     vision = ours.model.config.vision_config
     blocks = getattr(vision, "depth", None) or vision.num_hidden_layers
@@ -49,7 +53,7 @@ def test_a_picture_takes_a_call_for_each_block_and_not_for_each_window(family):
 
 
 def test_cut_windows_take_a_call_for_each_length():
-    stock, ours = (load_model(checkpoint("qwen2_5_vl"), device="cpu", vision=name) for name in ("stock", None))
+    stock, ours = (loaded(checkpoint("qwen2_5_vl"), vision=name) for name in ("stock", "batched"))
     vision, image = ours.model.config.vision_config, picture(1000, 333)
     full = len(vision.fullatt_block_indexes)
     assert features(ours, image)[1] <= full + 4 * (vision.depth - full)  # whole, cut right, cut below, cut twice
