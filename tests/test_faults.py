@@ -4,8 +4,11 @@ import pytest
 from faults import Outcome, forks
 from faults.__main__ import COUNTS, FAULTS, MODEL, do, line
 
-# Left to `make faults`: these start several Python processes, and test_engines, test_ray and test_run cover them.
+# Left to `make faults`: these start several Python processes. test_engines, test_ray, test_run, test_store (a killed
+# process) and test_edited_benchmarks cover them.
 SLOW = (
+    "kill -9 of an evaluation",
+    "benchmark edited between runs",
     "kill -9 of an evaluation by two workers",
     "kill -9 of one of two workers",
     "worker killed: processes",

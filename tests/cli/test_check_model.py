@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from checkpoints import FAMILIES, checkpoint, tiny_model
+from checkpoints import FAMILIES, KINDS_OF_FAMILY, checkpoint, tiny_model
 from model_helpers import picture
 
 from hide_utils import HiDe, paths
@@ -27,7 +27,10 @@ def table(capsys):
     return {found[1].strip(): (found[2], found[3]) for found in map(LINE.fullmatch, text.splitlines()) if found}
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, "internvl3_5_moe"])
+LONG = [family for family in (*FAMILIES, "internvl3_5_moe") if family not in KINDS_OF_FAMILY]
+
+
+@pytest.mark.parametrize("family", [*KINDS_OF_FAMILY, *(pytest.param(one, marks=pytest.mark.long) for one in LONG)])
 def test_all_holds_for_a_checkpoint_of_each_family_but_calibrated_settings(family, capsys):
     assert main(["check-model", str(checkpoint(family)), "--device", "cpu"]) == 0
     found = table(capsys)

@@ -105,6 +105,7 @@ def test_two_actors_of_which_some_die_give_the_rows_of_one_process(cluster, tmp_
 
 
 @pytest.mark.filterwarnings("ignore:.* rows have errors")
+@pytest.mark.long  # test_store has a killed process, and the test above rows that go on
 def test_a_killed_run_goes_on_where_it_was(cluster, tmp_path):
     out = tmp_path / "rows.parquet"
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(out)], env=os.environ | {"PYTHONPATH": PATH})
