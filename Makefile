@@ -46,6 +46,7 @@ report: $(READY)  ## write HTML, PDF and figures/tables from the results that ar
 # Two workers with one thread each: the tests are many small forward passes, which more threads only slow down.
 test: export OMP_NUM_THREADS := 1
 test: export HF_HUB_OFFLINE := 1
+test: export HIDE_SHAPES := 0
 test: $(READY)  ## ruff, mypy, pytest, then every notebook under the small preset
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .

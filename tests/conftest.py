@@ -1,4 +1,4 @@
-"""Every test runs with shapes and types of hide_utils checked, without a display, a network or the shell's preset."""
+"""Tests run without a display, a network or the shell's preset, and check shapes and types unless HIDE_SHAPES is 0."""
 
 import os
 
@@ -10,7 +10,8 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook("hide_utils", "typecheck.check")
+if os.environ.get("HIDE_SHAPES") != "0":  # as `make test` has it: checking every call takes a fifth of the time
+    install_import_hook("hide_utils", "typecheck.check")
 matplotlib.use("Agg")
 
 # The same examples at every run, so that a failure comes from the change and not from the draw.
